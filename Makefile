@@ -1,0 +1,66 @@
+# Every target sets up what it needs: a Python, the virtual environment .venv, the pinned packages.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test lint format typecheck clean distclean
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.setup-done
+
+# Options, as in `make test WORKERS=8 PYTEST_ARGS="-k backflow"`.
+PYTHON ?=
+WORKERS ?= 2
+THREADS ?= 1
+TEST_XLA_FLAGS ?= --xla_cpu_multi_thread_eigen=false
+PYTEST_ARGS ?=
+
+# An environment that was copied or moved along with its folder points to the old place: make it anew.
+$(shell [ "$$(cat $(VENV)/.checkout 2>/dev/null)" = "$$(pwd -P)" ] || rm -f $(STAMP))
+
+help: ## list the targets
+	@echo 'Targets:'
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1: \2/p' Makefile
+	@echo 'Options: PYTHON=path (setup), WORKERS=n THREADS=n PYTEST_ARGS="..." (test)'
+
+setup: $(STAMP) ## make the virtual environment .venv
+
+# The script runs on any Python from 3.9 on; "python3" alone may be a version manager's shim that does not run.
+$(STAMP): pyproject.toml constraints.txt .ci/bootstrap.py
+	@for python in python3 python python3.12 python3.13 python3.14 /usr/bin/python3; do \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 9))' >/dev/null 2>&1; then \
+	    exec "$$python" .ci/bootstrap.py --python "$(PYTHON)"; \
+	  fi; \
+	done; \
+	echo 'error: no Python found (tried python3 and python): install Python 3.12' >&2; exit 1
+	@touch $(STAMP)
+
+demo: $(STAMP) ## compute N2 in a minimal basis: table, plot, run folder runs/demo
+	@rm -rf runs/demo
+	@$(BIN)/nnbf molecule N2 --basis sto-3g --out runs/demo
+
+# One thread for each worker, so that they do not compete. A file's tests stay together: they share fixtures and
+# compiled functions.
+test: $(STAMP) ## run the test suite
+	@OMP_NUM_THREADS=$(THREADS) OPENBLAS_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS) \
+	  XLA_FLAGS="$(TEST_XLA_FLAGS) $$XLA_FLAGS" JAX_PLATFORMS="$${JAX_PLATFORMS:-cpu}" MPLBACKEND=agg \
+	  $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+lint: $(STAMP) ## check style, formatting and the direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+
+format: $(STAMP) ## reformat, and mend what can be mended safely
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+typecheck: $(STAMP) ## check types
+	@$(BIN)/mypy
+
+clean: ## remove caches, build output and the demo's run
+	@rm -rf build dist runs/demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find nnbf hamiltonians tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## remove the virtual environment too
+	@rm -rf $(VENV) .venv-bootstrap

@@ -1,0 +1,84 @@
+"""Hamiltonians of electrons: molecules, FCIDUMP files and what other packages hold.
+
+Nothing here needs PySCF, OpenFermion or NetKet until a function that uses them is called, so a saved
+system can be loaded and solved without them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from hamiltonians.errors import InputError
+from hamiltonians.geometry import Geometry, read_geometry
+from hamiltonians.integrals import MolecularIntegrals, determinant_irrep, irrep_bits
+from hamiltonians.library import bundled_molecules
+from hamiltonians.system import MolecularSystem, SystemInfo, load_system
+
+if TYPE_CHECKING:
+    from hamiltonians.active_space import parse_active_space
+    from hamiltonians.determinant import determinant_energy, lowest_determinant
+    from hamiltonians.fci import fci_energy_of_integrals
+    from hamiltonians.fcidump import read_fcidump, write_fcidump
+    from hamiltonians.molecule import build_molecule
+    from hamiltonians.netket import to_netket
+    from hamiltonians.openfermion import (
+        from_fermion_operator,
+        from_interaction_operator,
+        from_molecular_data,
+        to_fermion_operator,
+        to_interaction_operator,
+        to_molecular_data,
+    )
+    from hamiltonians.references import reference_energies
+
+_LAZY = {
+    "build_molecule": "molecule",
+    "parse_active_space": "active_space",
+    "reference_energies": "references",
+    "fci_energy_of_integrals": "fci",
+    "determinant_energy": "determinant",
+    "lowest_determinant": "determinant",
+    "read_fcidump": "fcidump",
+    "write_fcidump": "fcidump",
+    "to_netket": "netket",
+    "from_fermion_operator": "openfermion",
+    "from_interaction_operator": "openfermion",
+    "from_molecular_data": "openfermion",
+    "to_fermion_operator": "openfermion",
+    "to_interaction_operator": "openfermion",
+    "to_molecular_data": "openfermion",
+}
+
+__all__ = [
+    "Geometry",
+    "InputError",
+    "MolecularIntegrals",
+    "MolecularSystem",
+    "SystemInfo",
+    "build_molecule",
+    "bundled_molecules",
+    "determinant_energy",
+    "determinant_irrep",
+    "fci_energy_of_integrals",
+    "from_fermion_operator",
+    "from_interaction_operator",
+    "from_molecular_data",
+    "irrep_bits",
+    "load_system",
+    "lowest_determinant",
+    "parse_active_space",
+    "read_fcidump",
+    "read_geometry",
+    "reference_energies",
+    "to_fermion_operator",
+    "to_interaction_operator",
+    "to_molecular_data",
+    "to_netket",
+    "write_fcidump",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is rarely used, or needs another package, on first use."""
+    if name in _LAZY:
+        return getattr(import_module(f"hamiltonians.{_LAZY[name]}"), name)
+    raise AttributeError(f"module 'hamiltonians' has no attribute {name!r}")

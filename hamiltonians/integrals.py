@@ -1,0 +1,248 @@
+"""The second-quantised electronic Hamiltonian as arrays: what every solver of molecules reads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hamiltonians._checks import (
+    check_occupation,
+    check_shapes,
+    electron_number,
+    hypercubic,
+    real_array,
+    real_number,
+    symmetrised,
+)
+from hamiltonians.errors import InputError
+from hamiltonians.irreps import irrep_codes, irrep_name
+from hamiltonians.packing import pack_full, rotate_pairs, unpack_pairs
+
+Occupation = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class MolecularIntegrals:
+    r"""A molecular Hamiltonian in an orthonormal basis of M real spatial orbitals.
+
+    .. math::
+        H = E_0 + \sum_{pq\sigma} h^\sigma_{pq} a^\dagger_{p\sigma} a_{q\sigma}
+          + \tfrac12 \sum_{pqrs\sigma\tau} (pq|rs)^{\sigma\tau}
+            a^\dagger_{p\sigma} a^\dagger_{r\tau} a_{s\tau} a_{q\sigma}
+
+    with E_0 the `constant`, h the `one_body` and (pq|rs) the `two_body` integrals (chemists'
+    notation), all in Hartree. Arrays are copied where needed and made read-only.
+
+    Raises:
+        InputError: Shapes disagree, values are complex or not finite, a symmetry is broken, or the
+            electrons do not fit into the orbitals.
+    """
+
+    constant: float
+    """Energy of the nuclei and of a frozen core, in Hartree."""
+    one_body: np.ndarray
+    """h_pq: (M, M), the same for both spins, or (2, M, M) for [alpha, beta]."""
+    two_body: np.ndarray
+    """(pq|rs) over pairs p (p + 1) / 2 + q, p >= q: (npair, npair), or (3, npair, npair) for
+    [aa, ab, bb], where ab[pq, rs] = (pq alpha | rs beta)."""
+    n_alpha: int
+    """Number of alpha electrons."""
+    n_beta: int
+    """Number of beta electrons."""
+    orbital_irreps: tuple[str, ...] | None = None
+    """Irrep of every orbital in an Abelian point group, or None where unknown."""
+    point_group: str | None = None
+    """The group of `orbital_irreps`; None with irreps means these are FCIDUMP numbers "1" to "8"."""
+    reference_occupation: Occupation | None = None
+    """Occupied (alpha, beta) orbitals of the reference determinant, ascending; None on input means
+    the first `n_alpha` and `n_beta`."""
+
+    def __post_init__(self) -> None:
+        """Check everything and freeze the arrays."""
+        constant = real_number(self.constant)
+        one_body = real_array(self.one_body, "one_body")
+        two_body = real_array(self.two_body, "two_body")
+        size = check_shapes(one_body, two_body)
+        one_body = symmetrised(one_body, "one_body", "h_pq = h_qp")
+        if two_body.ndim == 2:
+            two_body = symmetrised(two_body, "two_body", "(pq|rs) = (rs|pq)")
+        else:
+            for block in (0, 2):
+                symmetric = symmetrised(two_body[block], "two_body", "(pq|rs) = (rs|pq)")
+                if symmetric is not two_body[block]:
+                    two_body = two_body if two_body.flags.writeable else two_body.copy()
+                    two_body[block] = symmetric
+        n_alpha = electron_number(self.n_alpha, size, "alpha")
+        n_beta = electron_number(self.n_beta, size, "beta")
+        irreps = None if self.orbital_irreps is None else tuple(map(str, self.orbital_irreps))
+        if irreps is not None and len(irreps) != size:
+            raise InputError(f"{len(irreps)} orbital_irreps for {size} orbitals: give one each")
+        irrep_codes(irreps, self.point_group, size)
+        occupation = check_occupation(self.reference_occupation, size, (n_alpha, n_beta))
+        for array in (one_body, two_body):
+            array.flags.writeable = False
+        for name, value in (
+            ("constant", constant),
+            ("one_body", one_body),
+            ("two_body", two_body),
+            ("n_alpha", n_alpha),
+            ("n_beta", n_beta),
+            ("orbital_irreps", irreps),
+            ("reference_occupation", occupation),
+        ):
+            object.__setattr__(self, name, value)
+
+    @property
+    def n_orbitals(self) -> int:
+        """M, the number of spatial orbitals."""
+        return self.one_body.shape[-1]
+
+    @property
+    def n_electrons(self) -> int:
+        """Number of (active) electrons."""
+        return self.n_alpha + self.n_beta
+
+    @property
+    def two_S(self) -> int:
+        """n_alpha - n_beta, twice the spin projection."""
+        return self.n_alpha - self.n_beta
+
+    @property
+    def is_spin_resolved(self) -> bool:
+        """Whether alpha and beta orbitals differ (UHF)."""
+        return self.one_body.ndim == 3
+
+    def unpack_two_body(self) -> np.ndarray:
+        """Return the full tensor (pq|rs): (M, M, M, M), or (3, M, M, M, M) for [aa, ab, bb]."""
+        if not self.is_spin_resolved:
+            return unpack_pairs(self.two_body, self.n_orbitals)
+        return np.stack([unpack_pairs(block, self.n_orbitals) for block in self.two_body])
+
+    def spin_resolved(self) -> "MolecularIntegrals":
+        """Return the same Hamiltonian with separate (equal) alpha and beta integrals."""
+        if self.is_spin_resolved:
+            return self
+        return replace(self, one_body=np.stack([self.one_body] * 2), two_body=np.stack([self.two_body] * 3))
+
+    def rotate(self, coefficients: np.ndarray) -> "MolecularIntegrals":
+        """Return the Hamiltonian in new orbitals |j> = sum_p |p> C_pj.
+
+        Irrep labels are kept where every new orbital lies in one irrep, and dropped otherwise. The
+        reference occupation keeps its orbital indices.
+
+        Args:
+            coefficients: C, orthogonal: (M, M), or (2, M, M) for different alpha and beta orbitals
+                (which makes the result spin-resolved).
+
+        Raises:
+            InputError: C has a wrong shape or is not orthogonal.
+        """
+        rotation = real_array(coefficients, "coefficients")
+        size = self.n_orbitals
+        if rotation.shape not in ((size, size), (2, size, size)):
+            raise InputError(
+                f"coefficients of shape {rotation.shape}: give ({size}, {size}) or (2, {size}, {size})"
+            )
+        identity = np.swapaxes(rotation, -1, -2) @ rotation
+        if np.abs(identity - np.eye(size)).max(initial=0.0) > 1e-8:
+            raise InputError("coefficients are not orthogonal: give C with C^T C = 1")
+        source = self.spin_resolved() if rotation.ndim == 3 else self
+        alpha, beta = (rotation, rotation) if rotation.ndim == 2 else rotation
+        labels = self._rotated_irreps((alpha, beta))
+        if not source.is_spin_resolved:
+            one_body = alpha.T @ source.one_body @ alpha
+            two_body = rotate_pairs(source.two_body, alpha, alpha)
+        else:
+            h_alpha, h_beta = source.one_body
+            one_body = np.stack([alpha.T @ h_alpha @ alpha, beta.T @ h_beta @ beta])
+            spins = ((alpha, alpha), (alpha, beta), (beta, beta))
+            two_body = np.stack(
+                [
+                    rotate_pairs(block, left, right)
+                    for block, (left, right) in zip(source.two_body, spins, strict=True)
+                ]
+            )
+        return replace(
+            self,
+            one_body=one_body,
+            two_body=two_body,
+            orbital_irreps=labels,
+            point_group=None if labels is None else self.point_group,
+        )
+
+    @classmethod
+    def from_full(
+        cls,
+        constant: float,
+        one_body: np.ndarray,
+        two_body_full: np.ndarray,
+        n_alpha: int,
+        n_beta: int,
+        *,
+        orbital_irreps: Sequence[str] | None = None,
+        point_group: str | None = None,
+        reference_occupation: Occupation | None = None,
+    ) -> "MolecularIntegrals":
+        """Build from the unpacked tensor (pq|rs).
+
+        Args:
+            constant: E_0 in Hartree.
+            one_body: (M, M) or (2, M, M).
+            two_body_full: (M, M, M, M), or (3, M, M, M, M) for [aa, ab, bb].
+            n_alpha: Number of alpha electrons.
+            n_beta: Number of beta electrons.
+            orbital_irreps: See the class.
+            point_group: See the class.
+            reference_occupation: See the class.
+
+        Raises:
+            InputError: The integrals are complex or lack the symmetries of real orbitals.
+        """
+        full = real_array(two_body_full, "two_body_full")
+        if full.ndim == 4:
+            packed = pack_full(hypercubic(full), exchange=True)
+        elif full.ndim == 5 and full.shape[0] == 3:
+            packed = np.stack(
+                [pack_full(hypercubic(block), exchange=index != 1) for index, block in enumerate(full)]
+            )
+        else:
+            raise InputError(f"two_body_full of shape {full.shape}: give (M, M, M, M) or (3, M, M, M, M)")
+        return cls(
+            constant,
+            one_body,
+            packed,
+            n_alpha,
+            n_beta,
+            None if orbital_irreps is None else tuple(orbital_irreps),
+            point_group,
+            reference_occupation,
+        )
+
+    def _rotated_irreps(self, rotations: tuple[np.ndarray, ...]) -> tuple[str, ...] | None:
+        if self.orbital_irreps is None:
+            return None
+        codes = irrep_bits(self)
+        labels = []
+        for orbital in range(self.n_orbitals):
+            present = {
+                int(code) for rotation in rotations for code in codes[np.abs(rotation[:, orbital]) > 1e-12]
+            }
+            if len(present) != 1:
+                return None
+            labels.append(irrep_name(present.pop(), self.point_group))
+        return tuple(labels)
+
+
+def irrep_bits(integrals: MolecularIntegrals) -> np.ndarray:
+    """Return XOR-able irrep codes of the orbitals, (M,) int; zeros where labels are unknown.
+
+    h_pq vanishes unless bits[p] ^ bits[q] is 0, and (pq|rs) unless the XOR of all four is 0. So a
+    determinant's irrep is the XOR over its occupied spin orbitals, and H never leaves it.
+    """
+    return irrep_codes(integrals.orbital_irreps, integrals.point_group, integrals.n_orbitals)
+
+
+def determinant_irrep(integrals: MolecularIntegrals, occupation: Occupation) -> int:
+    """Return the irrep code of a determinant, given its occupied (alpha, beta) orbitals."""
+    bits = irrep_bits(integrals)
+    return int(np.bitwise_xor.reduce(bits[[*occupation[0], *occupation[1]]], initial=0))

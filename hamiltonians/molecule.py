@@ -1,0 +1,277 @@
+"""From a molecule to its Hamiltonian: `build_molecule` is the one call a chemist needs."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from hamiltonians._checks import whole_number
+from hamiltonians.active_space import (
+    ActiveSpace,
+    Partition,
+    chemical_core,
+    parse_active_space,
+    partition_orbitals,
+)
+from hamiltonians.avas import avas_orbitals
+from hamiltonians.determinant import determinant_energy, lowest_determinant
+from hamiltonians.errors import InputError
+from hamiltonians.geometry import Geometry, read_geometry
+from hamiltonians.integrals import MolecularIntegrals, determinant_irrep
+from hamiltonians.irreps import clean_forbidden, irrep_codes, largest_forbidden
+from hamiltonians.mean_field import MeanField, electron_counts, solve_mean_field
+from hamiltonians.orbitals import (
+    ORBITAL_KINDS,
+    Orbitals,
+    canonical_orbitals,
+    localised_orbitals,
+    matched_by_irrep,
+    natural_orbitals,
+)
+from hamiltonians.packing import number_of_pairs
+from hamiltonians.system import MolecularSystem, SystemInfo
+
+_MOST_ORBITALS = 220  # packed integrals of this many take 4.7 GB
+_MOST_FOR_ACTIVE_SPACE = 1000  # orbitals of a mean field from which an active space is taken
+_NOISE = 1e-14  # Hartree; integrals below are set to zero
+# Hartree. Coordinates of few decimals break symmetry a little. Dropping a forbidden integral d changes
+# energies by d^2 over a gap, 1e-9 here; larger ones mean that the group is wrong.
+_BROKEN = 2e-5
+
+
+def build_molecule(
+    molecule: str | Path | Geometry,
+    basis: str | Mapping[str, str] = "sto-3g",
+    *,
+    charge: int | None = None,
+    spin: int | None = None,
+    reference: str = "auto",
+    ecp: str | bool | Mapping[str, str] | None = None,
+    unit: str = "angstrom",
+    frozen_core: bool | int = False,
+    active_space: ActiveSpace | str | None = None,
+    orbitals: str = "canonical",
+    symmetry: bool = True,
+    compute_references: bool = True,
+    fci_limit: int = 5_000_000,
+) -> MolecularSystem:
+    """Build the Hamiltonian of a molecule in Hartree-Fock (or derived) orbitals.
+
+    Example:
+        >>> system = build_molecule("H2", "sto-3g")
+        >>> round(system.references["fci"], 6)
+        -1.10115
+
+    Args:
+        molecule: A bundled name (any case), a path to an .xyz file, or inline text such as
+            "N 0 0 0; N 0 0 1.1".
+        basis: Name of a basis set, or {element: name}.
+        charge: Total charge; by default what the .xyz comment says, else 0.
+        spin: 2S as in PySCF; by default what the .xyz comment says, else the lowest possible.
+        reference: "auto" (RHF, or ROHF for open shells), "rhf", "rohf" or "uhf"; UHF gives
+            spin-resolved integrals.
+        ecp: Effective core potential: None for the one that belongs to the basis, a name, or False.
+        unit: Unit of inline coordinates, "angstrom" or "bohr".
+        frozen_core: True freezes the chemical core, a number that many orbitals.
+        active_space: (electrons, orbitals); ("energy", lowest, highest) in Hartree; ("indices",
+            [...]) counted from 0 with occupied orbitals first; ("avas", ["N 2p", ...]); or text for
+            `parse_active_space`.
+        orbitals: "canonical", "mp2-natural", "ccsd-natural", "boys" or "pipek-mezey".
+        symmetry: Whether orbitals are adapted to the largest Abelian subgroup of the point group.
+        compute_references: Whether to compute MP2, CCSD, CCSD(T) and FCI beside HF.
+        fci_limit: Largest number of determinants (alpha strings times beta strings) FCI is run for.
+
+    Returns:
+        Integrals, description and reference energies.
+
+    Raises:
+        InputError: Anything a user can get wrong; the message says what to give instead.
+    """
+    if orbitals not in ORBITAL_KINDS:
+        raise InputError(f"orbitals {orbitals!r} are unknown: give {', '.join(ORBITAL_KINDS)}")
+    if not isinstance(fci_limit, int | float) or not fci_limit >= 0:
+        raise InputError(f"fci_limit {fci_limit!r}: give a number of determinants, 0 for none")
+    space = parse_active_space(active_space) if isinstance(active_space, str) else active_space
+    geometry = read_geometry(molecule, unit=unit)
+    total_charge, two_s = electron_counts(geometry, charge, spin)
+    field = solve_mean_field(
+        geometry,
+        basis,
+        charge=total_charge,
+        two_S=two_s,
+        reference=reference,
+        ecp=ecp,
+        symmetry=symmetry,
+        most_orbitals=_MOST_ORBITALS if space is None and frozen_core is False else _MOST_FOR_ACTIVE_SPACE,
+    )
+    n_core = _core_size(field, frozen_core)
+    channels = canonical_orbitals(field)
+    if orbitals.endswith("natural"):
+        channels = (natural_orbitals(field, orbitals, n_core),)
+    chosen_space = space
+    if space is not None and space[0] == "avas":
+        channels, chosen_space = avas_orbitals(field, channels, list(space[1]))
+    elif space is not None and space[0] == "energy" and orbitals.endswith("natural"):
+        raise InputError("natural orbitals have no energies: give (electrons, orbitals) instead")
+    partitions = partition_orbitals(channels, two_s, n_core, chosen_space)
+    core, active, notes = _select(field, channels, partitions)
+    if orbitals in ("boys", "pipek-mezey"):
+        deep = max(0, chemical_core(field.scf.mol) - partitions[0].core.size)
+        active = tuple(localised_orbitals(field, part, orbitals, deep) for part in active)
+    integrals = _integrals(field, core, active)
+    if orbitals.endswith("natural"):
+        integrals = _in_the_irrep_of_hartree_fock(field, integrals)
+    n_orbitals = channels[0].size
+    info = SystemInfo(
+        formula=geometry.formula,
+        name=geometry.name,
+        basis=basis if isinstance(basis, str) else ", ".join(f"{k}: {v}" for k, v in basis.items()),
+        charge=total_charge,
+        two_S=two_s,
+        reference_method=field.method,
+        orbitals=orbitals if space is None or space[0] != "avas" else f"{orbitals}, avas",
+        n_frozen_core=partitions[0].core.size,
+        active_space=None
+        if integrals.n_orbitals == n_orbitals
+        else (integrals.n_electrons, integrals.n_orbitals),
+        atoms=geometry.atoms,
+        point_group=field.top_group,
+        ecp=field.ecp,
+        scf_converged=field.converged,
+        source=str(molecule) if not isinstance(molecule, Geometry) else geometry.name,
+        warnings=field.warnings + notes,
+    )
+    return _with_references(integrals, info, field, compute_references, fci_limit)
+
+
+def _core_size(field: MeanField, frozen_core: bool | int) -> int:
+    if frozen_core is True:
+        return chemical_core(field.scf.mol)
+    number = 0 if frozen_core is False else whole_number(frozen_core, "frozen_core")
+    if number < 0:
+        raise InputError(f"frozen_core {number}: give True, False or a number of orbitals")
+    return number
+
+
+def _select(
+    field: MeanField, channels: tuple[Orbitals, ...], partitions: tuple[Partition, ...]
+) -> tuple[tuple[Orbitals, ...], tuple[Orbitals, ...], tuple[str, ...]]:
+    core = tuple(c.take(part.core) for c, part in zip(channels, partitions, strict=True))
+    active = tuple(c.take(part.active) for c, part in zip(channels, partitions, strict=True))
+    count = active[0].size
+    if count > _MOST_ORBITALS:
+        raise InputError(
+            f"{count} orbitals are more than the {_MOST_ORBITALS} that fit: "
+            "give a smaller basis or an active space"
+        )
+    if len(active) == 1 or field.group is None:
+        return core, active, ()
+    alpha, beta = active
+    matched = matched_by_irrep(alpha, beta)
+    if matched is not None:
+        return core, (alpha, matched), ()
+    unlabelled = (replace(alpha, irreps=None), replace(beta, irreps=None))
+    return core, unlabelled, ("alpha and beta active orbitals differ in irreps: none are given",)
+
+
+def _integrals(
+    field: MeanField, core: tuple[Orbitals, ...], active: tuple[Orbitals, ...]
+) -> MolecularIntegrals:
+    """Transform to the active orbitals, with the field of the core in the one-body part."""
+    from pyscf import ao2mo
+
+    scf_object = field.scf
+    # get_hcore, not kinetic plus nuclear: an effective core potential is in there.
+    hcore = scf_object.get_hcore()
+    constant = float(scf_object.energy_nuc())
+    core_spins = [c.coefficients for c in (core if len(core) == 2 else core * 2)]
+    effective = np.stack([hcore, hcore])
+    if core_spins[0].shape[1]:
+        densities = np.stack([c @ c.T for c in core_spins])
+        coulomb, exchange = scf_object.get_jk(scf_object.mol, densities)
+        potential = coulomb.sum(axis=0) - exchange
+        constant += float(np.einsum("spq,spq->", effective + 0.5 * potential, densities))
+        effective = effective + potential
+    source = scf_object._eri if scf_object._eri is not None else scf_object.mol
+    spins = [part.coefficients for part in active]
+    if len(spins) == 1:
+        (c,) = spins
+        one_body = c.T @ effective[0] @ c
+        pairs = number_of_pairs(c.shape[1])
+        two_body = np.asarray(ao2mo.kernel(source, c, compact=True)).reshape(pairs, pairs)
+        n_alpha = int(np.count_nonzero(active[0].occupation > 0))
+        n_beta = int(np.count_nonzero(active[0].occupation > 1))
+        occupation = None
+    else:
+        one_body = np.stack([c.T @ h @ c for c, h in zip(spins, effective, strict=True)])
+        pairs = number_of_pairs(spins[0].shape[1])
+        two_body = np.empty((3, pairs, pairs))
+        for block, (s, t) in zip(two_body, ((0, 0), (0, 1), (1, 1)), strict=True):
+            block[:] = ao2mo.general(source, (spins[s], spins[s], spins[t], spins[t]), compact=True).reshape(
+                pairs, pairs
+            )
+        occupation = tuple(tuple(np.flatnonzero(part.occupation).tolist()) for part in active)
+        n_alpha, n_beta = (len(orbitals) for orbitals in occupation)
+    irreps = active[0].irreps
+    codes = irrep_codes(irreps, field.group, active[0].size)
+    if max(largest_forbidden(one_body, two_body, codes)) > _BROKEN:
+        irreps = None
+    elif codes.any():
+        clean_forbidden(one_body, two_body, codes)
+    one_body[np.abs(one_body) < _NOISE] = 0.0
+    for row in two_body.reshape(-1, two_body.shape[-1]):
+        row[np.abs(row) < _NOISE] = 0.0
+    two_body.flags.writeable = False  # hand it over without a copy
+    return MolecularIntegrals(
+        constant,
+        one_body,
+        two_body,
+        n_alpha,
+        n_beta,
+        irreps,
+        field.group if irreps is not None else None,
+        occupation,
+    )
+
+
+def _in_the_irrep_of_hartree_fock(field: MeanField, integrals: MolecularIntegrals) -> MolecularIntegrals:
+    """Point the reference at the best determinant of natural orbitals in Hartree-Fock's irrep."""
+    channels = canonical_orbitals(field)
+    occupied = []
+    for spin in (0, 1):
+        channel = channels[spin if len(channels) == 2 else 0]
+        least = spin if len(channels) == 1 else 0
+        irreps = None if channel.irreps is None else np.array(channel.irreps)
+        mask = channel.occupation > least
+        occupied.append(irrep_codes(None if irreps is None else irreps[mask], field.group, mask.sum()))
+    target = int(np.bitwise_xor.reduce(np.concatenate(occupied), initial=0))
+    if determinant_irrep(integrals, integrals.reference_occupation) == target:
+        return integrals
+    better = lowest_determinant(integrals, integrals.reference_occupation, target)
+    return replace(integrals, reference_occupation=better)
+
+
+def _with_references(
+    integrals: MolecularIntegrals,
+    info: SystemInfo,
+    field: MeanField,
+    compute: bool,
+    fci_limit: int,
+) -> MolecularSystem:
+    energies: dict[str, float | None] = {"hf": field.energy}
+    notes: dict[str, str] = {}
+    if compute:
+        from hamiltonians.references import reference_energies
+
+        energies, notes = reference_energies(integrals, fci_limit=fci_limit)
+        energies["hf"] = field.energy
+        notes.pop("hf", None)
+    if not field.converged:
+        notes["hf"] = f"{field.method} did not converge"
+    elif abs(determinant_energy(integrals) - field.energy) > 1e-6:
+        notes["hf"] = (
+            f"energy of {field.method}; the reference determinant of these orbitals has "
+            f"{determinant_energy(integrals):.8f}"
+        )
+    return MolecularSystem(integrals, info, energies, notes)

@@ -1,0 +1,5 @@
+"""Wave functions as Flax modules."""
+
+from nnbf.ansatz.backflow import NeuralBackflow
+
+__all__ = ["NeuralBackflow"]

@@ -1,0 +1,135 @@
+"""Neural network backflow for molecules (Liu and Clark, arXiv:2403.03286, 2502.18843)."""
+
+from collections.abc import Callable, Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from nnbf.ansatz.determinant import signed_logsumexp, slogdet
+
+
+class NeuralBackflow(nn.Module):
+    r"""Sum of determinants of configuration-dependent orbitals.
+
+    .. math:: \psi(n) = \sum_d \det\left[\Phi_d(n)\right]_{\mathrm{occ}(n)}, \qquad \Phi(n) = \mathrm{MLP}(2n - 1)
+
+    with :math:`\Phi_d(n)` of shape (2M, N), or with ``blocked`` a product of an alpha determinant,
+    (M, N_alpha), and a beta determinant, (M, N_beta), which is smaller and faster. The output bias
+    starts at the reference determinant, the output weights start small: at step 0 the state is close
+    to the reference.
+    """
+
+    n_orbitals: int
+    """Spatial orbitals M."""
+    n_alpha: int
+    """Alpha electrons."""
+    n_beta: int
+    """Beta electrons."""
+    n_determinants: int = 1
+    """Number of determinants D."""
+    hidden: Sequence[int] = (128,)
+    """Widths of the hidden layers."""
+    blocked: bool = True
+    """Product of an alpha and a beta determinant, instead of one over all spin orbitals."""
+    spin_flip: str = "none"
+    """"none"; "average": psi(n) + psi(flip n); "canonical": psi(min(n, flip n)). The last two make an
+    even-spin state and need as many alpha as beta electrons."""
+    reference: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    """Occupied alpha and beta orbitals of the reference determinant (default: the first ones)."""
+    noise: float = 0.05
+    """Standard deviation of the random part of the initial orbitals."""
+    activation: Callable[[jax.Array], jax.Array] = nn.tanh
+    """Activation of the hidden layers."""
+    param_dtype: jnp.dtype = jnp.float64
+    """Precision of parameters and of the forward pass."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.spin_flip not in ("none", "average", "canonical"):
+            raise ValueError(f"spin_flip must be none, average or canonical, got {self.spin_flip!r}")
+        if self.spin_flip != "none" and self.n_alpha != self.n_beta:
+            raise ValueError(
+                f"spin flip symmetry needs as many alpha as beta electrons, got {self.n_alpha} and {self.n_beta}"
+            )
+        if min(self.n_alpha, self.n_beta) < 0 or max(self.n_alpha, self.n_beta) > self.n_orbitals:
+            raise ValueError(f"cannot put {self.n_alpha} + {self.n_beta} electrons into {self.n_orbitals} orbitals")
+        if self.n_determinants < 1:
+            raise ValueError(f"n_determinants must be at least 1, got {self.n_determinants}")
+
+    @nn.compact
+    def signed_log(self, occupations: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Sign and log|psi|, each (...,), of occupations (..., 2M) of zeros and ones, alpha block first."""
+        if self.spin_flip == "none":
+            return self._signed_log(occupations[..., None, :], squeeze=True)
+        m = self.n_orbitals
+        flipped = jnp.concatenate([occupations[..., m:], occupations[..., :m]], axis=-1)
+        if self.spin_flip == "average":
+            return self._signed_log(jnp.stack([occupations, flipped], axis=-2), squeeze=False)
+        difference = occupations[..., :m] - occupations[..., m:]
+        # The highest orbital in which the strings differ decides, as for bit strings compared as numbers.
+        top = m - 1 - jnp.argmax(jnp.flip(difference != 0, axis=-1), axis=-1)
+        swap = jnp.take_along_axis(difference, top[..., None], axis=-1) > 0
+        return self._signed_log(jnp.where(swap, flipped, occupations)[..., None, :], squeeze=True)
+
+    def __call__(self, occupations: jax.Array) -> jax.Array:
+        """Complex log psi (...,): ``log|psi|`` with imaginary part 0 or pi, as NetKet expects."""
+        sign, log_abs = self.signed_log(occupations)
+        return log_abs + 1j * jnp.where(sign < 0, jnp.pi, 0.0)
+
+    def _signed_log(self, occupations, squeeze):
+        # occupations (..., copies, 2M); the copies are added up.
+        m, n_a, n_b, n_det = self.n_orbitals, self.n_alpha, self.n_beta, self.n_determinants
+        n = n_a + n_b
+        x = (2.0 * occupations - 1.0).astype(self.param_dtype)
+        for layer, width in enumerate(self.hidden):
+            x = self.activation(nn.Dense(width, param_dtype=self.param_dtype, name=f"hidden_{layer}")(x))
+        n_out = m * n if self.blocked else 2 * m * n
+        x = nn.Dense(
+            n_det * n_out,
+            param_dtype=self.param_dtype,
+            kernel_init=nn.initializers.variance_scaling(self.noise**2, "fan_in", "normal"),
+            bias_init=self._reference_orbitals,
+            name="orbitals",
+        )(x)
+        x = x.reshape(*x.shape[:-1], n_det, n_out)
+        up = _occupied(occupations[..., :m], n_a)[..., None, :, None]
+        down = _occupied(occupations[..., m:], n_b)[..., None, :, None]
+        if self.blocked:
+            alpha = x[..., : m * n_a].reshape(*x.shape[:-1], m, n_a)
+            beta = x[..., m * n_a :].reshape(*x.shape[:-1], m, n_b)
+            sign_a, log_a = slogdet(jnp.take_along_axis(alpha, up, axis=-2))
+            sign_b, log_b = slogdet(jnp.take_along_axis(beta, down, axis=-2))
+            sign, log_abs = sign_a * sign_b, log_a + log_b
+        else:
+            phi = x.reshape(*x.shape[:-1], 2 * m, n)
+            rows = jnp.concatenate([up, down + m], axis=-2)
+            sign, log_abs = slogdet(jnp.take_along_axis(phi, rows, axis=-2))
+        # (..., copies, D) -> (...,)
+        if n_det > 1 or not squeeze:
+            flat = (*sign.shape[:-2], -1)
+            return signed_logsumexp(sign.reshape(flat), log_abs.reshape(flat))
+        return sign[..., 0, 0], log_abs[..., 0, 0]
+
+    def _reference_orbitals(self, key, shape, dtype):
+        m, n_a, n_b = self.n_orbitals, self.n_alpha, self.n_beta
+        alpha, beta = self.reference or (range(n_a), range(n_b))
+        if self.blocked:
+            up, down = np.zeros((m, n_a)), np.zeros((m, n_b))
+            up[list(alpha), np.arange(n_a)] = 1.0
+            down[list(beta), np.arange(n_b)] = 1.0
+            orbitals = np.concatenate([up.ravel(), down.ravel()])
+        else:
+            phi = np.zeros((2 * m, n_a + n_b))
+            phi[list(alpha), np.arange(n_a)] = 1.0
+            phi[[m + q for q in beta], n_a + np.arange(n_b)] = 1.0
+            orbitals = phi.ravel()
+        noise = self.noise * jax.random.normal(key, (self.n_determinants, orbitals.size), dtype)
+        return (jnp.asarray(orbitals, dtype) + noise).reshape(shape)
+
+
+def _occupied(occupations: jax.Array, n_electrons: int) -> jax.Array:
+    """Ascending indices (..., N) of the occupied orbitals of one spin; static N."""
+    order = jnp.argsort(occupations <= 0.5, axis=-1, stable=True)
+    return order[..., :n_electrons]

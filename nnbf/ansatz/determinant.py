@@ -1,0 +1,36 @@
+"""Logarithms of small determinants with gradients that stay finite at singular matrices."""
+
+import jax
+import jax.numpy as jnp
+
+
+@jax.custom_jvp
+def slogdet(matrices: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Sign and ``log|det|`` of (..., N, N) real matrices.
+
+    The derivative is ``tr(A^-1 dA)``; where the inverse is not finite (a singular matrix) it is zero
+    instead of NaN. A singular matrix has sign 0 and ``log|det| = -inf``; an empty one (N = 0) has
+    sign 1 and 0.
+    """
+    return tuple(jnp.linalg.slogdet(matrices))
+
+
+@slogdet.defjvp
+def _slogdet_jvp(primals, tangents):
+    (matrices,), (tangent,) = primals, tangents
+    sign, log_abs = slogdet(matrices)
+    inverse = jnp.linalg.inv(matrices)
+    regular = jnp.all(jnp.isfinite(inverse), axis=(-2, -1), keepdims=True) & jnp.isfinite(log_abs)[..., None, None]
+    inverse = jnp.where(regular, inverse, 0.0)
+    return (sign, log_abs), (jnp.zeros_like(sign), jnp.einsum("...ij,...ji->...", inverse, tangent))
+
+
+def signed_logsumexp(sign: jax.Array, log_abs: jax.Array, axis: int = -1) -> tuple[jax.Array, jax.Array]:
+    """Sign and logarithm of ``|sum_d sign_d exp(log_abs_d)|`` along one axis, safe where all terms vanish."""
+    largest = jnp.max(log_abs, axis=axis, keepdims=True)
+    shift = jax.lax.stop_gradient(jnp.where(jnp.isfinite(largest), largest, 0.0))
+    total = jnp.sum(sign * jnp.exp(log_abs - shift), axis=axis)
+    nonzero = total != 0
+    magnitude = jnp.where(nonzero, jnp.abs(total), 1.0)
+    log_total = jnp.where(nonzero, jnp.log(magnitude), -jnp.inf)
+    return jnp.sign(total), log_total + jnp.squeeze(shift, axis=axis)

@@ -1,0 +1,112 @@
+"""Entry point of the program: finds the command, and turns errors into one line and an exit code."""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+
+from hamiltonians.errors import InputError, nearest_names
+from nnbf.cli._messages import say_error
+
+DONE, FAILED, BAD_INPUT = 0, 1, 2
+"""Exit codes."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A word after `nnbf`."""
+
+    usage: str
+    """What follows it."""
+    summary: str
+    """One line for the overview."""
+    module: str
+    """Module whose function of the command's name takes the arguments and returns an exit code."""
+
+
+COMMANDS = {
+    "molecule": Command(
+        "MOLECULE --basis B", "ground state of a molecule, next to HF ... FCI", "nnbf.cli.solve"
+    ),
+    "fcidump": Command(
+        "FILE", "the same for a FCIDUMP file, or a saved system (.npz, .h5)", "nnbf.cli.solve"
+    ),
+    "report": Command(
+        "DIR [DIR ...]", "plot, page and tables of a run again, or of several side by side", "nnbf.cli.report"
+    ),
+}
+
+_OVERVIEW = """\
+usage: nnbf COMMAND ... [OPTIONS]
+
+Ground states of interacting electrons from neural backflow wave functions.
+
+commands:
+{commands}
+
+  nnbf COMMAND --help   what to give, all options and their defaults
+  nnbf --version        the version
+
+examples:
+  nnbf molecule N2 --basis sto-3g
+  nnbf molecule "N 0 0 0; N 0 0 1.4" --basis cc-pvdz --frozen-core --time-limit 600
+  nnbf molecule O2 --basis 6-31g --spin 2 --dry-run
+  nnbf fcidump H2O.FCIDUMP --out runs/water --seed 1
+  nnbf report runs/*
+
+Energies are in Hartree, lengths in angstrom, times in seconds. A run writes a folder (runs/...) with its
+configuration, history, result, wave function and report. Exit codes: 0 done, 1 failed, 2 bad input.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program.
+
+    Args:
+        arguments: What follows `nnbf`; by default that of the process.
+
+    Returns:
+        0 when done, 1 when a run failed (and says how to go on), 2 for bad input (nothing written).
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(words)
+    except InputError as error:
+        say_error(str(error))
+        return BAD_INPUT
+    except SystemExit as stop:  # the help text of a command
+        return stop.code if isinstance(stop.code, int) else DONE
+    except KeyboardInterrupt:
+        say_error("interrupted")
+        return FAILED
+    except BrokenPipeError:  # the reader of our output has gone, as in `nnbf ... | head`
+        sys.stderr.close()
+        return FAILED
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(overview(), end="")
+        return DONE
+    if words[0] in ("-V", "--version", "version"):
+        from nnbf.rundir.provenance import program_version
+
+        print(f"nnbf {program_version()}")
+        return DONE
+    name, rest = words[0], words[1:]
+    if name not in COMMANDS:
+        close = nearest_names(name, COMMANDS)
+        known = ", ".join(COMMANDS)
+        kind = "option" if name.startswith("-") else "command"
+        hint = f"did you mean {close[0]!r}? The commands are {known}" if close else f"give one of {known}"
+        raise InputError(f"unknown {kind} {name!r}: {hint}")
+    run: Callable[[list[str]], int] = getattr(import_module(COMMANDS[name].module), name)
+    return run(rest)
+
+
+def overview() -> str:
+    """Return the text of `nnbf --help`."""
+    heads = {name: f"{name} {command.usage}" for name, command in COMMANDS.items()}
+    width = max(map(len, heads.values()))
+    lines = [f"  {heads[name]:<{width}}  {COMMANDS[name].summary}" for name in COMMANDS]
+    return _OVERVIEW.format(commands="\n".join(lines))

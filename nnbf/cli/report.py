@@ -1,0 +1,48 @@
+"""The command `nnbf report`: plot, page and tables again, from the files of run folders."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from nnbf.cli._parsing import parse_command
+from nnbf.cli.main import DONE
+
+_EXAMPLES = ("nnbf report runs/demo", "nnbf report runs/n2_* --out n2_comparison")
+
+
+@dataclass(frozen=True)
+class ReportTarget:
+    """What to report on."""
+
+    folders: tuple[str, ...]
+    """Run folders; several are also compared with each other."""
+
+
+@dataclass(frozen=True)
+class ReportOutput:
+    """Where the comparison goes."""
+
+    out: str | None = None
+    """Folder of the comparison of several runs; left out: "comparison" beside them."""
+    quiet: bool = False
+    """Print nothing."""
+
+
+@dataclass(frozen=True)
+class ReportCommand:
+    """Write plot, page and tables into the report folder of runs, and compare several."""
+
+    target: ReportTarget
+    """What to report on."""
+    output: ReportOutput = field(default_factory=ReportOutput)
+    """Where the comparison goes."""
+
+
+def report(arguments: Sequence[str]) -> int:
+    """Run `nnbf report` and return its exit code."""
+    command = parse_command(ReportCommand, arguments, prog="nnbf report", examples=_EXAMPLES)
+    from nnbf.report import write_report
+
+    written = write_report(command.target.folders, out=command.output.out)
+    if not command.output.quiet:
+        print(f"page   {written.page}\nplot   {written.plot}\ntable  {written.table}")
+    return DONE

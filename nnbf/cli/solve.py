@@ -1,0 +1,145 @@
+"""The commands that solve a Hamiltonian: `nnbf molecule` and `nnbf fcidump`."""
+
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from hamiltonians.errors import InputError
+from nnbf.cli._config_file import read_config_file
+from nnbf.cli._messages import say_error, say_warning
+from nnbf.cli._parsing import option_value, parse_command
+from nnbf.cli.main import DONE, FAILED
+
+if TYPE_CHECKING:
+    from hamiltonians import MolecularSystem
+    from nnbf.cli._commands import SolveFile, SolveMolecule
+    from nnbf.rundir import CompletedRun, Problem
+
+_MOLECULE_EXAMPLES = (
+    "nnbf molecule N2 --basis sto-3g",
+    'nnbf molecule "O 0 0 0; H 0 0.757 0.587; H 0 -0.757 0.587" --basis cc-pvdz --frozen-core',
+    "nnbf molecule OH --basis 6-31g --charge -1 --max-space 50000 --time-limit 3600",
+    'nnbf molecule ethene.xyz --basis cc-pvdz --active-space "12,12" --out runs/ethene',
+    "nnbf molecule Cr2 --basis def2-svp --config chromium.toml --dry-run",
+)
+_FCIDUMP_EXAMPLES = (
+    "nnbf fcidump H2O.FCIDUMP",
+    "nnbf fcidump N2.FCIDUMP --hidden 256,256 --optimizer sr --out runs/n2_sr",
+    "nnbf fcidump runs/n2_sr/system.npz --seed 1",
+)
+
+
+def molecule(arguments: Sequence[str]) -> int:
+    """Run `nnbf molecule` and return its exit code."""
+    from nnbf.cli._commands import SolveMolecule
+
+    return _run(SolveMolecule, "molecule", arguments, _MOLECULE_EXAMPLES)
+
+
+def fcidump(arguments: Sequence[str]) -> int:
+    """Run `nnbf fcidump` and return its exit code."""
+    from nnbf.cli._commands import SolveFile
+
+    return _run(SolveFile, "fcidump", arguments, _FCIDUMP_EXAMPLES)
+
+
+def _run(
+    kind: "type[SolveMolecule] | type[SolveFile]",
+    name: str,
+    arguments: Sequence[str],
+    examples: Sequence[str],
+) -> int:
+    config_file = option_value(arguments, "--config")
+    defaults = {} if config_file is None else read_config_file(config_file, kind)
+    command: Any = parse_command(
+        kind,
+        arguments,
+        prog=f"nnbf {name}",
+        examples=examples,
+        defaults=defaults,
+        defaults_source=config_file or "",
+    )
+    command_line = shlex.join(["nnbf", name, *arguments])
+    if command.run.out is not None:
+        from nnbf.rundir.directory import require_free
+
+        require_free(command.run.out)  # before the time that building takes
+    if command.run.dry_run:
+        return _show_plan(command)
+    return _solve(command, command_line)
+
+
+def _show_plan(command: "SolveMolecule | SolveFile") -> int:
+    from nnbf.cli._plan import print_plan
+    from nnbf.cli._progress import Progress
+
+    progress = Progress(command.solver, quiet=command.run.quiet)
+    system = _built(command.problem, progress, references=False)
+    for warning in system.info.warnings:
+        say_warning(warning)
+    print_plan(command, system)
+    return DONE
+
+
+def _solve(command: "SolveMolecule | SolveFile", command_line: str) -> int:
+    from nnbf.cli._progress import Progress
+    from nnbf.rundir import RunError, StopRequest, run_system
+
+    progress = Progress(command.solver, quiet=command.run.quiet)
+    system = _built(command.problem, progress)
+    for warning in system.info.warnings:
+        say_warning(warning)
+    stop = StopRequest(announce=progress.announce_stop)
+    try:
+        with progress.following(system):
+            run = run_system(
+                system,
+                command.solver,
+                out=command.run.out,
+                problem=command.problem,
+                method=command.run.method,
+                command_line=command_line,
+                on_start=progress.start,
+                on_step=progress.step,
+                stop=stop,
+            )
+    except RunError as error:
+        say_error(
+            f"the run failed: {error} (history and failure.txt are kept in {error.directory.path}); "
+            "try another --seed, a smaller --max-step or a smaller --max-space"
+        )
+        return FAILED
+    for warning in run.result["warnings"]:
+        if warning not in system.info.warnings:
+            say_warning(warning)
+    _conclude(run, quiet=command.run.quiet)
+    return DONE
+
+
+def _built(problem: "Problem", progress: Any, *, references: bool = True) -> "MolecularSystem":
+    what = "Hartree-Fock, integrals and reference energies" if references else "Hartree-Fock"
+    try:
+        with progress.working(what):
+            return problem.build(references=references)
+    except MemoryError as error:
+        raise InputError(
+            "this does not fit into memory: give a smaller basis, --frozen-core or --active-space"
+        ) from error
+    except ImportError as error:
+        raise InputError(
+            f"{error.name or error} is not installed, and building this needs it: install it, "
+            "or build the system where it is and give its system.npz to 'nnbf fcidump'"
+        ) from error
+
+
+def _conclude(run: "CompletedRun", *, quiet: bool) -> None:
+    from nnbf.cli._summary import print_summary
+
+    written = None
+    try:
+        from nnbf.report import write_report
+
+        written = write_report(run.directory.path)
+    except (ImportError, OSError) as error:  # the result is safe: say so, and go on
+        say_warning(f"no report was written ({error}): try 'nnbf report {run.directory.path}'")
+    print_summary(run.directory.path, run.result, written, quiet=quiet)

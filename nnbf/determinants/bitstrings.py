@@ -1,0 +1,106 @@
+"""Occupation bit strings: packing, unpacking and the reference determinant.
+
+A determinant of M spatial orbitals is one row of ``2 W`` little-endian 64-bit words,
+``W = ceil(M / 64)``: first the W words of the alpha string, then the W words of the beta string.
+Bit ``p & 63`` of word ``p >> 6`` is the occupation of spatial orbital ``p``. Spin orbitals are
+blocked in the same order: all alpha, then all beta, which also fixes the phase convention
+``|n> = prod_alpha c+_p prod_beta c+_q |vac>`` with orbital indices ascending.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+WORD_BITS = 64
+
+
+def words_per_spin(n_orbitals: int) -> int:
+    """Number of 64-bit words that one spin string of ``n_orbitals`` needs (at least one)."""
+    return max(1, -(-n_orbitals // WORD_BITS))
+
+
+def pack_occupations(occupations: np.ndarray) -> np.ndarray:
+    """Pack 0/1 occupations into bit strings.
+
+    Args:
+        occupations: Array (n, 2 M) of zeros and ones, alpha block first.
+
+    Returns:
+        Array (n, 2 W) of uint64.
+
+    Raises:
+        ValueError: If the second dimension is odd.
+    """
+    occupations = np.asarray(occupations)
+    n_samples, n_spin_orbitals = occupations.shape
+    if n_spin_orbitals % 2:
+        raise ValueError(f"occupations need an even number of spin orbitals, got {n_spin_orbitals}")
+    n_orbitals = n_spin_orbitals // 2
+    n_words = words_per_spin(n_orbitals)
+    bits = np.zeros((n_samples, 2, n_words * WORD_BITS), dtype=np.uint8)
+    bits[:, :, :n_orbitals] = occupations.reshape(n_samples, 2, n_orbitals) != 0
+    packed = np.packbits(bits, axis=-1, bitorder="little")
+    return np.ascontiguousarray(packed).view("<u8").reshape(n_samples, 2 * n_words).astype(np.uint64)
+
+
+def unpack_occupations(determinants: np.ndarray, n_orbitals: int) -> np.ndarray:
+    """Unpack bit strings (n, 2 W) into 0/1 occupations (n, 2 M) of uint8, alpha block first."""
+    determinants = np.ascontiguousarray(determinants, dtype="<u8")
+    n_samples, n_total = determinants.shape
+    n_words = n_total // 2
+    as_bytes = determinants.reshape(n_samples, 2, n_words).view(np.uint8)
+    bits = np.unpackbits(as_bytes, axis=-1, bitorder="little")[:, :, :n_orbitals]
+    return np.ascontiguousarray(bits.reshape(n_samples, 2 * n_orbitals))
+
+
+def determinant_from_orbitals(
+    alpha: Sequence[int], beta: Sequence[int], n_orbitals: int
+) -> np.ndarray:
+    """Bit string (1, 2 W) of the determinant with the given occupied alpha and beta orbitals."""
+    occupations = np.zeros((1, 2 * n_orbitals), dtype=np.uint8)
+    occupations[0, list(alpha)] = 1
+    occupations[0, [n_orbitals + q for q in beta]] = 1
+    return pack_occupations(occupations)
+
+
+def occupied_spin_orbitals(determinants: np.ndarray, n_orbitals: int) -> np.ndarray:
+    """Indices (n, N) of the occupied spin orbitals in ascending order (beta offset by M).
+
+    Raises:
+        ValueError: If the determinants do not all have the same number of electrons.
+    """
+    occupations = unpack_occupations(determinants, n_orbitals)
+    counts = occupations.sum(axis=1, dtype=np.int64)
+    n_electrons = int(counts[0]) if len(counts) else 0
+    if np.any(counts != n_electrons):
+        raise ValueError("determinants differ in their number of electrons")
+    return np.nonzero(occupations)[1].reshape(len(determinants), n_electrons)
+
+
+def spin_flip(determinants: np.ndarray) -> np.ndarray:
+    """Exchange the alpha and beta strings of every determinant."""
+    n_words = determinants.shape[1] // 2
+    return np.concatenate([determinants[:, n_words:], determinants[:, :n_words]], axis=1)
+
+
+def spin_flip_representatives(determinants: np.ndarray) -> np.ndarray:
+    """Map every determinant to the smaller of itself and its spin flip (lexicographic, top word first).
+
+    Only meaningful where the numbers of alpha and beta electrons agree.
+    """
+    flipped = spin_flip(determinants)
+    n_words = determinants.shape[1] // 2
+    smaller = np.zeros(len(determinants), dtype=bool)
+    undecided = np.ones(len(determinants), dtype=bool)
+    for word in range(n_words - 1, -1, -1):
+        alpha, beta = determinants[:, word], determinants[:, n_words + word]
+        smaller |= undecided & (beta < alpha)
+        undecided &= alpha == beta
+    return np.where(smaller[:, None], flipped, determinants)
+
+
+def spin_flip_multiplicity(determinants: np.ndarray) -> np.ndarray:
+    """Orbit sizes under spin flip: 1 where alpha and beta strings agree, else 2 (int64)."""
+    n_words = determinants.shape[1] // 2
+    same = np.all(determinants[:, :n_words] == determinants[:, n_words:], axis=1)
+    return np.where(same, 1, 2)

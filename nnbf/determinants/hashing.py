@@ -1,0 +1,81 @@
+"""Hash table from bit strings to row numbers (open addressing, linear probing)."""
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True, inline="always")
+def hash_words(words):
+    """Mix the words of one bit string into 64 bits (finaliser of splitmix64 after each word)."""
+    h = np.uint64(0x9E3779B97F4A7C15)
+    for w in range(words.shape[0]):
+        h ^= words[w]
+        h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        h ^= h >> np.uint64(31)
+    return h
+
+
+@njit(cache=True, nogil=True, inline="always")
+def same_words(left, right):
+    """Whether two bit strings agree."""
+    for w in range(left.shape[0]):
+        if left[w] != right[w]:
+            return False
+    return True
+
+
+@njit(cache=True, nogil=True)
+def find(slots, keys, words, h):
+    """Row of ``words`` in ``keys``, or ``-1 - slot`` where it would be put."""
+    mask = slots.shape[0] - 1
+    slot = np.int64(h & np.uint64(mask))
+    while True:
+        row = slots[slot]
+        if row < 0:
+            return -1 - slot
+        if same_words(keys[row], words):
+            return row
+        slot = (slot + 1) & mask
+
+
+@njit(cache=True, nogil=True)
+def _fill(slots, keys, count):
+    for row in range(count):
+        position = find(slots, keys, keys[row], hash_words(keys[row]))
+        if position >= 0:
+            return row
+        slots[-1 - position] = row
+    return -1
+
+
+def table_size(n_keys: int) -> int:
+    """Power of two that keeps the load at one half or less."""
+    return 1 << max(4, int(2 * n_keys).bit_length())
+
+
+def build_hash_table(determinants: np.ndarray) -> np.ndarray:
+    """Slots (int64, power-of-two length) that map the rows of ``determinants`` to their numbers.
+
+    Raises:
+        ValueError: If a determinant occurs twice.
+    """
+    slots = np.full(table_size(len(determinants)), -1, dtype=np.int64)
+    duplicate = _fill(slots, determinants, len(determinants))
+    if duplicate >= 0:
+        raise ValueError(f"determinant {duplicate} occurs twice")
+    return slots
+
+
+@njit(cache=True, nogil=True)
+def _find_rows(slots, keys, queries, out):
+    for row in range(queries.shape[0]):
+        position = find(slots, keys, queries[row], hash_words(queries[row]))
+        out[row] = position if position >= 0 else -1
+
+
+def find_rows(slots: np.ndarray, keys: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """Row number in ``keys`` of every query bit string, -1 where it is absent."""
+    out = np.empty(len(queries), dtype=np.int64)
+    _find_rows(slots, keys, queries, out)
+    return out

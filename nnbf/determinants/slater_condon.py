@@ -1,0 +1,184 @@
+"""Slater-Condon rules on bit strings: diagonal elements and all connections of one determinant.
+
+The compiled kernels here release the GIL, so that callers spread rows over threads. Matrix
+elements follow Szabo and Ostlund, Modern Quantum Chemistry, tables 2.3 and 2.4.
+"""
+
+import numpy as np
+from numba import njit
+
+from nnbf.determinants.parallel import map_row_blocks
+from nnbf.determinants.tables import IntegralTables
+
+
+def diagonal_elements(tables: IntegralTables, determinants: np.ndarray) -> np.ndarray:
+    """Diagonal Hamiltonian elements (n,) of determinants (n, 2 W), Hartree, constant included."""
+    out = np.empty(len(determinants))
+    map_row_blocks(lambda lo, hi: _diagonal_rows(tables, determinants, lo, hi, out), len(determinants))
+    return out
+
+
+def max_connections(n_orbitals: int, n_alpha: int, n_beta: int) -> int:
+    """Upper bound on the number of determinants one or two excitations away from one determinant."""
+    singles = [n * (n_orbitals - n) for n in (n_alpha, n_beta)]
+    doubles = [
+        n * (n - 1) // 2 * ((n_orbitals - n) * (n_orbitals - n - 1) // 2) for n in (n_alpha, n_beta)
+    ]
+    return sum(singles) + sum(doubles) + singles[0] * singles[1]
+
+
+@njit(cache=True, nogil=True)
+def occupied_orbitals(determinant, spin, n_orbitals, occupied, parity):
+    """Write the occupied orbitals of one spin and the parity of the electrons below each orbital.
+
+    Returns the number of electrons of that spin; ``parity[p]`` counts electrons in orbitals < p, mod 2.
+    """
+    n_words = determinant.shape[0] // 2
+    count = 0
+    for p in range(n_orbitals):
+        parity[p] = count & 1
+        if (determinant[spin * n_words + (p >> 6)] >> np.uint64(p & 63)) & np.uint64(1):
+            occupied[count] = p
+            count += 1
+    parity[n_orbitals] = count & 1
+    return count
+
+
+@njit(cache=True, nogil=True)
+def _diagonal_rows(tables, determinants, lo, hi, out):
+    n = tables.n_orbitals
+    occupied = np.empty((2, n), np.int64)
+    parity = np.empty(n + 1, np.int64)
+    for row in range(lo, hi):
+        n_alpha = occupied_orbitals(determinants[row], 0, n, occupied[0], parity)
+        n_beta = occupied_orbitals(determinants[row], 1, n, occupied[1], parity)
+        counts = (n_alpha, n_beta)
+        energy = tables.constant
+        for spin in range(2):
+            for x in range(counts[spin]):
+                i = occupied[spin, x]
+                energy += tables.one_body[spin, i, i]
+                for y in range(x):
+                    energy += tables.same_single[spin, i, i, occupied[spin, y]]
+        for x in range(n_alpha):
+            i = occupied[0, x]
+            for y in range(n_beta):
+                energy += tables.other_single[0, i, i, occupied[1, y]]
+        out[row] = energy
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _empty(determinant, offset, p):
+    return (determinant[offset + (p >> 6)] >> np.uint64(p & 63)) & np.uint64(1) == np.uint64(0)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _between(parity, p, q):
+    # Parity of the electrons strictly between p and q, where the lower one is occupied or p > q.
+    return parity[q] ^ parity[p + 1] if p < q else parity[p] ^ parity[q + 1]
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _write(out, count, determinant, n_total):
+    for w in range(n_total):
+        out[count, w] = determinant[w]
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _flip(out, count, offset, p):
+    out[count, offset + (p >> 6)] ^= np.uint64(1) << np.uint64(p & 63)
+
+
+@njit(cache=True, nogil=True)
+def connections_of(tables, determinant, threshold, occupied, parity, out, values):
+    """All determinants that the Hamiltonian reaches from one, without itself.
+
+    Args:
+        tables: :class:`IntegralTables`.
+        determinant: Bit string (2 W,).
+        threshold: Elements with ``|H_ij| < threshold`` are skipped (0 keeps all that are not zero).
+        occupied: Work array (2, M), int64.
+        parity: Work array (2, M + 1), int64.
+        out: Receives the connected bit strings, (capacity, 2 W), capacity at least ``max_connections``.
+        values: Receives the matrix elements, (capacity,).
+
+    Returns:
+        The number of connections written.
+    """
+    n = tables.n_orbitals
+    n_total = determinant.shape[0]
+    n_words = n_total // 2
+    n_alpha = occupied_orbitals(determinant, 0, n, occupied[0], parity[0])
+    n_beta = occupied_orbitals(determinant, 1, n, occupied[1], parity[1])
+    counts = (n_alpha, n_beta)
+    count = 0
+    for spin in range(2):
+        offset = spin * n_words
+        n_same = counts[spin]
+        n_other = counts[1 - spin]
+        for x in range(n_same):
+            i = occupied[spin, x]
+            for a in range(n):
+                if not _empty(determinant, offset, a):
+                    continue
+                value = tables.one_body[spin, i, a]
+                for y in range(n_same):
+                    value += tables.same_single[spin, i, a, occupied[spin, y]]
+                for y in range(n_other):
+                    value += tables.other_single[spin, i, a, occupied[1 - spin, y]]
+                if abs(value) <= 1e-13 or abs(value) < threshold:
+                    continue
+                _write(out, count, determinant, n_total)
+                _flip(out, count, offset, i)
+                _flip(out, count, offset, a)
+                values[count] = -value if _between(parity[spin], i, a) else value
+                count += 1
+        for y in range(n_same):
+            j = occupied[spin, y]
+            for x in range(y):
+                i = occupied[spin, x]
+                pair = j * (j - 1) // 2 + i
+                for entry in range(tables.same_pointers[spin, pair], tables.same_pointers[spin, pair + 1]):
+                    value = tables.same_values[spin, entry]
+                    if abs(value) < threshold:
+                        break
+                    a = np.int64(tables.same_targets[spin, entry, 0])
+                    b = np.int64(tables.same_targets[spin, entry, 1])
+                    if not (_empty(determinant, offset, a) and _empty(determinant, offset, b)):
+                        continue
+                    sign = _between(parity[spin], i, a) ^ _between(parity[spin], j, b)
+                    low, high = (j, b) if j < b else (b, j)
+                    # i has left and a has come when j moves: correct the count between j and b.
+                    if low < i < high:
+                        sign ^= 1
+                    if low < a < high:
+                        sign ^= 1
+                    _write(out, count, determinant, n_total)
+                    _flip(out, count, offset, i)
+                    _flip(out, count, offset, j)
+                    _flip(out, count, offset, a)
+                    _flip(out, count, offset, b)
+                    values[count] = -value if sign else value
+                    count += 1
+    for x in range(n_alpha):
+        i = occupied[0, x]
+        for y in range(n_beta):
+            j = occupied[1, y]
+            pair = i * n + j
+            for entry in range(tables.mixed_pointers[pair], tables.mixed_pointers[pair + 1]):
+                value = tables.mixed_values[entry]
+                if abs(value) < threshold:
+                    break
+                a = np.int64(tables.mixed_targets[entry, 0])
+                b = np.int64(tables.mixed_targets[entry, 1])
+                if not (_empty(determinant, 0, a) and _empty(determinant, n_words, b)):
+                    continue
+                sign = _between(parity[0], i, a) ^ _between(parity[1], j, b)
+                _write(out, count, determinant, n_total)
+                _flip(out, count, 0, i)
+                _flip(out, count, 0, a)
+                _flip(out, count, n_words, j)
+                _flip(out, count, n_words, b)
+                values[count] = -value if sign else value
+                count += 1
+    return count

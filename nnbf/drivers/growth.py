@@ -1,0 +1,96 @@
+"""How the variational space grows: sizes, selection and when a stage is done."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from nnbf.determinants import connected_space, multiplicities
+from nnbf.states import SelectedState
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Schedule of the variational space V.
+
+    V starts as the reference determinant. When the energy on V has settled, the determinants that H
+    reaches from V are ranked by their first-order amplitude ``|sum_i H_ji psi_i / (E - H_jj)|`` next to
+    the amplitudes of V itself, and the largest make the next V. Growing in a few large stages, each
+    converged loosely, is cheaper than growing at every step: nothing has to be rebuilt in between.
+    """
+
+    first_size: int = 256
+    """Determinants after the first growth."""
+    factor: float = 4.0
+    """Ratio of the sizes of successive stages."""
+    free_size: int = 4096
+    """V grows to this size however small the second-order correction is (unless it is negligible)."""
+    max_size: int = 20000
+    """Largest V."""
+    accuracy: float = 2e-4
+    """Beyond ``free_size``, V grows until the second-order correction is below this, Hartree."""
+    negligible: float = 1e-8
+    """Below this second-order correction (Hartree) V never grows."""
+    stage_tolerance: float = 0.02
+    """A stage that will grow is done when a step gains less than this share of the second-order correction."""
+    screening: float = 1e-7
+    """Couplings ``|H_ji psi_i|`` below this (Hartree) are skipped in the ranking."""
+
+    sector_size: int | None = None
+    """Determinants of the whole symmetry sector where it can be enumerated: V then ends as all of it."""
+
+    def next_size(self, size: int) -> int:
+        """Size of the stage after one of ``size`` determinants."""
+        if size < self.first_size:
+            return min(self.first_size, self.max_size)
+        grown = int(size * self.factor)
+        if size < self.free_size < grown:
+            grown = self.free_size
+        if self.takes_sector and 2 * grown >= self.sector_size:
+            # A last step that takes all that is left beats two.
+            grown = self.sector_size
+        return min(grown, self.max_size)
+
+    @property
+    def takes_sector(self) -> bool:
+        """Whether V may become the whole symmetry sector."""
+        return self.sector_size is not None and self.sector_size <= self.max_size
+
+
+@dataclass(frozen=True)
+class GrowthStep:
+    """What one growth found."""
+
+    determinants: np.ndarray
+    """The new V, (n, 2 W), by falling amplitude."""
+    second_order: float
+    """Screened Epstein-Nesbet estimate of what the old V leaves out, Hartree (negative)."""
+    n_connected: int
+    """Determinants reached from the old V."""
+    kept: float
+    """Share of the new V that was in the old one."""
+
+
+def rank_connected(state: SelectedState, growth: Growth, size: int) -> GrowthStep:
+    """Choose the ``size`` most important determinants of V and its connected space.
+
+    Args:
+        state: The state on the old V.
+        growth: The schedule.
+        size: Wanted size of the new V; all are taken where there are fewer.
+    """
+    psi = state.wave_function()
+    energy = state.energy_at(state.variables)
+    threshold = 0.0 if len(psi) < 64 else growth.screening
+    outside = connected_space(
+        state.hamiltonian.tables, state.determinants, psi, state.spin_flip, threshold
+    )
+    gaps = np.maximum(outside.diagonal - energy, 1e-3)
+    weight = multiplicities(outside.determinants, state.spin_flip)
+    second_order = -float(np.sum(weight * outside.couplings**2 / gaps))
+    scores = np.concatenate(
+        [np.abs(psi) * np.sqrt(state.multiplicity), np.abs(outside.couplings / gaps) * np.sqrt(weight)]
+    )
+    order = np.argsort(-scores, kind="stable")[:size]
+    determinants = np.concatenate([state.determinants, outside.determinants])[order]
+    kept = float(np.mean(order < len(psi)))
+    return GrowthStep(determinants, second_order, len(outside.determinants), kept)

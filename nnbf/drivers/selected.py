@@ -1,0 +1,233 @@
+"""The selected-space driver: optimise on V, grow V, until the energy has settled."""
+
+import time
+from typing import Any
+
+import jax
+import netket as nk
+import numpy as np
+from netket.utils import struct
+
+from nnbf.drivers.growth import Growth, rank_connected
+from nnbf.optimize import RayleighGaussNewton
+from nnbf.states import SelectedState
+
+PyTree = Any
+
+
+def _static():
+    """A driver attribute that is neither traced nor saved."""
+    return struct.field(pytree_node=False, serialize=False)
+
+
+class SelectedSpaceDriver(nk.driver.AbstractDriver):
+    """Minimises the energy of a :class:`~nnbf.states.SelectedState` while its space grows.
+
+    A NetKet driver: ``run(n_iter, out=loggers, callback=...)`` takes NetKet's loggers and callbacks. A
+    step evaluates the energy on V, lets the optimiser propose a change of the parameters, shortens it
+    until the energy falls (optimisers with a line search), and applies it. Between steps V grows as
+    ``growth`` says. The run ends by itself when V is final and the energy has settled.
+    """
+
+    optimizer_state: Any = _static()
+    growth: Growth = _static()
+    _optimizer: Any = _static()
+    _energy_tolerance: float = _static()
+    _variance_tolerance: float = _static()
+    _patience: int = _static()
+    _started: float = _static()
+    _second_order: float | None = _static()
+    _n_connected: int | None = _static()
+    _stage: int = _static()
+    _final: bool = _static()
+    _calm: int = _static()
+    _previous_energy: float | None = _static()
+    _last_change: float = _static()
+    _fraction: float = _static()
+    _step_norm: float = _static()
+    _iterations: int = _static()
+
+    def __init__(
+        self,
+        state: SelectedState,
+        *,
+        optimizer: Any = None,
+        growth: Growth | None = None,
+        energy_tolerance: float = 1e-6,
+        variance_tolerance: float = 1e-4,
+        patience: int = 2,
+    ):
+        """Make a driver.
+
+        Args:
+            state: The state to optimise.
+            optimizer: An optimiser of ``nnbf.optimize`` (default Rayleigh-Gauss-Newton).
+            growth: How V grows (default :class:`Growth`). ``None`` keeps the defaults; to keep V fixed
+                pass ``Growth(max_size=len(V))``.
+            energy_tolerance: Converged when ``patience`` steps in a row change the energy by less, Hartree.
+            variance_tolerance: ... and the energy variance inside V is below this, Hartree^2.
+            patience: Number of such steps.
+        """
+        super().__init__(state, minimized_quantity_name="Energy")
+        self._optimizer = RayleighGaussNewton() if optimizer is None else optimizer
+        self.growth = Growth() if growth is None else growth
+        self._energy_tolerance = energy_tolerance
+        self._variance_tolerance = variance_tolerance
+        self._patience = patience
+        self.optimizer_state = self._optimizer.init(state.parameters)
+        self._started = time.perf_counter()
+        self._second_order = None
+        self._n_connected = None
+        self._stage = 0
+        self._final = False
+        self._calm = 0
+        self._previous_energy = None
+        self._last_change = np.inf
+        self._fraction = 1.0
+        self._step_norm = 0.0
+        self._iterations = 0
+
+    @property
+    def converged(self) -> bool:
+        """Whether V is final and the energy has settled."""
+        return self._final and self._calm >= self._patience
+
+    @property
+    def second_order(self) -> float | None:
+        """Last screened second-order estimate of what V leaves out, Hartree."""
+        return self._second_order
+
+    @property
+    def n_connected(self) -> int | None:
+        """Size of the connected space when V last grew."""
+        return self._n_connected
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The step just made, as plain numbers: one row of a run's history."""
+        stats = self._loss_stats
+        damping = getattr(self.optimizer_state, "damping", None)
+        return {
+            "step": int(self.step_count),
+            "time_s": time.perf_counter() - self._started,
+            "energy": float(stats.mean),
+            "energy_kind": "variational",
+            "variance": float(stats.variance),
+            "n_space": len(self.state.determinants),
+            "n_connected": self._n_connected,
+            "pt2": self._second_order,
+            "step_norm": float(self._step_norm),
+            "damping": None if damping is None else float(damping),
+            "accepted": bool(self._fraction > 0),
+            "step_fraction": float(self._fraction),
+            "solver_iterations": int(self._iterations),
+            "stage": self._stage,
+        }
+
+    def compute_loss_and_update(self):
+        """One step: grow V where it is due, propose, search the line."""
+        if self._stage == 0 or self._stage_is_done():
+            self._grow()
+        state: SelectedState = self.state
+        problem = state.tangent_problem()
+        proposal, optimizer_state = self._optimizer.propose(problem, self.optimizer_state)
+        if not np.isfinite(proposal.predicted):
+            raise FloatingPointError(f"step {self.step_count}: the proposed update is not finite")
+        fraction, energy = 1.0, None
+        if self._optimizer.line_search:
+            fraction, energy = self._line_search(problem.energy, proposal)
+        gain = (energy - problem.energy) / proposal.predicted if energy is not None and proposal.predicted else 0.0
+        self.optimizer_state = self._optimizer.adapt(optimizer_state, proposal, fraction, gain)
+        self._fraction = fraction
+        self._step_norm = fraction * float(np.linalg.norm(proposal.change))
+        self._iterations = proposal.iterations
+        stats = nk.stats.Stats(
+            mean=problem.energy, error_of_mean=0.0, variance=float(problem.residual @ problem.residual)
+        )
+        self._count_calm_steps(problem.energy, energy, float(stats.variance))
+        return stats, jax.tree.map(lambda leaf: fraction * leaf, proposal.update)
+
+    def update_parameters(self, dp: PyTree) -> None:
+        """Add the update to the parameters."""
+        self.state.parameters = jax.tree.map(lambda p, d: p + d, self.state.parameters, dp)
+
+    def reset_step(self, hard: bool = False) -> None:
+        """Nothing is sampled: amplitudes stay valid until the parameters change."""
+
+    def _default_callbacks(self, callbacks, **kwargs):
+        return super()._default_callbacks([*callbacks, _StopWhenConverged()], **kwargs)
+
+    def _line_search(self, energy, proposal):
+        fraction = 1.0
+        state: SelectedState = self.state
+        # Rounding of a sum over V: differences below this are no information.
+        noise = 1e-14 * abs(energy) * np.sqrt(len(state.determinants))
+        while fraction > 1e-3:
+            scale = fraction
+            params = jax.tree.map(lambda p, d, s=scale: p + s * d, state.parameters, proposal.update)
+            try:
+                trial = state.energy_at({**state.model_state, "params": params})
+            except FloatingPointError:
+                trial = np.inf
+            if trial <= energy + noise:
+                return fraction, trial
+            fraction *= 0.5
+        return 0.0, energy
+
+    def _count_calm_steps(self, before, after, variance):
+        if after is not None:
+            self._last_change = abs(after - before)
+        elif self._previous_energy is not None:
+            self._last_change = abs(before - self._previous_energy)
+        self._previous_energy = before
+        small = self._last_change < self._energy_tolerance and variance < self._variance_tolerance
+        self._calm = self._calm + 1 if small else 0
+
+    def _stage_is_done(self):
+        if self._final:
+            return False
+        target = max(self.growth.stage_tolerance * abs(self._second_order or 0.0), self._energy_tolerance)
+        return self._last_change < target and self._fraction > 0.25
+
+    def _grow(self):
+        state: SelectedState = self.state
+        growth = self.growth
+        size = len(state.determinants)
+        wanted = growth.next_size(size)
+        found = rank_connected(state, growth, wanted)
+        self._second_order, self._n_connected = found.second_order, found.n_connected
+        omitted = abs(found.second_order)
+        enough = not growth.takes_sector and (
+            omitted < growth.negligible or (size >= growth.free_size and omitted < growth.accuracy)
+        )
+        at_limit = size >= growth.max_size or len(found.determinants) <= size
+        if enough or found.n_connected == 0:
+            self._final = True
+        elif at_limit:
+            # The last V was chosen with a poorer state: choose once more, then keep it.
+            self._final = True
+            if size > 1 and found.kept < 1.0:
+                self._replace_space(found.determinants)
+        else:
+            self._replace_space(found.determinants)
+        self._stage = max(self._stage, 1)
+
+    def _replace_space(self, determinants):
+        self.state.set_determinants(determinants)
+        self._stage += 1
+        self._calm = 0
+        self._previous_energy = None
+        self._last_change = np.inf
+        if hasattr(self.optimizer_state, "damping"):
+            # New determinants start with whatever the network says of them: be careful again.
+            damping = max(self.optimizer_state.damping, 1e-4)
+            self.optimizer_state = type(self.optimizer_state)(damping=damping)
+
+
+class _StopWhenConverged(nk.callbacks.AbstractCallback):
+    """Ends the run when the driver says that it has converged."""
+
+    def on_step_end(self, step, log_data, driver):
+        """Stop after a step that left the driver converged."""
+        if driver.converged:
+            raise nk.callbacks.RunFinished("converged")

@@ -1,0 +1,172 @@
+r"""Rayleigh-Gauss-Newton in the tangent kernel: the default optimiser of the selected-space method.
+
+Minimises the energy to second order in the change of the state,
+
+.. math:: E(c + dc) \approx E + 2\, dc \cdot r + dc^T (H - E)\, dc, \qquad dc = J\, d\theta,
+
+with a Levenberg-Marquardt term ``damping * |dtheta|^2`` (Webber and Lindsey, Phys. Rev. Research 4,
+033099 (2022), there with sampled matrices in parameter space). H is known exactly on the variational
+space, so that the step is solved in function space: ``dtheta = J^T y`` with
+``((H - E) J J^T + damping) y = -r``, one LU factorisation of a matrix of the size of the space. Where
+that is too large, conjugate gradients on ``J^T (H - E) J + damping`` use products with the structured
+Jacobian only. Stochastic reconfiguration is the same with ``H - E`` replaced by a constant.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.linalg
+
+from nnbf.optimize.tangent import TangentProblem, _backward, _forward, _kernel, _kernel_diagonal, tree_axpy, tree_dot
+
+PyTree = Any
+
+
+#: Part of the trace outside the core that the preconditioner's shift stands for; measured, see docs/optimisers.md.
+TAIL_SHARE = 1e-6
+
+
+class Proposal(NamedTuple):
+    """A step that an optimiser proposes."""
+
+    update: PyTree
+    """Change of the parameters."""
+    change: np.ndarray | None
+    """Its first-order effect on the normalised amplitudes, (n,)."""
+    predicted: float
+    """Predicted energy change, Hartree (negative)."""
+    iterations: int = 0
+    """Iterations of the linear solver (0: direct)."""
+
+
+@dataclass(frozen=True)
+class RgnState:
+    """What the optimiser carries from step to step."""
+
+    damping: float
+    """Levenberg-Marquardt damping."""
+
+
+@dataclass(frozen=True)
+class RayleighGaussNewton:
+    """Second-order energy minimisation with a function-space step bound and adaptive damping."""
+
+    damping: float = 1e-3
+    """Initial damping."""
+    max_step: float = 0.3
+    """Largest norm of the first-order change of the normalised amplitudes."""
+    dense_limit: int = 4096
+    """Largest space for which the kernel is factorised; above, conjugate gradients."""
+    cg_iterations: int = 100
+    """Most conjugate-gradient iterations a step."""
+    cg_tolerance: float = 1e-3
+    """Smallest relative residual at which conjugate gradients stop; far from convergence they stop earlier."""
+    core_size: int = 2048
+    """Determinants of largest amplitude whose Gauss-Newton matrix preconditions conjugate gradients."""
+    smallest_damping: float = 1e-9
+    largest_damping: float = 1e3
+
+    line_search = True
+    """The driver accepts only steps that lower the energy."""
+
+    def init(self, params: PyTree) -> RgnState:
+        """Initial state of the optimiser."""
+        return RgnState(self.damping)
+
+    def propose(self, problem: TangentProblem, state: RgnState) -> tuple[Proposal, RgnState]:
+        """The damped Gauss-Newton step, shortened to the step bound."""
+        solve = self._dense if problem.size <= self.dense_limit else self._iterative
+        update, change, iterations = solve(problem, state.damping)
+        norm = float(np.linalg.norm(change))
+        scale = min(1.0, self.max_step / norm) if norm > 0 else 1.0
+        if scale < 1.0:
+            change = scale * change
+            update = jax.tree.map(lambda leaf: scale * leaf, update)
+        predicted = 2.0 * float(change @ problem.residual) + problem.curvature(change)
+        return Proposal(update, change, predicted, iterations), state
+
+    def adapt(self, state: RgnState, proposal: Proposal, fraction: float, gain: float) -> RgnState:
+        """Damping for the next step.
+
+        Args:
+            state: State that made the proposal.
+            proposal: The step.
+            fraction: Part of the step that the line search took (0: none was good).
+            gain: Energy change over the predicted one.
+        """
+        if fraction == 0.0:
+            damping = 10.0 * state.damping
+        elif fraction < 1.0:
+            damping = 4.0 * state.damping
+        elif gain > 0.75:
+            damping = state.damping / 3.0
+        else:
+            damping = state.damping
+        return replace(state, damping=float(np.clip(damping, self.smallest_damping, self.largest_damping)))
+
+    def _dense(self, problem, damping):
+        kernel = problem.kernel()
+        matrix = problem.shifted(kernel)
+        matrix[np.diag_indices(problem.size)] += damping
+        dual = scipy.linalg.solve(matrix, -problem.residual, overwrite_a=True, check_finite=False)
+        return problem.backward(dual), kernel @ dual, 0
+
+    def _iterative(self, problem, damping):
+        precondition = _core_preconditioner(problem, damping, self.core_size)
+        residual = problem.backward(-problem.residual)
+        update = jax.tree.map(jnp.zeros_like, residual)
+        change = np.zeros(problem.size)
+        direction = correction = precondition(residual)
+        norm = first_norm = float(tree_dot(residual, correction))
+        iterations = 0
+        # Inexact Newton: solve as accurately as the quadratic model is.
+        tolerance = float(np.clip(np.linalg.norm(problem.residual), self.cg_tolerance, 0.1))
+        while iterations < self.cg_iterations and norm > tolerance**2 * first_norm:
+            image = problem.forward(direction)
+            product = tree_axpy(damping, direction, problem.backward(problem.shifted(image)))
+            curvature = float(tree_dot(direction, product))
+            if curvature <= 0:
+                # Negative curvature: follow it as far as the step bound if there is nothing better yet.
+                if iterations == 0:
+                    update, change = direction, image
+                break
+            step = norm / curvature
+            update = tree_axpy(step, direction, update)
+            change = change + step * image
+            residual = tree_axpy(-step, product, residual)
+            correction = precondition(residual)
+            new_norm = float(tree_dot(residual, correction))
+            direction = tree_axpy(new_norm / norm, direction, correction)
+            norm = new_norm
+            iterations += 1
+        return update, change, iterations
+
+
+def _core_preconditioner(problem, damping, size):
+    """Approximate inverse of the Gauss-Newton matrix from the determinants of largest amplitude.
+
+    ``(J_S^T D_S J_S + shift)^-1`` with the diagonal D_S of H - E on the core S, by the Woodbury
+    identity; the shift stands for the damping and what the determinants outside S contribute.
+    """
+    size = min(size, problem.size)
+    order = np.argsort(-np.abs(problem.amplitudes), kind="stable")
+    core, tail = order[:size], order[size:]
+    core_factors = jax.tree.map(lambda leaf: leaf[core], problem.factors)
+    amplitudes = problem.amplitudes[core] / np.linalg.norm(problem.amplitudes[core])
+    diagonal = np.maximum(problem.matrix.diagonal() - problem.energy, 0.1)
+    share = problem.amplitudes**2 * np.asarray(_kernel_diagonal(problem.factors)) * diagonal
+    shift = damping + TAIL_SHARE * float(share[tail].sum())
+    root = np.sqrt(diagonal[core])
+    kernel = np.array(_kernel(core_factors, amplitudes)) * root[:, None] * root[None, :]
+    kernel[np.diag_indices(size)] += shift
+    factor = scipy.linalg.cho_factor(kernel, overwrite_a=True, check_finite=False)
+
+    def apply(vector):
+        dual = root * np.asarray(_forward(core_factors, vector, amplitudes))
+        dual = root * scipy.linalg.cho_solve(factor, dual, check_finite=False)
+        return tree_axpy(-1.0, _backward(core_factors, jnp.asarray(dual), amplitudes, problem.params), vector)
+
+    return apply

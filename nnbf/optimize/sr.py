@@ -1,0 +1,99 @@
+r"""Stochastic reconfiguration with weights, SPRING momentum and a function-space step bound.
+
+In kernel form (minSR; Chen and Heyl, arXiv:2302.01941; Rende et al., arXiv:2310.05715) on exactly
+weighted determinants: ``(J J^T + shift) y = -r``, ``dtheta = J^T y``. SPRING (Goldshlager, Abrahamsen,
+Lin, arXiv:2401.10190) keeps a decaying share mu of the previous direction:
+
+.. math:: d = \mu d_{prev} + J^T (J J^T + \lambda)^{-1} (-r - \mu J d_{prev})
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.linalg
+
+from nnbf.optimize.rgn import Proposal
+from nnbf.optimize.tangent import TangentProblem, tree_axpy
+
+PyTree = Any
+
+
+@dataclass(frozen=True)
+class SrState:
+    """What the optimiser carries from step to step."""
+
+    direction: PyTree
+    """Previous direction d (before the learning rate)."""
+    learning_rate: float
+    """Current learning rate, 1/Hartree."""
+
+
+@dataclass(frozen=True)
+class StochasticReconfiguration:
+    """Natural gradient on weighted determinants."""
+
+    learning_rate: float = 0.3
+    """Imaginary-time step, 1/Hartree."""
+    diag_shift: float = 1e-4
+    """Regularisation added to the kernel's diagonal."""
+    momentum: float = 0.5
+    """SPRING's mu; 0 is plain SR."""
+    max_step: float = 0.1
+    """Largest norm of the first-order change of the normalised amplitudes."""
+    dense_limit: int = 4096
+    """Largest space for which the kernel is factorised; above, conjugate gradients."""
+    cg_iterations: int = 100
+    """Most conjugate-gradient iterations a step."""
+    cg_tolerance: float = 1e-3
+    """Relative residual at which conjugate gradients stop."""
+
+    line_search = False
+    """Steps are taken as proposed."""
+
+    def init(self, params: PyTree) -> SrState:
+        """Initial state of the optimiser."""
+        return SrState(jax.tree.map(jnp.zeros_like, params), self.learning_rate)
+
+    def propose(self, problem: TangentProblem, state: SrState) -> tuple[Proposal, SrState]:
+        """The SPRING direction times the learning rate, shortened to the step bound."""
+        carried = jax.tree.map(lambda leaf: self.momentum * leaf, state.direction)
+        target = -problem.residual - problem.forward(carried)
+        correction, iterations = self._solve(problem, target)
+        direction = tree_axpy(1.0, correction, carried)
+        change = state.learning_rate * problem.forward(direction)
+        norm = float(np.linalg.norm(change))
+        scale = min(1.0, self.max_step / norm) if norm > 0 else 1.0
+        change = scale * change
+        update = jax.tree.map(lambda leaf: scale * state.learning_rate * leaf, direction)
+        predicted = 2.0 * float(change @ problem.residual) + problem.curvature(change)
+        return Proposal(update, change, predicted, iterations), replace(state, direction=direction)
+
+    def adapt(self, state: SrState, proposal: Proposal, fraction: float, gain: float) -> SrState:
+        """Nothing adapts: the learning rate is the user's."""
+        return state
+
+    def _solve(self, problem, target):
+        if problem.size <= self.dense_limit:
+            kernel = problem.kernel()
+            kernel[np.diag_indices(problem.size)] += self.diag_shift
+            factor = scipy.linalg.cho_factor(kernel, overwrite_a=True, check_finite=False)
+            return problem.backward(scipy.linalg.cho_solve(factor, target, check_finite=False)), 0
+        dual = np.zeros(problem.size)
+        residual, direction = target, target
+        norm = first = float(residual @ residual)
+        iterations = 0
+        while iterations < self.cg_iterations and norm > self.cg_tolerance**2 * first:
+            product = problem.forward(problem.backward(direction)) + self.diag_shift * direction
+            step = norm / float(direction @ product)
+            dual = dual + step * direction
+            residual = residual - step * product
+            new_norm = float(residual @ residual)
+            direction = residual + (new_norm / norm) * direction
+            norm = new_norm
+            iterations += 1
+        return problem.backward(dual), iterations
+
+

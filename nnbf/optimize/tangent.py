@@ -1,0 +1,122 @@
+r"""The tangent space of a normalised state on a list of determinants.
+
+With normalised amplitudes c (multiplicities included) the state moves by
+``dc = J dtheta``, ``J = (1 - c c^T) diag(c) O``, O the Jacobian of ``log|psi|``. Rows of J are, up to
+the sign of c, the centred log-derivatives times the square roots of their weights: every optimiser
+here (SR, SPRING, Rayleigh-Gauss-Newton, first-order) is linear algebra with J and the residual
+``r = H c - E c``, whose entries are ``c_i (E_loc(i) - E)``.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.sparse
+
+from nnbf.determinants.sparse import sparse_times_dense, sparse_times_vector
+from nnbf.optimize.structured import GradientFactors, jvp, tangent_kernel, vjp
+
+PyTree = Any
+
+
+class TangentProblem:
+    """Everything that one optimisation step needs to know about the state and its energy."""
+
+    def __init__(
+        self,
+        factors: GradientFactors,
+        params: Mapping,
+        amplitudes: np.ndarray,
+        matrix: scipy.sparse.csr_matrix,
+        matrix_times_amplitudes: np.ndarray | None = None,
+    ):
+        """Collect the pieces.
+
+        Args:
+            factors: Structured gradients of ``log|psi|`` on the n determinants.
+            params: Parameter tree, for the shape of updates.
+            amplitudes: Normalised amplitudes c, (n,).
+            matrix: Symmetric Hamiltonian (n, n), Hartree.
+            matrix_times_amplitudes: ``H c`` where it is known already.
+        """
+        self.factors = factors
+        self.params = params
+        self.amplitudes = np.asarray(amplitudes)
+        self.matrix = matrix
+        product = sparse_times_vector(matrix, self.amplitudes) if matrix_times_amplitudes is None else matrix_times_amplitudes
+        self.energy = float(self.amplitudes @ product)
+        """Rayleigh quotient, Hartree."""
+        self.residual = product - self.energy * self.amplitudes
+        """``H c - E c``, (n,); its squared norm is the energy variance inside the space."""
+
+    @property
+    def size(self) -> int:
+        """Number of determinants."""
+        return len(self.amplitudes)
+
+    def forward(self, tangent: PyTree) -> np.ndarray:
+        """``J dtheta``: first-order change of the normalised amplitudes, (n,)."""
+        return np.asarray(_forward(self.factors, tangent, self.amplitudes))
+
+    def backward(self, dual: np.ndarray) -> PyTree:
+        """``J^T y``: a parameter tree."""
+        return _backward(self.factors, jnp.asarray(dual), self.amplitudes, self.params)
+
+    def kernel(self) -> np.ndarray:
+        """``J J^T``, (n, n), writable."""
+        return np.array(_kernel(self.factors, self.amplitudes))
+
+    def curvature(self, change: np.ndarray) -> float:
+        """Second-order energy change ``dc^T (H - E) dc``."""
+        return float(change @ self.shifted(change))
+
+    def shifted(self, change: np.ndarray) -> np.ndarray:
+        """``(H - E) dc`` for a vector (n,) or a matrix (n, k)."""
+        product = (
+            sparse_times_vector(self.matrix, change) if change.ndim == 1 else sparse_times_dense(self.matrix, change)
+        )
+        product -= self.energy * change
+        return product
+
+
+@jax.jit
+def _forward(factors, tangent, c):
+    change = c * jvp(factors, tangent)
+    return change - c * jnp.vdot(c, change)
+
+
+@jax.jit
+def _backward(factors, dual, c, params):
+    return vjp(factors, c * (dual - c * jnp.vdot(c, dual)), params)
+
+
+@jax.jit
+def _kernel(factors, c):
+    kernel = tangent_kernel(factors) * c[:, None] * c[None, :]
+    row = kernel @ c
+    return kernel - c[:, None] * row[None, :] - row[:, None] * c[None, :] + jnp.vdot(c, row) * c[:, None] * c[None, :]
+
+
+@jax.jit
+def tree_dot(left: PyTree, right: PyTree) -> jax.Array:
+    """Sum of products over all leaves."""
+    return sum(jnp.vdot(a, b) for a, b in zip(jax.tree.leaves(left), jax.tree.leaves(right), strict=True))
+
+
+@jax.jit
+def tree_axpy(scale: float, x: PyTree, y: PyTree) -> PyTree:
+    """``scale * x + y`` leaf by leaf."""
+    return jax.tree.map(lambda a, b: scale * a + b, x, y)
+
+
+@jax.jit
+def _kernel_diagonal(factors):
+    total = 0.0
+    for layer in factors.layers:
+        gram = jnp.einsum("nci,ndi->ncd", layer.inputs, layer.inputs) + (1.0 if layer.has_bias else 0.0)
+        total = total + jnp.sum(gram * jnp.einsum("nco,ndo->ncd", layer.errors, layer.errors), axis=(1, 2))
+    if factors.explicit is not None:
+        total = total + jnp.sum(factors.explicit**2, axis=1)
+    return total

@@ -1,0 +1,16 @@
+"""Plot, page and tables of one run or several, made from the files of their folders alone."""
+
+from nnbf.report.energies import EnergyRow, Yardstick, best_reference, energy_rows
+from nnbf.report.runs import RunRecord, read_run
+from nnbf.report.write import WrittenReport, write_report
+
+__all__ = [
+    "EnergyRow",
+    "RunRecord",
+    "WrittenReport",
+    "Yardstick",
+    "best_reference",
+    "energy_rows",
+    "read_run",
+    "write_report",
+]

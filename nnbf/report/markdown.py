@@ -1,0 +1,50 @@
+"""The tables of a report as Markdown, for a paper's supplement or an issue."""
+
+from collections.abc import Sequence
+
+from nnbf.report import numbers
+from nnbf.report.energies import best_reference, energy_rows, error_unit, missing_references
+from nnbf.report.runs import RunRecord
+
+
+def run_markdown(run: RunRecord) -> str:
+    """Return the report of a run as Markdown."""
+    result = run.result
+    yardstick = best_reference(result.get("references") or {})
+    unit = result.get("energy_unit") or "Hartree"
+    versus = f"{error_unit(result)} to {yardstick.label}" if yardstick else "difference"
+    rows = [
+        [
+            f"**{row.label}**" if row.is_main else row.label,
+            numbers.energy(row.energy),
+            numbers.error(row.error),
+            numbers.difference(row.difference),
+            row.upper_bound,
+        ]
+        for row in energy_rows(result)
+    ]
+    facts = [
+        ("status", str(result.get("status"))),
+        ("determinants in V", numbers.count(result.get("n_determinants"))),
+        ("connected determinants", numbers.count(result.get("n_connected"))),
+        ("parameters", numbers.count(result.get("n_parameters"))),
+        ("variance", numbers.small(result.get("variance"))),
+        ("V-score", numbers.small(result.get("v_score"))),
+        ("<S²>", "" if result.get("s_squared") is None else f"{abs(result['s_squared']):.4f}"),
+        ("time", numbers.seconds(result.get("wall_time_s"))),
+        ("command", f"`{run.config['command_line']}`" if run.config.get("command_line") else ""),
+    ]
+    lines = [f"# {run.title}", ""]
+    lines += [f"> **Warning:** {text}\n" for text in result.get("warnings") or []]
+    lines += [table(["", f"energy ({unit})", "±", versus, "upper bound"], rows, numbers=(1, 2, 3)), ""]
+    lines += [f"{name} was not computed: {why}.\n" for name, why in missing_references(result)]
+    lines += [f"* {name}: {value}" for name, value in facts if value]
+    lines += ["", "![Energy error against steps and time](energy.png)", ""]
+    return "\n".join(lines)
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:
+    """Return a Markdown table; `numbers` are the columns aligned to the right."""
+    rules = ["---:" if index in numbers else "---" for index in range(len(heads))]
+    lines = [heads, rules, *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

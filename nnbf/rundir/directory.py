@@ -1,0 +1,220 @@
+"""A run folder on disk: which file is where, and how each is written and read."""
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from hamiltonians.errors import InputError, one_line
+from nnbf.rundir._atomic import json_line, write_json
+from nnbf.rundir.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+
+if TYPE_CHECKING:
+    from hamiltonians import MolecularSystem, SystemInfo
+
+
+def default_folder(info: "SystemInfo", parent: Path | None = None, now: datetime | None = None) -> Path:
+    """Return a folder that does not exist yet: runs/<name>_<basis>_<time> under the current one.
+
+    Args:
+        info: Names the molecule and the basis.
+        parent: Where run folders are kept; by default "runs".
+        now: The time in the name; by default the present.
+    """
+    moment = (now or datetime.now()).strftime("%Y%m%d-%H%M%S")
+    parts = [_slug(info.name or info.formula or "run"), _slug(info.basis), moment]
+    folder = (parent or Path("runs")) / "_".join(part for part in parts if part)
+    candidate, count = folder, 1
+    while candidate.exists():
+        count += 1
+        candidate = folder.with_name(f"{folder.name}-{count}")
+    return candidate
+
+
+def require_free(folder: str | Path) -> Path:
+    """Return `folder` if a run may be written there: it does not exist, or it is empty.
+
+    Raises:
+        InputError: The folder holds another run or other files, or cannot be written.
+    """
+    path = Path(folder).expanduser()
+    if path.is_dir():
+        if (path / "config.json").exists():
+            raise InputError(
+                f"{path} holds another run: give another --out, or look at it with 'nnbf report {path}'"
+            )
+        if any(path.iterdir()):
+            raise InputError(f"{path} holds other files: give a new or empty folder as --out")
+        nearest = path
+    else:
+        if path.exists():
+            raise InputError(f"{path} is a file: give a new or empty folder as --out")
+        nearest = next(parent for parent in path.absolute().parents if parent.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise InputError(f"{path} cannot be written: give a writable folder as --out")
+    return path
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """The files of one run.
+
+    Make one with `create` or `open`; every write is atomic except that of `history.jsonl`, which
+    grows by whole, flushed lines.
+    """
+
+    path: Path
+    """The folder."""
+    made: tuple[Path, ...] = ()
+    """The folder and its parents, as far as `create` made them, innermost first."""
+
+    @classmethod
+    def create(cls, folder: str | Path) -> "RunDirectory":
+        """Make the folder (and its parents).
+
+        Raises:
+            InputError: See `require_free`.
+        """
+        path = require_free(folder)
+        made = tuple(folder for folder in (path, *path.parents) if not folder.exists())
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"cannot make {path}: {error.strerror or one_line(error)}; give another --out"
+            ) from error
+        return cls(path, made)
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "RunDirectory":
+        """Open the folder of an earlier run.
+
+        Raises:
+            InputError: There is no run in it.
+        """
+        path = Path(folder).expanduser()
+        if not (path / "config.json").is_file():
+            raise InputError(f"{path} is not a run folder: give one that holds config.json")
+        return cls(path)
+
+    @property
+    def config_file(self) -> Path:
+        """Resolved options, versions, command line."""
+        return self.path / "config.json"
+
+    @property
+    def system_file(self) -> Path:
+        """Integrals and description: enough to run again without PySCF."""
+        return self.path / "system.npz"
+
+    @property
+    def history_file(self) -> Path:
+        """One line of JSON a step."""
+        return self.path / "history.jsonl"
+
+    @property
+    def result_file(self) -> Path:
+        """The outcome."""
+        return self.path / "result.json"
+
+    @property
+    def checkpoint_file(self) -> Path:
+        """Final parameters and determinants."""
+        return self.path / "checkpoint" / "final.npz"
+
+    @property
+    def report_folder(self) -> Path:
+        """Plot and page."""
+        return self.path / "report"
+
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write config.json."""
+        write_json(self.config_file, config)
+
+    def write_system(self, system: "MolecularSystem") -> None:
+        """Write system.npz."""
+        system.save(self.system_file)
+
+    def write_result(self, result: Mapping[str, Any]) -> None:
+        """Write result.json."""
+        write_json(self.result_file, result)
+
+    def write_checkpoint(self, parameters: Any, determinants: Any) -> None:
+        """Write checkpoint/final.npz; see `nnbf.rundir.save_checkpoint`."""
+        self.checkpoint_file.parent.mkdir(exist_ok=True)
+        save_checkpoint(self.checkpoint_file, parameters, determinants)
+
+    @contextlib.contextmanager
+    def history(self) -> Iterator["HistoryWriter"]:
+        """Open history.jsonl for appending rows."""
+        with self.history_file.open("a", encoding="utf-8") as stream:
+            try:
+                yield HistoryWriter(stream)
+            finally:
+                stream.flush()
+                os.fsync(stream.fileno())
+
+    def read_config(self) -> dict[str, Any]:
+        """Return config.json."""
+        return json.loads(self.config_file.read_text(encoding="utf-8"))
+
+    def read_result(self) -> dict[str, Any]:
+        """Return result.json.
+
+        Raises:
+            InputError: The run has not finished.
+        """
+        if not self.result_file.is_file():
+            raise InputError(f"{self.path} has no result.json: the run has not finished")
+        return json.loads(self.result_file.read_text(encoding="utf-8"))
+
+    def read_history(self) -> list[dict[str, Any]]:
+        """Return the rows of history.jsonl; a line cut short by a crash is left out."""
+        if not self.history_file.is_file():
+            return []
+        lines = self.history_file.read_text(encoding="utf-8").split("\n")
+        return [json.loads(line) for line in lines[:-1] if line]
+
+    def read_system(self) -> "MolecularSystem":
+        """Return the system that was solved."""
+        from hamiltonians import load_system
+
+        return load_system(self.system_file)
+
+    def read_checkpoint(self) -> Checkpoint:
+        """Return final parameters and determinants."""
+        return load_checkpoint(self.checkpoint_file)
+
+    def discard(self) -> None:
+        """Take back what is written before the first step, and the folders that were made for it."""
+        for file in (self.config_file, self.system_file, self.history_file):
+            file.unlink(missing_ok=True)
+        for folder in self.made:
+            with contextlib.suppress(OSError):  # somebody else has put something there
+                folder.rmdir()
+
+
+class HistoryWriter:
+    """Appends rows to an open history file, and counts them."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.count = 0
+        self.last: dict[str, Any] | None = None
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Write one row and flush it, so that another program can follow."""
+        self._stream.write(json_line(row))
+        self._stream.flush()
+        self.count += 1
+        self.last = dict(row)
+
+
+def _slug(text: str) -> str:
+    """Return text that is safe in a file name: "cc-pVDZ" stays, "N: 6-31g*" loses its marks."""
+    return re.sub(r"[^A-Za-z0-9.+-]+", "-", text.replace("*", "s")).strip("-.")[:40]

@@ -1,0 +1,210 @@
+"""Energies of the different kinds, and <S^2>, of a selected-space state.
+
+Kinds are defined in ``docs/energies.md``. Each estimate says whether it is an upper bound.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+from nnbf.determinants import diagonal_elements, enumerate_sector, sector_dimension
+from nnbf.determinants.hashing import build_hash_table, find, hash_words
+from nnbf.determinants.parallel import map_row_blocks
+from nnbf.determinants.sector import determinant_irrep
+from nnbf.determinants.slater_condon import connections_of, max_connections, occupied_orbitals
+from nnbf.determinants.spaces import canonicalise, connected_partitions, multiplicities
+from nnbf.states.selected import SelectedState
+
+#: Smallest Epstein-Nesbet denominator, Hartree: below it a determinant belongs into V.
+SMALLEST_DENOMINATOR = 1e-3
+
+
+@dataclass(frozen=True)
+class ConnectedEstimates:
+    """What one pass over the connected space gives."""
+
+    projected: float | None
+    """Energy with the amplitudes of the network on C: sum_V w_i E_loc(i), Hartree; no bound."""
+    second_order: float
+    """Epstein-Nesbet correction, Hartree (negative)."""
+    variance: float
+    """<(H - E)^2> of the state on V, the part that leaves V included, Hartree^2."""
+    n_connected: int
+    """Determinants of C (representatives)."""
+
+
+def connected_estimates(
+    state: SelectedState, *, projected: bool = True, threshold: float = 0.0
+) -> ConnectedEstimates:
+    """Projected energy, second-order correction and full variance, in one pass over C.
+
+    Args:
+        state: The state.
+        projected: Evaluate the network on C (the expensive part).
+        threshold: Couplings ``|H_ji psi_i|`` below this (Hartree) are skipped; 0 is exact.
+    """
+    from nnbf.determinants.sparse import sparse_times_vector
+
+    amplitudes = state.amplitudes()
+    product = sparse_times_vector(state.matrix, amplitudes)
+    energy = float(amplitudes @ product)
+    variance = float(np.sum((product - energy * amplitudes) ** 2))
+    # log|psi| of the normalised state: the network's values minus the logarithm of the norm on V.
+    anchor = int(np.argmax(np.abs(amplitudes)))
+    psi = state.wave_function()
+    sign0, log0 = state.signed_log(state.determinants[anchor : anchor + 1])
+    log_norm = log0[0] - np.log(np.abs(psi[anchor]))
+    orientation = sign0[0] * np.sign(psi[anchor])
+    second_order = outside = 0.0
+    count = 0
+    for keys, sums in connected_partitions(
+        state.hamiltonian.tables, state.determinants, psi, state.spin_flip, threshold
+    ):
+        if len(keys) == 0:
+            continue
+        weight = multiplicities(keys, state.spin_flip)
+        denominators = np.minimum(
+            energy - diagonal_elements(state.hamiltonian.tables, keys), -SMALLEST_DENOMINATOR
+        )
+        second_order += float(np.sum(weight * sums**2 / denominators))
+        variance += float(np.sum(weight * sums**2))
+        count += len(keys)
+        if projected:
+            sign, log_abs = state.signed_log(keys)
+            values = orientation * sign * np.exp(log_abs - log_norm)
+            outside += float(np.sum(weight * sums * values))
+    return ConnectedEstimates(energy + outside if projected else None, second_order, variance, count)
+
+
+def symmetry_sector(state: SelectedState, irreps: np.ndarray, limit: int) -> np.ndarray | None:
+    """All determinants of the reference's symmetry sector, or None where there are more than ``limit``.
+
+    Args:
+        state: The state.
+        irreps: (M,) XOR codes of the orbital irreps (zeros where unknown).
+        limit: Most determinants (representatives) to enumerate.
+    """
+    integrals = state.hamiltonian.integrals
+    total = sector_dimension(integrals.n_orbitals, integrals.n_alpha, integrals.n_beta)
+    smaller = (2 if state.spin_flip else 1) * max(1, len(np.unique(irreps)))
+    if total > 1.2 * limit * smaller:
+        return None
+    irrep = determinant_irrep(*integrals.reference_occupation, irreps)
+    sector = enumerate_sector(
+        integrals.n_orbitals, integrals.n_alpha, integrals.n_beta, irreps, irrep, state.spin_flip
+    )
+    return sector if len(sector) <= limit else None
+
+
+def full_sum_energy(state: SelectedState, sector: np.ndarray) -> tuple[float, float]:
+    """Rayleigh quotient and variance of psi on a whole sector: an upper bound of its ground state.
+
+    The Hamiltonian is applied without storing it.
+
+    Returns:
+        (energy, variance), Hartree and Hartree^2.
+    """
+    sign, log_abs = state.signed_log(sector)
+    weight = multiplicities(sector, state.spin_flip)
+    psi = sign * np.exp(log_abs - np.max(log_abs))
+    psi /= np.sqrt(np.sum(weight * psi**2))
+    product = apply_hamiltonian(state, sector, psi)
+    energy = float(np.sum(weight * psi * product))
+    return energy, float(np.sum(weight * (product - energy * psi) ** 2))
+
+
+def apply_hamiltonian(state: SelectedState, determinants: np.ndarray, psi: np.ndarray) -> np.ndarray:
+    """``H psi`` (n,) within a list of determinants, matrix elements made on the fly."""
+    tables = state.hamiltonian.tables
+    integrals = state.hamiltonian.integrals
+    slots = build_hash_table(determinants)
+    diagonal = diagonal_elements(tables, determinants)
+    capacity = max_connections(integrals.n_orbitals, integrals.n_alpha, integrals.n_beta) + 1
+    out = np.empty(len(determinants))
+    map_row_blocks(
+        lambda lo, hi: _apply_rows(
+            tables, determinants, diagonal, slots, psi, state.spin_flip, capacity, lo, hi, out
+        ),
+        len(determinants),
+    )
+    return out
+
+
+def spin_square(state: SelectedState) -> float | None:
+    """<S^2> of the state on V; None for spin-resolved orbitals, whose overlap is not known.
+
+    ``S^2 = S_z (S_z + 1) + S_- S_+``, whose matrix elements exchange the spins of two singly
+    occupied orbitals.
+    """
+    integrals = state.hamiltonian.integrals
+    if integrals.is_spin_resolved:
+        return None
+    determinants, psi = state.determinants, state.wave_function()
+    slots = build_hash_table(determinants)
+    parts = map_row_blocks(
+        lambda lo, hi: _spin_rows(
+            determinants, slots, psi, state.multiplicity, integrals.n_orbitals, state.spin_flip, lo, hi
+        ),
+        len(determinants),
+    )
+    s_z = 0.5 * (integrals.n_alpha - integrals.n_beta)
+    return float(s_z * (s_z + 1.0) + sum(parts))
+
+
+@njit(cache=True, nogil=True)
+def _apply_rows(tables, determinants, diagonal, slots, psi, fold, capacity, lo, hi, out):
+    n = tables.n_orbitals
+    occupied = np.empty((2, n), np.int64)
+    parity = np.empty((2, n + 1), np.int64)
+    connected = np.empty((capacity, determinants.shape[1]), np.uint64)
+    values = np.empty(capacity)
+    for row in range(lo, hi):
+        count = connections_of(tables, determinants[row], 0.0, occupied, parity, connected, values)
+        total = diagonal[row] * psi[row]
+        for k in range(count):
+            if fold:
+                canonicalise(connected[k])
+            position = find(slots, determinants, connected[k], hash_words(connected[k]))
+            if position >= 0:
+                total += values[k] * psi[position]
+        out[row] = total
+
+
+@njit(cache=True, nogil=True)
+def _spin_rows(determinants, slots, psi, multiplicity, n_orbitals, fold, lo, hi):
+    n_words = determinants.shape[1] // 2
+    occupied = np.empty(n_orbitals, np.int64)
+    parity = np.empty((2, n_orbitals + 1), np.int64)
+    flipped = np.empty(determinants.shape[1], np.uint64)
+    one = np.uint64(1)
+    total = 0.0
+    for row in range(lo, hi):
+        occupied_orbitals(determinants[row], 0, n_orbitals, occupied, parity[0])
+        occupied_orbitals(determinants[row], 1, n_orbitals, occupied, parity[1])
+        product = 0.0
+        for q in range(n_orbitals):
+            beta_only = parity[1, q] != parity[1, q + 1] and parity[0, q] == parity[0, q + 1]
+            if not beta_only:
+                continue
+            # S_- S_+ raises q and lowers p: p = q gives 1, p singly occupied by alpha an exchange.
+            product += psi[row]
+            for p in range(n_orbitals):
+                alpha_only = parity[0, p] != parity[0, p + 1] and parity[1, p] == parity[1, p + 1]
+                if not alpha_only:
+                    continue
+                for w in range(determinants.shape[1]):
+                    flipped[w] = determinants[row, w]
+                for spin in range(2):
+                    flipped[spin * n_words + (p >> 6)] ^= one << np.uint64(p & 63)
+                    flipped[spin * n_words + (q >> 6)] ^= one << np.uint64(q & 63)
+                if fold:
+                    canonicalise(flipped)
+                position = find(slots, determinants, flipped, hash_words(flipped))
+                if position < 0:
+                    continue
+                low, high = (p, q) if p < q else (q, p)
+                sign = parity[0, low + 1] ^ parity[0, high] ^ parity[1, low + 1] ^ parity[1, high]
+                product += psi[position] if sign else -psi[position]
+        total += multiplicity[row] * psi[row] * product
+    return total

@@ -1,0 +1,136 @@
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hamiltonians import InputError, bundled_molecules, read_geometry
+from hamiltonians.elements import ATOMIC_NUMBERS, element_symbol, hill_formula
+
+BENCHMARK = ["H2", "LiH", "H2O", "O2", "NH3", "N2", "CH4", "C2", "Li2O", "C2H4O", "C3H6", "Na2CO3"]
+
+
+def test_every_bundled_molecule_is_complete():
+    names = bundled_molecules()
+    assert set(BENCHMARK) <= set(names)
+    for name in names:
+        geometry = read_geometry(name)
+        assert geometry.name == name
+        assert geometry.charge == 0
+        assert (geometry.nuclear_charge - geometry.two_S) % 2 == 0
+
+
+@pytest.mark.parametrize("name", ["n2", "N2", "nA2co3", "Li2O_LINEAR"])
+def test_names_ignore_case(name):
+    assert read_geometry(name).name.casefold() == name.casefold()
+
+
+def test_spins_of_bundled_open_shells():
+    assert [read_geometry(name).two_S for name in ("O2", "CH2", "N", "OH", "N2")] == [2, 2, 3, 1, 0]
+
+
+@pytest.mark.parametrize(
+    "text", ["N 0 0 0; N 0 0 1.1", "N 0 0 0\nN 0 0 1.1\n", "n,0,0,0;n,0,0,1.1D0", "7 0 0 0; N2 0 0 1.1;"]
+)
+def test_inline_text(text):
+    geometry = read_geometry(text)
+    assert geometry.atoms == (("N", (0.0, 0.0, 0.0)), ("N", (0.0, 0.0, 1.1)))
+    assert (geometry.formula, geometry.charge, geometry.two_S) == ("N2", None, None)
+
+
+def test_bohr():
+    (_, (_, _, z)) = read_geometry("H 0 0 0; H 0 0 2", unit="bohr").atoms[1]
+    assert z == pytest.approx(2 * 0.529177210903, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("comment", "charge", "two_s"),
+    [
+        ("charge 0, 2S=2", 0, 2),
+        ("Charge = -1 spin: 1", -1, 1),
+        ("charge=+1, multiplicity 2", 1, 1),
+        ("a molecule", None, None),
+        ("", None, None),
+    ],
+)
+def test_comment_line(tmp_path, comment, charge, two_s):
+    path = tmp_path / "x.xyz"
+    path.write_text(f"1\n{comment}\nO 0 0 0 extra columns\n\n")
+    geometry = read_geometry(path)
+    assert (geometry.name, geometry.charge, geometry.two_S) == ("x", charge, two_s)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "empty"),
+        ("\n \n", "empty"),
+        ("N 0 0 0\n", "number of atoms"),
+        ("2\n\nN 0 0 0\n", "2 atoms, 1 lines"),
+        ("1\n\nN 0 0 0\n1\n\nN 0 0 0\n", "single geometry"),
+        ("0\n\n", "0 atoms"),
+        ("1\n\nXx 0 0 0\n", "line 3: element 'Xx' is unknown"),
+        ("1\n\nN 0 0\n", "line 3"),
+        ("1\n\nN 0 zero 0\n", "not a number"),
+        ("1\n\nN 0 nan 0\n", "finite"),
+        ("1\n\nN 0 inf 0\n", "finite"),
+        ("2\n\nN 0 0 0\nN 0 0 0.1\n", "0.100 Angstrom apart"),
+    ],
+)
+def test_wrong_xyz(tmp_path, content, message):
+    path = tmp_path / "x.xyz"
+    path.write_text(content)
+    with pytest.raises(InputError, match=message) as error:
+        read_geometry(path)
+    assert "\n" not in str(error.value)
+
+
+def test_binary_xyz(tmp_path):
+    path = tmp_path / "x.xyz"
+    path.write_bytes(b"\xff\xfe\x00\x80")
+    with pytest.raises(InputError, match="not a text file"):
+        read_geometry(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no molecule"),
+        ("H20", "nearest bundled names: .*H2O"),
+        ("unobtainium", "unknown"),
+        ("missing.xyz", "No such file"),
+        ("N 0 0 0; N 0 0", "not an atom"),
+        ("N 0 0 0; Q 0 0 1", "'Q' is unknown"),
+        ("N 0 0 0; N 0 0 0", "0.000 Angstrom apart"),
+        ("N 0 0 1e9", "finite"),
+        (";", "no atoms"),
+    ],
+)
+def test_wrong_text(text, message):
+    with pytest.raises(InputError, match=message):
+        read_geometry(text)
+
+
+def test_wrong_unit():
+    with pytest.raises(InputError, match="'angstrom' or 'bohr'"):
+        read_geometry("N2", unit="parsec")
+
+
+@given(st.sampled_from(sorted(ATOMIC_NUMBERS)))
+def test_elements_by_symbol_label_and_number(symbol):
+    number = ATOMIC_NUMBERS[symbol]
+    spellings = [symbol, symbol.lower(), symbol.upper(), f"{symbol}12", f"{symbol}_a", str(number)]
+    assert {element_symbol(text) for text in spellings} == {symbol}
+
+
+def test_hill_order():
+    assert hill_formula(["O", "H", "C", "H", "C", "H", "H"]) == "C2H4O"
+    assert hill_formula(["O", "H", "H"]) == "H2O"
+
+
+def test_bundled_equilibrium_water():
+    atoms = read_geometry("H2O_eq").atoms
+    (_, o), (_, a), (_, b) = atoms
+    assert math.dist(o, a) == pytest.approx(0.9572, abs=1e-6)
+    cosine = (0.9572**2 * 2 - math.dist(a, b) ** 2) / (2 * 0.9572**2)
+    assert math.degrees(math.acos(cosine)) == pytest.approx(104.52, abs=1e-3)
