@@ -28,12 +28,13 @@ if TYPE_CHECKING:
         to_interaction_operator,
         to_molecular_data,
     )
-    from hamiltonians.references import reference_energies
+    from hamiltonians.references import reference_energies, with_references
 
 _LAZY = {
     "build_molecule": "molecule",
     "parse_active_space": "active_space",
     "reference_energies": "references",
+    "with_references": "references",
     "fci_energy_of_integrals": "fci",
     "determinant_energy": "determinant",
     "lowest_determinant": "determinant",
@@ -73,6 +74,7 @@ __all__ = [
     "to_interaction_operator",
     "to_molecular_data",
     "to_netket",
+    "with_references",
     "write_fcidump",
 ]
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -59,11 +60,33 @@ def parse_active_space(text: str) -> ActiveSpace:
     raise InputError(f"active space {text!r} is not understood: give {_FORMS}")
 
 
+def checked_active_space(space: ActiveSpace | str | None) -> tuple[Any, ...] | None:
+    """Return an active space in one of its forms, parsed where it is text.
+
+    Raises:
+        InputError: It has none of the forms.
+    """
+    if space is None:
+        return None
+    if isinstance(space, str):
+        return parse_active_space(space)
+    forms = {"energy": 3, "indices": 2, "avas": 2}
+    if isinstance(space, tuple | list) and len(space) >= 2:
+        kind = space[0]
+        listed = kind not in ("indices", "avas") or isinstance(space[1], Sequence | np.ndarray)
+        if len(space) == (forms.get(kind) if isinstance(kind, str) else 2) and listed:
+            return tuple(space)
+    raise InputError(
+        f"active space {space!r} is not understood: give (electrons, orbitals), ('energy', lowest, "
+        "highest), ('indices', [...]) or ('avas', [...])"
+    )
+
+
 def partition_orbitals(
     channels: tuple[Orbitals, ...],
     two_S: int,
     n_core: int,
-    active_space: ActiveSpace | None,
+    active_space: tuple[Any, ...] | None,
 ) -> tuple[Partition, ...]:
     """Decide the role of every orbital.
 
@@ -71,7 +94,7 @@ def partition_orbitals(
         channels: One set of orbitals, or (alpha, beta); occupied first.
         two_S: Number of unpaired electrons.
         n_core: Core orbitals to freeze where `active_space` is None; a lower bound otherwise.
-        active_space: See `ActiveSpace` ("avas" has to be resolved before).
+        active_space: From `checked_active_space` ("avas" has to be resolved before).
 
     Returns:
         One partition a set.
@@ -134,7 +157,7 @@ def _index_range(text: str) -> range:
 
 def _window(bounds: Sequence[float]) -> tuple[float, float]:
     numbers = all(isinstance(bound, int | float) and np.isfinite(bound) for bound in bounds)
-    if len(bounds) != 2 or not numbers or bounds[0] >= bounds[1]:
+    if not numbers or bounds[0] >= bounds[1]:
         raise InputError(f"energy window {tuple(bounds)}: give lowest < highest, in Hartree")
     return float(bounds[0]), float(bounds[1])
 
@@ -160,9 +183,7 @@ def _by_index(orbitals: Orbitals, indices: Sequence[int]) -> list[int]:
     return chosen
 
 
-def _by_number(orbitals: Orbitals, n_pairs: int, two_s: int, space: Sequence[int]) -> list[int]:
-    if len(space) != 2:
-        raise InputError(f"active space {tuple(space)!r}: give (electrons, orbitals)")
+def _by_number(orbitals: Orbitals, n_pairs: int, two_s: int, space: Sequence[object]) -> list[int]:
     electrons, count = (whole_number(number, "size of the active space") for number in space)
     total = 2 * n_pairs + two_s
     if electrons < 0 or count < 1 or electrons > 2 * count:

@@ -7,7 +7,6 @@ from itertools import pairwise
 
 import numpy as np
 
-from hamiltonians.active_space import ActiveSpace
 from hamiltonians.errors import InputError
 from hamiltonians.mean_field import MeanField
 from hamiltonians.orbitals import Orbitals, split_by_irrep, with_fixed_signs
@@ -15,7 +14,7 @@ from hamiltonians.orbitals import Orbitals, split_by_irrep, with_fixed_signs
 
 def avas_orbitals(
     field: MeanField, channels: tuple[Orbitals, ...], labels: list[str]
-) -> tuple[tuple[Orbitals, ...], ActiveSpace]:
+) -> tuple[tuple[Orbitals, ...], tuple[int, int]]:
     """Rotate orbitals so that the wanted atomic orbitals are spanned by few of them.
 
     Args:
@@ -55,12 +54,12 @@ def avas_orbitals(
         piece = Orbitals(block, energies, occupation[start:stop], None)
         # PySCF mixes degenerate orbitals of different irreps: sort them out again.
         pieces.append(split_by_irrep(field, piece, fock) or piece)
-    labelled = all(piece.irreps is not None for piece in pieces)
+    irreps = [piece.irreps for piece in pieces if piece.irreps is not None]
     rotated = Orbitals(
         np.hstack([piece.coefficients for piece in pieces]),
         np.concatenate([piece.energies for piece in pieces]),
         occupation,
-        tuple(label for piece in pieces for label in piece.irreps) if labelled else None,
+        tuple(label for block in irreps for label in block) if len(irreps) == len(pieces) else None,
     )
     return (with_fixed_signs(rotated),), (electrons, int(n_active))
 

@@ -56,7 +56,7 @@ def resolve_ecp(
         else:
             name = _ecp_of_basis(basis_name(symbol, basis))
         data = _load_ecp(name, symbol) if name else None
-        if data:
+        if name and data:
             parsed[symbol] = data
             names.append((symbol, name))
         elif isinstance(ecp, Mapping) and name:

@@ -53,7 +53,8 @@ class MolecularIntegrals:
     """Irrep of every orbital in an Abelian point group, or None where unknown."""
     point_group: str | None = None
     """The group of `orbital_irreps`; None with irreps means these are FCIDUMP numbers "1" to "8"."""
-    reference_occupation: Occupation | None = None
+    # Never None once built: __post_init__ fills it in.
+    reference_occupation: Occupation = None  # type: ignore[assignment]
     """Occupied (alpha, beta) orbitals of the reference determinant, ascending; None on input means
     the first `n_alpha` and `n_beta`."""
 
@@ -123,6 +124,22 @@ class MolecularIntegrals:
         if self.is_spin_resolved:
             return self
         return replace(self, one_body=np.stack([self.one_body] * 2), two_body=np.stack([self.two_body] * 3))
+
+    def spin_flipped(self) -> "MolecularIntegrals":
+        """Return the Hamiltonian with alpha and beta exchanged; its spectrum is the same."""
+        alpha, beta = self.reference_occupation
+        one_body, two_body = self.one_body, self.two_body
+        if self.is_spin_resolved:
+            aa, ab, bb = self.two_body
+            one_body, two_body = one_body[::-1], np.stack([bb, ab.T, aa])
+        return replace(
+            self,
+            one_body=one_body,
+            two_body=two_body,
+            n_alpha=self.n_beta,
+            n_beta=self.n_alpha,
+            reference_occupation=(beta, alpha),
+        )
 
     def rotate(self, coefficients: np.ndarray) -> "MolecularIntegrals":
         """Return the Hamiltonian in new orbitals |j> = sum_p |p> C_pj.
@@ -215,7 +232,7 @@ class MolecularIntegrals:
             n_beta,
             None if orbital_irreps is None else tuple(orbital_irreps),
             point_group,
-            reference_occupation,
+            reference_occupation,  # type: ignore[arg-type]
         )
 
     def _rotated_irreps(self, rotations: tuple[np.ndarray, ...]) -> tuple[str, ...] | None:

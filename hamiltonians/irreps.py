@@ -62,9 +62,9 @@ def irrep_name(code: int, point_group: str | None) -> str:
 def fcidump_irreps(labels: Sequence[str] | None, point_group: str | None, count: int) -> np.ndarray:
     """Return the ORBSYM numbers (from 1) of orbital irreps; all 1 where labels are unknown."""
     codes = irrep_codes(labels, point_group, count)
-    order = _FCIDUMP_ORDER.get(point_group or "")
-    if order is None:
+    if point_group not in _FCIDUMP_ORDER:
         return codes + 1
+    order = _FCIDUMP_ORDER[point_group]
     return np.array([order.index(_IRREPS[point_group][code]) + 1 for code in codes], dtype=np.int64)
 
 

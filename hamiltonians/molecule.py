@@ -10,8 +10,8 @@ from hamiltonians._checks import whole_number
 from hamiltonians.active_space import (
     ActiveSpace,
     Partition,
+    checked_active_space,
     chemical_core,
-    parse_active_space,
     partition_orbitals,
 )
 from hamiltonians.avas import avas_orbitals
@@ -92,7 +92,12 @@ def build_molecule(
         raise InputError(f"orbitals {orbitals!r} are unknown: give {', '.join(ORBITAL_KINDS)}")
     if not isinstance(fci_limit, int | float) or not fci_limit >= 0:
         raise InputError(f"fci_limit {fci_limit!r}: give a number of determinants, 0 for none")
-    space = parse_active_space(active_space) if isinstance(active_space, str) else active_space
+    space = checked_active_space(active_space)
+    if space is not None and orbitals.endswith("natural") and space[0] in ("avas", "energy"):
+        raise InputError(
+            f"active space {space[0]!r} needs Hartree-Fock orbitals, not {orbitals}: "
+            "give (electrons, orbitals)"
+        )
     geometry = read_geometry(molecule, unit=unit)
     total_charge, two_s = electron_counts(geometry, charge, spin)
     field = solve_mean_field(
@@ -111,9 +116,9 @@ def build_molecule(
         channels = (natural_orbitals(field, orbitals, n_core),)
     chosen_space = space
     if space is not None and space[0] == "avas":
-        channels, chosen_space = avas_orbitals(field, channels, list(space[1]))
-    elif space is not None and space[0] == "energy" and orbitals.endswith("natural"):
-        raise InputError("natural orbitals have no energies: give (electrons, orbitals) instead")
+        channels, chosen_space = avas_orbitals(
+            field, channels, [space[1]] if isinstance(space[1], str) else list(space[1])
+        )
     partitions = partition_orbitals(channels, two_s, n_core, chosen_space)
     core, active, notes = _select(field, channels, partitions)
     if orbitals in ("boys", "pipek-mezey"):
@@ -202,7 +207,7 @@ def _integrals(
         two_body = np.asarray(ao2mo.kernel(source, c, compact=True)).reshape(pairs, pairs)
         n_alpha = int(np.count_nonzero(active[0].occupation > 0))
         n_beta = int(np.count_nonzero(active[0].occupation > 1))
-        occupation = None
+        occupation = (tuple(range(n_alpha)), tuple(range(n_beta)))
     else:
         one_body = np.stack([c.T @ h @ c for c, h in zip(spins, effective, strict=True)])
         pairs = number_of_pairs(spins[0].shape[1])
@@ -211,8 +216,9 @@ def _integrals(
             block[:] = ao2mo.general(source, (spins[s], spins[s], spins[t], spins[t]), compact=True).reshape(
                 pairs, pairs
             )
-        occupation = tuple(tuple(np.flatnonzero(part.occupation).tolist()) for part in active)
-        n_alpha, n_beta = (len(orbitals) for orbitals in occupation)
+        alpha, beta = (tuple(np.flatnonzero(part.occupation).tolist()) for part in active)
+        occupation = (alpha, beta)
+        n_alpha, n_beta = len(alpha), len(beta)
     irreps = active[0].irreps
     codes = irrep_codes(irreps, field.group, active[0].size)
     if max(largest_forbidden(one_body, two_body, codes)) > _BROKEN:
@@ -242,9 +248,8 @@ def _in_the_irrep_of_hartree_fock(field: MeanField, integrals: MolecularIntegral
     for spin in (0, 1):
         channel = channels[spin if len(channels) == 2 else 0]
         least = spin if len(channels) == 1 else 0
-        irreps = None if channel.irreps is None else np.array(channel.irreps)
-        mask = channel.occupation > least
-        occupied.append(irrep_codes(None if irreps is None else irreps[mask], field.group, mask.sum()))
+        filled = channel.take(np.flatnonzero(channel.occupation > least))
+        occupied.append(irrep_codes(filled.irreps, field.group, filled.size))
     target = int(np.bitwise_xor.reduce(np.concatenate(occupied), initial=0))
     if determinant_irrep(integrals, integrals.reference_occupation) == target:
         return integrals

@@ -65,7 +65,7 @@ def from_interaction_operator(operator: Any, n_alpha: int, n_beta: int) -> Molec
         raise InputError(f"{one_body.shape[0]} spin orbitals: give an even number, alpha and beta in turn")
     antisymmetric = two_body - two_body.transpose(1, 0, 2, 3)
     antisymmetric = antisymmetric - antisymmetric.transpose(0, 1, 3, 2)
-    return _from_interleaved(_real(operator.constant), one_body, antisymmetric, n_alpha, n_beta)
+    return _from_interleaved(float(_real(operator.constant)), one_body, antisymmetric, n_alpha, n_beta)
 
 
 def from_fermion_operator(
@@ -167,17 +167,17 @@ def to_molecular_data(
     """
     from openfermion import MolecularData
 
-    whole = isinstance(system, MolecularSystem)
-    integrals = system.integrals if whole else system
+    whole = system if isinstance(system, MolecularSystem) else MolecularSystem(system)
+    integrals, info = whole.integrals, whole.info
     if integrals.is_spin_resolved:
         raise InputError("MolecularData holds restricted integrals only: give RHF or ROHF orbitals")
-    atoms = [(symbol, position) for symbol, position in system.info.atoms] if whole else []
+    atoms = list(info.atoms)
     name = None if filename is None else str(Path(filename))
     data = MolecularData(
         geometry=atoms or [("H", (0.0, 0.0, 0.0))],
-        basis=(system.info.basis if whole else "") or "unknown",
+        basis=info.basis or "unknown",
         multiplicity=abs(integrals.two_S) + 1,
-        charge=system.info.charge if whole else 0,
+        charge=info.charge,
         description="nnbf",
         filename=name or "",
     )
@@ -187,9 +187,8 @@ def to_molecular_data(
     data.nuclear_repulsion = integrals.constant
     data.one_body_integrals = np.array(integrals.one_body)
     data.two_body_integrals = np.ascontiguousarray(integrals.unpack_two_body().transpose(0, 2, 3, 1))
-    if whole:
-        for ours, theirs in (("hf", "hf"), ("mp2", "mp2"), ("ccsd", "ccsd"), ("fci", "fci")):
-            setattr(data, f"{theirs}_energy", system.references[ours])
+    for method in ("hf", "mp2", "ccsd", "fci"):
+        setattr(data, f"{method}_energy", whole.references[method])
     if name is not None:
         try:
             data.save()

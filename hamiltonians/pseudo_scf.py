@@ -158,7 +158,7 @@ def relaxed_integrals(integrals: MolecularIntegrals) -> MolecularIntegrals | Non
     """
     from pyscf import scf
 
-    if integrals.is_spin_resolved or integrals.two_S < 0:
+    if integrals.is_spin_resolved:
         return None
     start = pseudo_field(integrals)
     closed = integrals.two_S == 0

@@ -93,6 +93,8 @@ def _perturbative(integrals: MolecularIntegrals, found: _References) -> None:
     if integrals.is_spin_resolved and integrals.n_orbitals > _SPIN_RESOLVED_ORBITALS:
         found.skip(methods, f"more than {_SPIN_RESOLVED_ORBITALS} spin-resolved orbitals")
         return
+    if integrals.two_S < 0:
+        integrals = integrals.spin_flipped()  # PySCF wants no fewer alpha than beta electrons
     field = pseudo_field(_padded(integrals))
     if field.gradient > _STATIONARY:
         found.notes["hf"] = "energy of the reference determinant, which is not a Hartree-Fock solution"
@@ -196,7 +198,8 @@ def _coupled_cluster(field: PseudoField, found: _References) -> None:
     if not solver.converged or not np.isfinite(solver.e_corr):
         found.skip(("ccsd", "ccsd_t"), "CCSD did not converge")
         return
-    found.energies["ccsd"] = field.energy + float(solver.e_corr)
+    ccsd = field.energy + float(solver.e_corr)
+    found.energies["ccsd"] = ccsd
     if solver.e_corr > 1e-8:
         found.notes["ccsd"] = found.notes["ccsd_t"] = (
             "lies above HF: the amplitudes belong to an excited solution"
@@ -205,7 +208,7 @@ def _coupled_cluster(field: PseudoField, found: _References) -> None:
         found.skip(("ccsd_t",), "too expensive for this size")
         return
     triples = 0.0 if _too_small_for_triples(field) else float(solver.ccsd_t(eris=integrals))
-    found.energies["ccsd_t"] = found.energies["ccsd"] + triples
+    found.energies["ccsd_t"] = ccsd + triples
 
 
 def _too_small_for_triples(field: PseudoField) -> bool:

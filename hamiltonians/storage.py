@@ -212,7 +212,7 @@ def _flush_to_disk(path: Path) -> None:
 
 def _write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
     with path.open("wb") as stream:
-        np.savez(stream, **arrays)
+        np.savez(stream, **arrays)  # type: ignore[arg-type]
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:

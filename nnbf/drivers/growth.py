@@ -35,8 +35,8 @@ class Growth:
     screening: float = 1e-7
     """Couplings ``|H_ji psi_i|`` below this (Hartree) are skipped in the ranking."""
 
-    sector_size: int | None = None
-    """Determinants of the whole symmetry sector where it can be enumerated: V then ends as all of it."""
+    sector: np.ndarray | None = None
+    """The whole symmetry sector, (n, 2 W), where it was enumerated: if it is small enough V ends as all of it."""
 
     def next_size(self, size: int) -> int:
         """Size of the stage after one of ``size`` determinants."""
@@ -45,15 +45,15 @@ class Growth:
         grown = int(size * self.factor)
         if size < self.free_size < grown:
             grown = self.free_size
-        if self.takes_sector and 2 * grown >= self.sector_size:
+        if self.takes_sector and 2 * grown >= len(self.sector):
             # A last step that takes all that is left beats two.
-            grown = self.sector_size
+            grown = len(self.sector)
         return min(grown, self.max_size)
 
     @property
     def takes_sector(self) -> bool:
         """Whether V may become the whole symmetry sector."""
-        return self.sector_size is not None and self.sector_size <= self.max_size
+        return self.sector is not None and len(self.sector) <= self.max_size
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,9 @@ def rank_connected(state: SelectedState, growth: Growth, size: int) -> GrowthSte
     gaps = np.maximum(outside.diagonal - energy, 1e-3)
     weight = multiplicities(outside.determinants, state.spin_flip)
     second_order = -float(np.sum(weight * outside.couplings**2 / gaps))
+    if growth.takes_sector and size >= len(growth.sector):
+        kept = len(psi) / len(growth.sector)
+        return GrowthStep(growth.sector, second_order, len(outside.determinants), kept)
     scores = np.concatenate(
         [np.abs(psi) * np.sqrt(state.multiplicity), np.abs(outside.couplings / gaps) * np.sqrt(weight)]
     )

@@ -21,7 +21,46 @@ from nnbf.optimize.structured import GradientFactors, jvp, tangent_kernel, vjp
 PyTree = Any
 
 
-class TangentProblem:
+class TangentSpace:
+    """The map J between changes of the parameters and of the normalised amplitudes."""
+
+    def __init__(self, factors: GradientFactors, params: Mapping, amplitudes: np.ndarray):
+        """Collect the pieces.
+
+        Args:
+            factors: Structured gradients of ``log|psi|`` on the n determinants.
+            params: Parameter tree, for the shape of updates.
+            amplitudes: Normalised amplitudes c, (n,).
+        """
+        self.factors = factors
+        self.params = params
+        self.amplitudes = np.asarray(amplitudes)
+
+    @property
+    def size(self) -> int:
+        """Number of determinants."""
+        return len(self.amplitudes)
+
+    def restricted(self, rows: np.ndarray) -> "TangentSpace":
+        """The same on some of the determinants, their amplitudes normalised again."""
+        part = self.amplitudes[rows]
+        factors = jax.tree.map(lambda leaf: leaf[rows], self.factors)
+        return TangentSpace(factors, self.params, part / np.linalg.norm(part))
+
+    def forward(self, tangent: PyTree) -> np.ndarray:
+        """``J dtheta``: first-order change of the normalised amplitudes, (n,)."""
+        return np.asarray(_forward(self.factors, tangent, self.amplitudes))
+
+    def backward(self, dual: np.ndarray) -> PyTree:
+        """``J^T y``: a parameter tree."""
+        return _backward(self.factors, jnp.asarray(dual), self.amplitudes, self.params)
+
+    def kernel(self) -> np.ndarray:
+        """``J J^T``, (n, n), writable."""
+        return np.array(_kernel(self.factors, self.amplitudes))
+
+
+class TangentProblem(TangentSpace):
     """Everything that one optimisation step needs to know about the state and its energy."""
 
     def __init__(
@@ -41,32 +80,13 @@ class TangentProblem:
             matrix: Symmetric Hamiltonian (n, n), Hartree.
             matrix_times_amplitudes: ``H c`` where it is known already.
         """
-        self.factors = factors
-        self.params = params
-        self.amplitudes = np.asarray(amplitudes)
+        super().__init__(factors, params, amplitudes)
         self.matrix = matrix
         product = sparse_times_vector(matrix, self.amplitudes) if matrix_times_amplitudes is None else matrix_times_amplitudes
         self.energy = float(self.amplitudes @ product)
         """Rayleigh quotient, Hartree."""
         self.residual = product - self.energy * self.amplitudes
         """``H c - E c``, (n,); its squared norm is the energy variance inside the space."""
-
-    @property
-    def size(self) -> int:
-        """Number of determinants."""
-        return len(self.amplitudes)
-
-    def forward(self, tangent: PyTree) -> np.ndarray:
-        """``J dtheta``: first-order change of the normalised amplitudes, (n,)."""
-        return np.asarray(_forward(self.factors, tangent, self.amplitudes))
-
-    def backward(self, dual: np.ndarray) -> PyTree:
-        """``J^T y``: a parameter tree."""
-        return _backward(self.factors, jnp.asarray(dual), self.amplitudes, self.params)
-
-    def kernel(self) -> np.ndarray:
-        """``J J^T``, (n, n), writable."""
-        return np.array(_kernel(self.factors, self.amplitudes))
 
     def curvature(self, change: np.ndarray) -> float:
         """Second-order energy change ``dc^T (H - E) dc``."""
@@ -111,9 +131,14 @@ def tree_axpy(scale: float, x: PyTree, y: PyTree) -> PyTree:
     return jax.tree.map(lambda a, b: scale * a + b, x, y)
 
 
+def kernel_diagonal(factors: GradientFactors) -> np.ndarray:
+    """Squared norms ``|grad_i|^2`` (n,) of the per-sample gradients."""
+    return np.asarray(_kernel_diagonal(factors))
+
+
 @jax.jit
 def _kernel_diagonal(factors):
-    total = 0.0
+    total = jnp.zeros(())
     for layer in factors.layers:
         gram = jnp.einsum("nci,ndi->ncd", layer.inputs, layer.inputs) + (1.0 if layer.has_bias else 0.0)
         total = total + jnp.sum(gram * jnp.einsum("nco,ndo->ncd", layer.errors, layer.errors), axis=(1, 2))

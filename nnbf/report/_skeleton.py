@@ -26,10 +26,10 @@ p { margin: .4rem 0; }
   font-size: .8rem; font-weight: 600; vertical-align: .25em; margin-left: .5rem; color: var(--muted); }
 .badge.good { color: var(--good); } .badge.bad { color: var(--bad); }
 .tiles { display: grid; grid-template-columns: repeat(2, 1fr); gap: 1px;
-  margin: 1.4rem 0; background: var(--line); border: 1px solid var(--line); border-radius: 8px;
+  margin: 1.4rem 0; border: 1px solid var(--line); border-radius: 8px;
   overflow: hidden; }
 @media (min-width: 40rem) { .tiles { grid-template-columns: repeat(4, 1fr); } }
-.tiles div { background: var(--paper); padding: .6rem .8rem; }
+.tiles div { box-shadow: 0 0 0 1px var(--line); padding: .6rem .8rem; }
 .tiles dt { color: var(--muted); font-size: .78rem; } .tiles dd { margin: 0; font-weight: 600;
   font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .warning { background: var(--warn-paper); border-left: 4px solid var(--warn-line); padding: .5rem .8rem;

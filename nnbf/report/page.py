@@ -90,7 +90,8 @@ def _head(run: RunRecord) -> str:
     bounds = {"yes": "an upper bound", "no": "not an upper bound"}.get(
         bound, "an upper bound within its error"
     )
-    sentence = f"Energy of kind “{label}”, {bounds} of the ground state"
+    which = "Last energy before the run failed, of" if status == "failed" else "Energy of"
+    sentence = f"{which} kind “{label}”, {bounds} of the ground state"
     main = next((row for row in energy_rows(result) if row.is_main), None)
     yardstick = best_reference(result.get("references") or {})
     if main is not None and main.difference is not None and yardstick is not None:

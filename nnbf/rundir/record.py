@@ -10,7 +10,7 @@ from nnbf.rundir.provenance import git_state, versions
 
 if TYPE_CHECKING:
     from hamiltonians import MolecularSystem
-    from nnbf.drivers.solve import SolveResult
+    from nnbf.drivers.ground_state import SolveResult
 
 FORMAT = 1
 """Version of the layout of config.json and result.json."""

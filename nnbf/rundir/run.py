@@ -16,7 +16,7 @@ from nnbf.rundir.signals import StopRequest
 if TYPE_CHECKING:
     from hamiltonians import MolecularSystem
     from nnbf.drivers.options import SolverOptions
-    from nnbf.drivers.solve import SolveResult
+    from nnbf.drivers.ground_state import SolveResult
 
 OnStep = Callable[[dict[str, Any]], None]
 
@@ -133,7 +133,7 @@ def _solve(
     on_step: OnStep | None,
     request: StopRequest,
 ) -> "SolveResult":
-    from nnbf.drivers.solve import solve
+    from nnbf.drivers.ground_state import solve
 
     def record(row: dict[str, Any]) -> None:
         history.append(row)

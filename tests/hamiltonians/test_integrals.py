@@ -77,6 +77,16 @@ def test_fci_is_the_lowest_eigenvalue(
     assert fci_energy_of_integrals(integrals) == pytest.approx(values[0], abs=1e-8)
 
 
+@pytest.mark.parametrize("spin_resolved", [False, True])
+def test_spin_flip_keeps_the_spectrum(random_integrals, slow_matrix, spin_resolved):
+    integrals = random_integrals(3, 2, 1, seed=6, spin_resolved=spin_resolved)
+    flipped = integrals.spin_flipped()
+    assert (flipped.n_alpha, flipped.n_beta) == (1, 2)
+    assert flipped.reference_occupation == ((0,), (0, 1))
+    expected = np.linalg.eigvalsh(slow_matrix(integrals))
+    assert np.allclose(np.linalg.eigvalsh(slow_matrix(flipped)), expected, atol=1e-10)
+
+
 def test_properties_and_defaults(random_integrals):
     integrals = random_integrals(4, 3, 1)
     assert (integrals.n_orbitals, integrals.n_electrons, integrals.two_S) == (4, 4, 2)

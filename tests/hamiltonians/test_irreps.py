@@ -6,7 +6,6 @@ import pytest
 from hamiltonians import InputError, determinant_irrep, irrep_bits
 from hamiltonians.irreps import fcidump_irreps, irrep_codes, irrep_name
 
-
 GROUPS = {"N2": "D2h", "LiH": "C2v", "H2O_eq": "C2v", "C2H4": "D2h", "O2": "D2h", "Na2CO3": "Cs"}
 # The benchmark's water is symmetric to 1e-6 Angstrom only: what that leaves is set to zero.
 GROUPS["H2O"] = "C2v"

@@ -146,7 +146,7 @@ def test_avas_keeps_the_mean_field_energy_and_the_irreps(build):
 
 
 def test_avas_of_an_open_shell(build):
-    system = build("O2", active_space=("avas", ("O 2p",)))
+    system = build("O2", active_space=("avas", "O 2p"))
     assert system.integrals.two_S == 2
     assert determinant_energy(system.integrals) == pytest.approx(FINGERPRINTS["O2"][0], abs=1e-7)
     assert fci_energy_of_integrals(system.integrals) >= FINGERPRINTS["O2"][1]
@@ -394,6 +394,11 @@ def test_unconverged_mean_field_says_so(monkeypatch):
         ("N2", {"active_space": ("energy", "low", "high")}, "energy window"),
         ("N2", {"active_space": ("magic", 3)}, "'magic'"),
         ("N2", {"active_space": (6, 6, 6)}, "give .electrons, orbitals"),
+        ("N2", {"active_space": ()}, "not understood"),
+        ("N2", {"active_space": 6}, "not understood"),
+        ("N2", {"active_space": ("indices", 3)}, "not understood"),
+        ("N2", {"active_space": ("energy", 3.0)}, "not understood"),
+        ("N2", {"active_space": ("avas", ["N 2p"]), "orbitals": "ccsd-natural"}, "Hartree-Fock orbitals"),
         ("N" * 5000, {}, "unknown"),
         ("N\0", {}, "unknown"),
         ("Cr2", {"basis": "ano"}, "more than the 220"),
@@ -406,7 +411,7 @@ def test_unconverged_mean_field_says_so(monkeypatch):
         ("N2", {"active_space": (10, 8), "frozen_core": 4}, "reaches into"),
         ("N2", {"active_space": ("energy", 1.0, -1.0)}, "lowest < highest"),
         ("N2", {"active_space": ("energy", 3.0, 9.0)}, "does not hold the gap"),
-        ("N2", {"active_space": ("energy", -1.0, 1.0), "orbitals": "mp2-natural"}, "no energies"),
+        ("N2", {"active_space": ("energy", -1.0, 1.0), "orbitals": "mp2-natural"}, "Hartree-Fock orbitals"),
         ("N2", {"active_space": ("indices", [6, 99])}, "orbital 99 does not exist"),
         ("N2", {"active_space": ("indices", [6, 6])}, "without repeats"),
         ("N2", {"active_space": ("indices", [])}, "without repeats"),

@@ -199,3 +199,34 @@ def test_dimension(build):
     assert fci_dimension(empty) == 1
     energies, _ = reference_energies(empty)
     assert set(energies.values()) == {1.5}
+
+
+@pytest.mark.parametrize(("numbers", "spin"), [((2, 1), 1), ((1, 0), 0)])
+def test_open_orbitals_have_fock_operators_of_their_own(random_integrals, numbers, spin):
+    """Closed and open mix by beta's Fock operator, open and empty by alpha's."""
+    integrals = random_integrals(2, *numbers, seed=1)
+    expected = abs(fock_matrices(integrals)[spin][0, 1])
+    assert expected > 0.1
+    assert pseudo_field(integrals).gradient == pytest.approx(expected, abs=1e-12)
+
+
+def test_more_beta_than_alpha_electrons(build, random_integrals):
+    integrals = build("Li").integrals
+    resolved = random_integrals(3, 2, 1, spin_resolved=True)
+    for one in (integrals, build("OH", reference="uhf").integrals, resolved, random_integrals(3, 2, 1)):
+        flipped = one.spin_flipped()
+        assert (flipped.n_alpha, flipped.n_beta) == (one.n_beta, one.n_alpha)
+        energies, flipped_energies = (reference_energies(i)[0] for i in (one, flipped))
+        assert energies["fci"] <= energies["hf"]
+        for method, energy in energies.items():
+            assert flipped_energies[method] == (energy and pytest.approx(energy, abs=1e-8)), method
+
+
+def test_without_pyscf_there_is_hartree_fock_and_a_note(build, monkeypatch):
+    from hamiltonians import references
+
+    monkeypatch.setattr(references, "find_spec", lambda _: None)
+    system = references.with_references(build("LiH"))
+    assert system.references["hf"] == pytest.approx(-7.7673621357485745, abs=1e-8)
+    assert system.references["ccsd"] is system.references["fci"] is None
+    assert system.reference_notes["fci"] == "PySCF is not installed"

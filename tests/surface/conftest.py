@@ -46,7 +46,7 @@ def rows(energies=ENERGIES) -> list[dict]:
 
 @dataclass
 class FakeSolver:
-    """Stands in for `nnbf.drivers.solve.solve`; `during` is called after the second step."""
+    """Stands in for `nnbf.drivers.ground_state.solve`; `during` is called after the second step."""
 
     during: object = None
     before: object = None
@@ -101,7 +101,7 @@ def solver(monkeypatch) -> FakeSolver:
 def _solver_module():
     from importlib import import_module
 
-    return import_module("nnbf.drivers.solve")
+    return import_module("nnbf.drivers.ground_state")
 
 
 @pytest.fixture

@@ -152,7 +152,7 @@ def solve(
             max_size=options.max_space,
             free_size=min(options.max_space, 4096),
             accuracy=options.accuracy,
-            sector_size=None if sector is None else len(sector),
+            sector=sector,
         ),
         energy_tolerance=options.energy_tolerance,
     )
@@ -211,7 +211,7 @@ def _evaluate(system, options, driver, sector, status, started):
         total, total_variance = full_sum_energy(state, sector)
         estimates["full_sum"] = _estimate(total, True, variance=total_variance, n_determinants=len(sector))
         # Both are upper bounds of the sector's ground state: the lower one is the better answer.
-        if total <= energy:
+        if total <= energy + 1e-10:
             energy, kind, variance = total, "full_sum", total_variance
     spread = energy - state.hamiltonian.infinite_temperature_energy()
     v_score = state.hamiltonian.n_electrons * variance / spread**2 if spread else 0.0
