@@ -13,6 +13,20 @@ if TYPE_CHECKING:
     from nnbf.optimize import FirstOrder, RayleighGaussNewton, StochasticReconfiguration
     from nnbf.states import SelectedState
 
+__all__ = [
+    "FirstOrder",
+    "Growth",
+    "MolecularHamiltonian",
+    "NeuralBackflow",
+    "RayleighGaussNewton",
+    "SelectedSpaceDriver",
+    "SelectedState",
+    "SolveResult",
+    "SolverOptions",
+    "StochasticReconfiguration",
+    "local_energies",
+    "solve",
+]
 __version__ = "0.1.0"
 
 _LAZY = {
@@ -29,8 +43,6 @@ _LAZY = {
     "local_energies": "nnbf.operators",
     "solve": "nnbf.drivers",
 }
-
-__all__ = sorted(_LAZY)
 
 
 def __getattr__(name: str) -> Any:

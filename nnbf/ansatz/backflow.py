@@ -1,6 +1,7 @@
 """Neural network backflow for molecules (Liu and Clark, arXiv:2403.03286, 2502.18843)."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -13,7 +14,7 @@ from nnbf.ansatz.determinant import signed_logsumexp, slogdet
 class NeuralBackflow(nn.Module):
     r"""Sum of determinants of configuration-dependent orbitals.
 
-    .. math:: \psi(n) = \sum_d \det\left[\Phi_d(n)\right]_{\mathrm{occ}(n)}, \qquad \Phi(n) = \mathrm{MLP}(2n - 1)
+    .. math:: \psi(n) = \sum_d \det[\Phi_d(n)]_{\mathrm{occ}(n)}, \quad \Phi(n) = \mathrm{MLP}(2n - 1)
 
     with :math:`\Phi_d(n)` of shape (2M, N), or with ``blocked`` a product of an alpha determinant,
     (M, N_alpha), and a beta determinant, (M, N_beta), which is smaller and faster. The output bias
@@ -42,7 +43,7 @@ class NeuralBackflow(nn.Module):
     """Standard deviation of the random part of the initial orbitals."""
     activation: Callable[[jax.Array], jax.Array] = nn.tanh
     """Activation of the hidden layers."""
-    param_dtype: jnp.dtype = jnp.float64
+    param_dtype: Any = jnp.float64
     """Precision of parameters and of the forward pass."""
 
     def __post_init__(self):
@@ -51,10 +52,12 @@ class NeuralBackflow(nn.Module):
             raise ValueError(f"spin_flip must be none, average or canonical, got {self.spin_flip!r}")
         if self.spin_flip != "none" and self.n_alpha != self.n_beta:
             raise ValueError(
-                f"spin flip symmetry needs as many alpha as beta electrons, got {self.n_alpha} and {self.n_beta}"
+                f"spin flip needs as many alpha as beta electrons, got {self.n_alpha} and {self.n_beta}"
             )
         if min(self.n_alpha, self.n_beta) < 0 or max(self.n_alpha, self.n_beta) > self.n_orbitals:
-            raise ValueError(f"cannot put {self.n_alpha} + {self.n_beta} electrons into {self.n_orbitals} orbitals")
+            raise ValueError(
+                f"{self.n_alpha} + {self.n_beta} electrons do not fit into {self.n_orbitals} orbitals"
+            )
         if self.n_determinants < 1:
             raise ValueError(f"n_determinants must be at least 1, got {self.n_determinants}")
 

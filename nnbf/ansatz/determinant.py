@@ -20,7 +20,9 @@ def _slogdet_jvp(primals, tangents):
     (matrices,), (tangent,) = primals, tangents
     sign, log_abs = slogdet(matrices)
     inverse = jnp.linalg.inv(matrices)
-    regular = jnp.all(jnp.isfinite(inverse), axis=(-2, -1), keepdims=True) & jnp.isfinite(log_abs)[..., None, None]
+    regular = (
+        jnp.all(jnp.isfinite(inverse), axis=(-2, -1), keepdims=True) & jnp.isfinite(log_abs)[..., None, None]
+    )
     inverse = jnp.where(regular, inverse, 0.0)
     return (sign, log_abs), (jnp.zeros_like(sign), jnp.einsum("...ij,...ji->...", inverse, tangent))
 

@@ -53,9 +53,7 @@ def unpack_occupations(determinants: np.ndarray, n_orbitals: int) -> np.ndarray:
     return np.ascontiguousarray(bits.reshape(n_samples, 2 * n_orbitals))
 
 
-def determinant_from_orbitals(
-    alpha: Sequence[int], beta: Sequence[int], n_orbitals: int
-) -> np.ndarray:
+def determinant_from_orbitals(alpha: Sequence[int], beta: Sequence[int], n_orbitals: int) -> np.ndarray:
     """Bit string (1, 2 W) of the determinant with the given occupied alpha and beta orbitals."""
     occupations = np.zeros((1, 2 * n_orbitals), dtype=np.uint8)
     occupations[0, list(alpha)] = 1

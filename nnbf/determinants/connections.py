@@ -35,7 +35,8 @@ def flat_connections(
         len(determinants),
         block,
     )
-    return tuple(np.concatenate([part[k] for part in blocks]) for k in range(3))
+    counts, connected, elements = (np.concatenate([part[k] for part in blocks]) for k in range(3))
+    return counts, connected, elements
 
 
 @njit(cache=True, nogil=True)

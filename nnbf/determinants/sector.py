@@ -40,9 +40,7 @@ def enumerate_sector(
     for code in np.unique(alpha_irreps):
         left = alpha[alpha_irreps == code]
         right = beta[beta_irreps == (code ^ irrep)]
-        block = np.concatenate(
-            [np.repeat(left, len(right), axis=0), np.tile(right, (len(left), 1))], axis=1
-        )
+        block = np.concatenate([np.repeat(left, len(right), axis=0), np.tile(right, (len(left), 1))], axis=1)
         if fold:
             block = block[np.all(spin_flip_representatives(block) == block, axis=1)]
         blocks.append(block)

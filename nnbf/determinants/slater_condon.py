@@ -21,9 +21,7 @@ def diagonal_elements(tables: IntegralTables, determinants: np.ndarray) -> np.nd
 def max_connections(n_orbitals: int, n_alpha: int, n_beta: int) -> int:
     """Upper bound on the number of determinants one or two excitations away from one determinant."""
     singles = [n * (n_orbitals - n) for n in (n_alpha, n_beta)]
-    doubles = [
-        n * (n - 1) // 2 * ((n_orbitals - n) * (n_orbitals - n - 1) // 2) for n in (n_alpha, n_beta)
-    ]
+    doubles = [n * (n - 1) // 2 * ((n_orbitals - n) * (n_orbitals - n - 1) // 2) for n in (n_alpha, n_beta)]
     return sum(singles) + sum(doubles) + singles[0] * singles[1]
 
 
@@ -142,8 +140,7 @@ def connections_of(tables, determinant, threshold, occupied, parity, out, values
                     value = tables.same_values[spin, entry]
                     if abs(value) < threshold:
                         break
-                    a = np.int64(tables.same_targets[spin, entry, 0])
-                    b = np.int64(tables.same_targets[spin, entry, 1])
+                    a, b = tables.same_targets[spin, entry]
                     if not (_empty(determinant, offset, a) and _empty(determinant, offset, b)):
                         continue
                     sign = _between(parity[spin], i, a) ^ _between(parity[spin], j, b)
@@ -169,8 +166,7 @@ def connections_of(tables, determinant, threshold, occupied, parity, out, values
                 value = tables.mixed_values[entry]
                 if abs(value) < threshold:
                     break
-                a = np.int64(tables.mixed_targets[entry, 0])
-                b = np.int64(tables.mixed_targets[entry, 1])
+                a, b = tables.mixed_targets[entry]
                 if not (_empty(determinant, 0, a) and _empty(determinant, n_words, b)):
                     continue
                 sign = _between(parity[0], i, a) ^ _between(parity[1], j, b)

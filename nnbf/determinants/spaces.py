@@ -135,9 +135,7 @@ def second_order_energy(
         n_partitions: Number of hash partitions (default: from the size of V).
     """
     total = 0.0
-    for keys, sums in connected_partitions(
-        tables, determinants, amplitudes, fold, threshold, n_partitions
-    ):
+    for keys, sums in connected_partitions(tables, determinants, amplitudes, fold, threshold, n_partitions):
         if len(keys):
             denominators = energy - diagonal_elements(tables, keys)
             # A vanishing denominator means that j belongs into V: bounded instead of infinite.
@@ -186,7 +184,7 @@ def connected_partitions(
     threshold: float = 0.0,
     n_partitions: int | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield (determinants, couplings) of every hash partition; ``n_threads`` partitions are made at a time."""
+    """Yield (determinants, couplings) of every hash partition; one a thread is made at a time."""
     multiplicity = multiplicities(determinants, fold)
     amplitudes = np.asarray(amplitudes, dtype=np.float64)
     amplitudes = amplitudes / np.sqrt(np.sum(multiplicity * amplitudes**2))
@@ -210,7 +208,7 @@ def connected_partitions(
 
 @njit(cache=True, nogil=True)
 def canonicalise(words):
-    """Exchange the spin strings in place if that gives the smaller bit string; 1 if self-conjugate, else 2."""
+    """Exchange the spin strings in place if that gives the smaller bit string; 1 if both agree, else 2."""
     n_words = words.shape[0] // 2
     for w in range(n_words - 1, -1, -1):
         alpha, beta = words[w], words[n_words + w]
@@ -280,9 +278,7 @@ def _accumulate_kernel(
     for row in range(rows.shape[0]):
         if screen[row] == 0.0:
             continue
-        count = connections_of(
-            tables, rows[row], threshold / screen[row], occupied, parity, out, elements
-        )
+        count = connections_of(tables, rows[row], threshold / screen[row], occupied, parity, out, elements)
         for k in range(count):
             orbit = canonicalise(out[k]) if fold else 1
             h = hash_words(out[k])

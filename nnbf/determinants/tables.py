@@ -81,7 +81,8 @@ def build_tables(integrals, cutoff: float = INTEGRAL_CUTOFF) -> IntegralTables:
     return IntegralTables(
         n_orbitals=n,
         constant=float(integrals.constant),
-        one_body=np.ascontiguousarray(one_body),
+        # A copy: read-only arrays are another type to numba, and every kernel would be compiled again.
+        one_body=np.array(one_body, order="C"),
         same_single=same_single,
         other_single=other_single,
         same_pointers=np.stack([lists[0][0], lists[1][0]]),

@@ -91,7 +91,7 @@ def make_model(system: MolecularSystem, options: SolverOptions) -> NeuralBackflo
         hidden=tuple(options.hidden),
         blocked=options.blocked,
         spin_flip=spin_flip,
-        reference=tuple(tuple(int(p) for p in spin) for spin in integrals.reference_occupation),
+        reference=(_plain(integrals.reference_occupation[0]), _plain(integrals.reference_occupation[1])),
         noise=options.noise,
     )
 
@@ -100,7 +100,7 @@ def make_optimizer(options: SolverOptions) -> Any:
     """The optimiser that ``options`` describe."""
     if options.optimizer == "adam":
         return FirstOrder(optax.adam(options.learning_rate or 1e-3))
-    bound = {} if options.max_step is None else {"max_step": options.max_step}
+    bound: dict[str, Any] = {} if options.max_step is None else {"max_step": options.max_step}
     if options.optimizer == "sr":
         return StochasticReconfiguration(
             learning_rate=options.learning_rate or 0.3,
@@ -239,6 +239,10 @@ def _evaluate(system, options, driver, sector, status, started):
         message=_MESSAGES[status],
         state=state,
     )
+
+
+def _plain(orbitals):
+    return tuple(int(p) for p in orbitals)
 
 
 def _estimate(energy, upper_bound, **more):

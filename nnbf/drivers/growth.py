@@ -31,12 +31,12 @@ class Growth:
     negligible: float = 1e-8
     """Below this second-order correction (Hartree) V never grows."""
     stage_tolerance: float = 0.02
-    """A stage that will grow is done when a step gains less than this share of the second-order correction."""
+    """A stage that will grow is done when a step gains less than this share of that correction."""
     screening: float = 1e-7
     """Couplings ``|H_ji psi_i|`` below this (Hartree) are skipped in the ranking."""
 
     sector: np.ndarray | None = None
-    """The whole symmetry sector, (n, 2 W), where it was enumerated: if it is small enough V ends as all of it."""
+    """The whole symmetry sector, (n, 2 W), where it is known: V ends as all of it if that is allowed."""
 
     def next_size(self, size: int) -> int:
         """Size of the stage after one of ``size`` determinants."""
@@ -45,15 +45,15 @@ class Growth:
         grown = int(size * self.factor)
         if size < self.free_size < grown:
             grown = self.free_size
-        if self.takes_sector and 2 * grown >= len(self.sector):
+        if self.final_sector is not None and 2 * grown >= len(self.final_sector):
             # A last step that takes all that is left beats two.
-            grown = len(self.sector)
+            grown = len(self.final_sector)
         return min(grown, self.max_size)
 
     @property
-    def takes_sector(self) -> bool:
-        """Whether V may become the whole symmetry sector."""
-        return self.sector is not None and len(self.sector) <= self.max_size
+    def final_sector(self) -> np.ndarray | None:
+        """The symmetry sector where V may become all of it, else None."""
+        return self.sector if self.sector is not None and len(self.sector) <= self.max_size else None
 
 
 @dataclass(frozen=True)
@@ -81,15 +81,14 @@ def rank_connected(state: SelectedState, growth: Growth, size: int) -> GrowthSte
     psi = state.wave_function()
     energy = state.energy_at(state.variables)
     threshold = 0.0 if len(psi) < 64 else growth.screening
-    outside = connected_space(
-        state.hamiltonian.tables, state.determinants, psi, state.spin_flip, threshold
-    )
+    outside = connected_space(state.hamiltonian.tables, state.determinants, psi, state.spin_flip, threshold)
     gaps = np.maximum(outside.diagonal - energy, 1e-3)
     weight = multiplicities(outside.determinants, state.spin_flip)
     second_order = -float(np.sum(weight * outside.couplings**2 / gaps))
-    if growth.takes_sector and size >= len(growth.sector):
-        kept = len(psi) / len(growth.sector)
-        return GrowthStep(growth.sector, second_order, len(outside.determinants), kept)
+    sector = growth.final_sector
+    if sector is not None and size >= len(sector):
+        kept = len(psi) / len(sector)
+        return GrowthStep(sector, second_order, len(outside.determinants), kept)
     scores = np.concatenate(
         [np.abs(psi) * np.sqrt(state.multiplicity), np.abs(outside.couplings / gaps) * np.sqrt(weight)]
     )

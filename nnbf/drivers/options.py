@@ -52,7 +52,15 @@ class SolverOptions:
     """Seed of the initial parameters, the only random numbers there are."""
 
     def __post_init__(self):
-        positive = ("noise", "accuracy", "energy_tolerance", "time_limit", "damping", "learning_rate", "max_step")
+        positive = (
+            "noise",
+            "accuracy",
+            "energy_tolerance",
+            "time_limit",
+            "damping",
+            "learning_rate",
+            "max_step",
+        )
         for name in positive:
             value = getattr(self, name)
             if value is not None and not value > 0:

@@ -136,7 +136,11 @@ class SelectedSpaceDriver(nk.driver.AbstractDriver):
         fraction, energy = 1.0, None
         if self._optimizer.line_search:
             fraction, energy = self._line_search(problem.energy, proposal)
-        gain = (energy - problem.energy) / proposal.predicted if energy is not None and proposal.predicted else 0.0
+        gain = (
+            (energy - problem.energy) / proposal.predicted
+            if energy is not None and proposal.predicted
+            else 0.0
+        )
         self.optimizer_state = self._optimizer.adapt(optimizer_state, proposal, fraction, gain)
         self._fraction = fraction
         self._step_norm = fraction * float(np.linalg.norm(proposal.change))
@@ -197,7 +201,7 @@ class SelectedSpaceDriver(nk.driver.AbstractDriver):
         found = rank_connected(state, growth, wanted)
         self._second_order, self._n_connected = found.second_order, found.n_connected
         omitted = abs(found.second_order)
-        enough = not growth.takes_sector and (
+        enough = growth.final_sector is None and (
             omitted < growth.negligible or (size >= growth.free_size and omitted < growth.accuracy)
         )
         at_limit = size >= growth.max_size or len(found.determinants) <= size

@@ -54,5 +54,3 @@ def local_energies(
     with np.errstate(divide="ignore", invalid="ignore"):
         energies = (inside @ psi[:n] + coupling @ psi[n:]) / psi[:n]
     return energies[inverse.ravel()]
-
-

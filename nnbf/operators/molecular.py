@@ -107,7 +107,7 @@ class MolecularHamiltonian(nk.operator.DiscreteOperator):
         values = np.zeros((len(x), width))
         padded[rows, columns] = occupations
         values[rows, columns] = elements
-        sections[:] = width
+        sections[:] = width * np.arange(1, len(x) + 1)
         return padded.reshape(-1, x.shape[1]), values.reshape(-1)
 
     def __repr__(self):

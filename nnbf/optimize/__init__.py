@@ -1,5 +1,6 @@
 """Optimisers of wave functions: (init, propose, adapt) on a tangent problem."""
 
+from nnbf._precision import enable_double_precision
 from nnbf.optimize.first_order import FirstOrder
 from nnbf.optimize.rgn import Proposal, RayleighGaussNewton
 from nnbf.optimize.sr import StochasticReconfiguration
@@ -18,3 +19,6 @@ __all__ = [
     "tangent_kernel",
     "vjp",
 ]
+
+# Linear systems are solved in doubles, whichever name of the package is imported first.
+enable_double_precision()

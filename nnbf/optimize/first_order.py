@@ -1,6 +1,6 @@
 """First-order optimisers from optax on the exact gradient of the selected-space energy."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -25,7 +25,7 @@ class FirstOrderState:
 class FirstOrder:
     """Any optax transformation on ``dE/dtheta = 2 J^T r``; Adam by default."""
 
-    transformation: optax.GradientTransformation = optax.adam(1e-3)
+    transformation: optax.GradientTransformation = field(default_factory=lambda: optax.adam(1e-3))
     """The optax transformation, learning rate included."""
 
     line_search = False

@@ -25,7 +25,7 @@ from nnbf.optimize.tangent import TangentProblem, kernel_diagonal, tree_axpy, tr
 PyTree = Any
 
 
-#: Part of the trace outside the core that the preconditioner's shift stands for; measured, see docs/optimisers.md.
+#: Part of the trace outside the core that the preconditioner's shift stands for (measured).
 TAIL_SHARE = 1e-6
 
 
@@ -63,7 +63,7 @@ class RayleighGaussNewton:
     cg_iterations: int = 100
     """Most conjugate-gradient iterations a step."""
     cg_tolerance: float = 1e-3
-    """Smallest relative residual at which conjugate gradients stop; far from convergence they stop earlier."""
+    """Smallest relative residual at which conjugate gradients stop; far from the minimum earlier."""
     core_size: int = 2048
     """Determinants of largest amplitude whose Gauss-Newton matrix preconditions conjugate gradients."""
     smallest_damping: float = 1e-9

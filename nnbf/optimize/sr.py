@@ -95,5 +95,3 @@ class StochasticReconfiguration:
             norm = new_norm
             iterations += 1
         return problem.backward(dual), iterations
-
-

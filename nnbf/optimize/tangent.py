@@ -82,7 +82,11 @@ class TangentProblem(TangentSpace):
         """
         super().__init__(factors, params, amplitudes)
         self.matrix = matrix
-        product = sparse_times_vector(matrix, self.amplitudes) if matrix_times_amplitudes is None else matrix_times_amplitudes
+        product = (
+            sparse_times_vector(matrix, self.amplitudes)
+            if matrix_times_amplitudes is None
+            else matrix_times_amplitudes
+        )
         self.energy = float(self.amplitudes @ product)
         """Rayleigh quotient, Hartree."""
         self.residual = product - self.energy * self.amplitudes
@@ -95,7 +99,9 @@ class TangentProblem(TangentSpace):
     def shifted(self, change: np.ndarray) -> np.ndarray:
         """``(H - E) dc`` for a vector (n,) or a matrix (n, k)."""
         product = (
-            sparse_times_vector(self.matrix, change) if change.ndim == 1 else sparse_times_dense(self.matrix, change)
+            sparse_times_vector(self.matrix, change)
+            if change.ndim == 1
+            else sparse_times_dense(self.matrix, change)
         )
         product -= self.energy * change
         return product
@@ -116,13 +122,19 @@ def _backward(factors, dual, c, params):
 def _kernel(factors, c):
     kernel = tangent_kernel(factors) * c[:, None] * c[None, :]
     row = kernel @ c
-    return kernel - c[:, None] * row[None, :] - row[:, None] * c[None, :] + jnp.vdot(c, row) * c[:, None] * c[None, :]
+    return (
+        kernel
+        - c[:, None] * row[None, :]
+        - row[:, None] * c[None, :]
+        + jnp.vdot(c, row) * c[:, None] * c[None, :]
+    )
 
 
 @jax.jit
 def tree_dot(left: PyTree, right: PyTree) -> jax.Array:
     """Sum of products over all leaves."""
-    return sum(jnp.vdot(a, b) for a, b in zip(jax.tree.leaves(left), jax.tree.leaves(right), strict=True))
+    products = jax.tree.map(jnp.vdot, left, right)
+    return jnp.sum(jnp.stack(jax.tree.leaves(products)))
 
 
 @jax.jit

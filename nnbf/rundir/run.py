@@ -15,8 +15,8 @@ from nnbf.rundir.signals import StopRequest
 
 if TYPE_CHECKING:
     from hamiltonians import MolecularSystem
-    from nnbf.drivers.options import SolverOptions
     from nnbf.drivers.ground_state import SolveResult
+    from nnbf.drivers.options import SolverOptions
 
 OnStep = Callable[[dict[str, Any]], None]
 

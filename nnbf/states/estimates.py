@@ -14,6 +14,7 @@ from nnbf.determinants.parallel import map_row_blocks
 from nnbf.determinants.sector import determinant_irrep
 from nnbf.determinants.slater_condon import connections_of, max_connections, occupied_orbitals
 from nnbf.determinants.spaces import canonicalise, connected_partitions, multiplicities
+from nnbf.determinants.sparse import sparse_times_vector
 from nnbf.states.selected import SelectedState
 
 #: Smallest Epstein-Nesbet denominator, Hartree: below it a determinant belongs into V.
@@ -44,8 +45,6 @@ def connected_estimates(
         projected: Evaluate the network on C (the expensive part).
         threshold: Couplings ``|H_ji psi_i|`` below this (Hartree) are skipped; 0 is exact.
     """
-    from nnbf.determinants.sparse import sparse_times_vector
-
     amplitudes = state.amplitudes()
     product = sparse_times_vector(state.matrix, amplitudes)
     energy = float(amplitudes @ product)
@@ -90,7 +89,8 @@ def symmetry_sector(state: SelectedState, irreps: np.ndarray, limit: int) -> np.
     smaller = (2 if state.spin_flip else 1) * max(1, len(np.unique(irreps)))
     if total > 1.2 * limit * smaller:
         return None
-    irrep = determinant_irrep(*integrals.reference_occupation, irreps)
+    alpha, beta = integrals.reference_occupation
+    irrep = determinant_irrep(alpha, beta, irreps)
     sector = enumerate_sector(
         integrals.n_orbitals, integrals.n_alpha, integrals.n_beta, irreps, irrep, state.spin_flip
     )

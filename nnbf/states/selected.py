@@ -80,6 +80,9 @@ class SelectedState(nk.vqs.VariationalState):
         self.variables = variables
         self.set_determinants(hamiltonian.reference if determinants is None else determinants)
 
+    _matrix: scipy.sparse.csr_matrix | None
+    _cached_amplitudes: np.ndarray | None
+
     @property
     def determinants(self) -> np.ndarray:
         """V: (n, 2 W) bit strings."""
@@ -107,8 +110,8 @@ class SelectedState(nk.vqs.VariationalState):
         determinants = np.ascontiguousarray(determinants, dtype=np.uint64)
         if self.spin_flip:
             determinants = spin_flip_representatives(determinants)
-        self._determinants = determinants
-        self._multiplicity = multiplicities(determinants, self.spin_flip)
+        self._determinants: np.ndarray = determinants
+        self._multiplicity: np.ndarray = multiplicities(determinants, self.spin_flip)
         self._occupations = _occupations(determinants, self.hamiltonian.n_orbitals)
         self._matrix = None
         self.reset()
@@ -158,7 +161,7 @@ class SelectedState(nk.vqs.VariationalState):
         return amplitudes / np.linalg.norm(amplitudes)
 
     def wave_function(self) -> np.ndarray:
-        """psi (n,) on V, normalised over all determinants that its entries stand for."""
+        """Amplitudes psi (n,) on V, normalised over all determinants that its entries stand for."""
         return self.amplitudes() / np.sqrt(self._multiplicity)
 
     def energy_at(self, variables: PyTree) -> float:
@@ -246,5 +249,3 @@ def _factors(model, variables, occupations):
         return jnp.real(model.apply({"params": params, **rest}, x))
 
     return gradient_factors(log_abs, variables["params"], occupations)
-
-

@@ -1,0 +1,113 @@
+"""Timing, the machine it was done on, and files of results: what all benchmarks share."""
+
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).resolve().parent / "results"
+"""Where the last result of every benchmark is kept."""
+
+
+@dataclass
+class Timing:
+    """Times of one action, in seconds."""
+
+    first_s: float
+    """The first call: compilation, or loading of compiled code, included."""
+    warm_s: list[float] = field(default_factory=list)
+    """Later calls."""
+
+    @property
+    def best(self) -> float:
+        """The shortest warm time: what is left when nothing else disturbs."""
+        return min(self.warm_s)
+
+    def record(self) -> dict[str, Any]:
+        """As a dictionary, with the best and the median."""
+        return {**asdict(self), "best_s": self.best, "median_s": statistics.median(self.warm_s)}
+
+
+def seconds(action: Callable[[], object]) -> float:
+    """Time one call, until its arrays are there."""
+    import jax
+
+    started = time.perf_counter()
+    jax.block_until_ready(action())
+    return time.perf_counter() - started
+
+
+def in_turn(actions: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, Timing]:
+    """Time several actions in turn, so that a busy machine slows all of them alike.
+
+    Args:
+        actions: Name -> action.
+        repeats: Warm calls of each.
+    """
+    timings = {name: Timing(seconds(action)) for name, action in actions.items()}
+    for _ in range(repeats):
+        for name, action in actions.items():
+            timings[name].warm_s.append(seconds(action))
+    return timings
+
+
+def provenance() -> dict[str, Any]:
+    """When, on what machine, how busy it was, and with which versions."""
+    from nnbf.rundir.provenance import git_state, versions
+
+    return {
+        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "machine": {
+            "processor": _processor(),
+            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "system": platform.platform(),
+            "load_before": list(os.getloadavg()),
+        },
+        "versions": versions(),
+        "git": git_state(),
+    }
+
+
+def machine_line(record: Mapping[str, Any]) -> str:
+    """One line on the machine of `provenance`, for the head of a table."""
+    machine, versions = record["machine"], record["versions"]
+    return (
+        f"{machine['processor']}, {machine['cores']} cores, load before {machine['load_before'][0]:.1f}; "
+        f"Python {versions['python']}, JAX {versions['jax']}, NetKet {versions['netket']}; {record['created']}"
+    )
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write an object as JSON; the file is whole or absent."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read an object that `write_json` wrote."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def short_time(value: float) -> str:
+    """Seconds with a unit that suits them."""
+    if value < 1e-3:
+        return f"{1e6 * value:.0f} us"
+    if value < 1.0:
+        return f"{1e3 * value:.3g} ms"
+    return f"{value:.3g} s"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,194 @@
+"""Optimisers against their equations with an explicit Jacobian."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from nnbf.optimize import FirstOrder, RayleighGaussNewton, StochasticReconfiguration
+from nnbf.optimize.rgn import RgnState
+from tests.determinants.oracles import flat
+
+OPTIMIZERS = {
+    "rgn": RayleighGaussNewton(),
+    "rgn, conjugate gradients": RayleighGaussNewton(dense_limit=0),
+    "sr": StochasticReconfiguration(),
+    "sr, conjugate gradients": StochasticReconfiguration(dense_limit=0),
+    "adam": FirstOrder(),
+    "sgd": FirstOrder(optax.sgd(1e-3)),
+}
+
+
+def test_the_tangent_problem_is_the_derivative_of_the_normalised_state(problem):
+    tangent, c = problem.tangent, problem.amplitudes
+    assert tangent.size == len(c) == 17
+    assert tangent.energy == pytest.approx(c @ problem.matrix @ c, abs=1e-12)
+    assert np.allclose(tangent.residual, problem.matrix @ c - tangent.energy * c, rtol=0, atol=1e-12)
+    direction = np.random.default_rng(0).normal(size=problem.jacobian.shape[1])
+    assert np.allclose(
+        tangent.forward(problem.unravel(direction)), problem.jacobian @ direction, rtol=1e-10, atol=1e-12
+    )
+    gradient = 2.0 * flat(tangent.backward(tangent.residual))
+    assert np.allclose(gradient, jax.grad(problem.energy)(problem.flat_params), rtol=1e-9, atol=1e-11)
+    step = 1e-5 * direction
+    difference = problem.energy(problem.flat_params + step) - problem.energy(problem.flat_params - step)
+    assert difference / 2 == pytest.approx(gradient @ step, rel=1e-5)
+    # The state stays normalised to first order.
+    assert np.abs(c @ problem.jacobian).max() < 1e-12
+
+
+def test_curvature_and_shifted_matrix(problem):
+    change = np.random.default_rng(1).normal(size=(17, 3))
+    shifted = problem.matrix - problem.tangent.energy * np.eye(17)
+    assert np.allclose(problem.tangent.shifted(change), shifted @ change, rtol=0, atol=1e-11)
+    assert np.allclose(problem.tangent.shifted(change[:, 0]), shifted @ change[:, 0], rtol=0, atol=1e-11)
+    expected = change[:, 0] @ shifted @ change[:, 0]
+    assert problem.tangent.curvature(change[:, 0]) == pytest.approx(expected, abs=1e-11)
+
+
+@pytest.mark.parametrize("damping", [1e-3, 1.0])
+def test_dense_rgn_solves_the_equations_in_parameter_space(problem, damping):
+    """(J^T (H - E) J + damping) dtheta = -J^T r."""
+    jacobian, tangent = problem.jacobian, problem.tangent
+    shifted = problem.matrix - tangent.energy * np.eye(tangent.size)
+    normal = jacobian.T @ shifted @ jacobian + damping * np.eye(jacobian.shape[1])
+    expected = np.linalg.solve(normal, -jacobian.T @ tangent.residual)
+    optimizer = RayleighGaussNewton(max_step=1e6)
+    proposal, state = optimizer.propose(tangent, RgnState(damping))
+    assert state == RgnState(damping)
+    assert proposal.iterations == 0
+    scale = np.abs(expected).max()
+    assert np.allclose(flat(proposal.update), expected, rtol=0, atol=1e-8 * scale)
+    change = jacobian @ expected
+    assert np.allclose(proposal.change, change, rtol=0, atol=1e-8 * np.abs(change).max())
+    model = 2 * change @ tangent.residual + change @ shifted @ change
+    assert proposal.predicted == pytest.approx(model, rel=1e-6)
+
+
+@pytest.mark.parametrize("core_size", [4, 2048])
+def test_converged_conjugate_gradients_equal_the_dense_step(near_minimum, core_size):
+    dense = RayleighGaussNewton(damping=1e-3)
+    iterative = RayleighGaussNewton(
+        damping=1e-3, dense_limit=0, cg_iterations=500, cg_tolerance=1e-11, core_size=core_size
+    )
+    expected, _ = dense.propose(near_minimum.tangent, dense.init(near_minimum.params))
+    found, _ = iterative.propose(near_minimum.tangent, iterative.init(near_minimum.params))
+    assert found.iterations > 0
+    scale = np.abs(expected.change).max()
+    assert scale > 0
+    assert np.allclose(found.change, expected.change, rtol=0, atol=1e-5 * scale)
+    assert np.allclose(flat(found.update), flat(expected.update), rtol=0, atol=1e-5 * np.abs(flat(expected.update)).max())
+    assert found.predicted == pytest.approx(expected.predicted, rel=1e-5)
+
+
+def test_rgn_step_leads_to_the_minimum(near_minimum):
+    """Newton's method: the residual falls by orders of magnitude, as far as the network can follow."""
+    optimizer = RayleighGaussNewton(damping=1e-10)
+    proposal, _ = optimizer.propose(near_minimum.tangent, optimizer.init(near_minimum.params))
+    moved = near_minimum.amplitudes + proposal.change
+    before = np.linalg.norm(near_minimum.tangent.residual)
+    product = near_minimum.matrix @ moved
+    after = np.linalg.norm(product - (moved @ product) / (moved @ moved) * moved)
+    assert after < 1e-3 * before
+
+
+def test_negative_curvature_is_followed_downhill(at_maximum):
+    optimizer = RayleighGaussNewton(dense_limit=0)
+    proposal, _ = optimizer.propose(at_maximum.tangent, optimizer.init(at_maximum.params))
+    assert proposal.iterations == 0
+    assert 0 < np.linalg.norm(proposal.change) <= optimizer.max_step * (1 + 1e-12)
+    assert proposal.predicted < -1e-4
+
+
+@pytest.mark.parametrize("dense_limit", [4096, 0])
+def test_sr_step_equals_explicit_sr(problem, dense_limit):
+    """(J^T J + shift) dtheta = -learning_rate J^T r; rows of J carry the weights."""
+    optimizer = StochasticReconfiguration(
+        learning_rate=0.05,
+        diag_shift=1e-2,
+        momentum=0.0,
+        max_step=1e6,
+        dense_limit=dense_limit,
+        cg_iterations=1000,
+        cg_tolerance=1e-12,
+    )
+    jacobian, tangent = problem.jacobian, problem.tangent
+    normal = jacobian.T @ jacobian + 1e-2 * np.eye(jacobian.shape[1])
+    expected = -0.05 * np.linalg.solve(normal, jacobian.T @ tangent.residual)
+    proposal, _ = optimizer.propose(tangent, optimizer.init(problem.params))
+    assert np.allclose(flat(proposal.update), expected, rtol=0, atol=1e-8 * np.abs(expected).max())
+    assert np.allclose(proposal.change, jacobian @ expected, rtol=0, atol=1e-9)
+    assert (proposal.iterations > 0) == (dense_limit == 0)
+
+
+def test_spring_carries_part_of_the_previous_direction(problem, later_problem):
+    """d = mu d_prev + J^T (J J^T + shift)^-1 (-r - mu J d_prev), whatever the step bound did to the update."""
+    optimizer = StochasticReconfiguration(learning_rate=0.1, diag_shift=1e-3, momentum=0.6, max_step=0.01)
+    state = optimizer.init(problem.params)
+    previous = np.zeros(problem.jacobian.shape[1])
+    for given in (problem, later_problem):
+        j, r = given.jacobian, given.tangent.residual
+        dual = np.linalg.solve(j @ j.T + 1e-3 * np.eye(len(r)), -r - 0.6 * j @ previous)
+        previous = 0.6 * previous + j.T @ dual
+        proposal, state = optimizer.propose(given.tangent, state)
+        assert np.allclose(flat(state.direction), previous, rtol=0, atol=1e-8 * np.abs(previous).max())
+        expected = 0.1 * previous
+        expected *= min(1.0, 0.01 / np.linalg.norm(j @ expected))
+        assert np.allclose(flat(proposal.update), expected, rtol=0, atol=1e-8 * np.abs(expected).max())
+
+
+def test_first_order_follows_the_gradient(problem):
+    optimizer = FirstOrder(optax.sgd(1e-3))
+    proposal, _ = optimizer.propose(problem.tangent, optimizer.init(problem.params))
+    gradient = np.asarray(jax.grad(problem.energy)(problem.flat_params))
+    assert np.allclose(flat(proposal.update), -1e-3 * gradient, rtol=1e-8, atol=1e-13)
+    # Adam's first step has the size of its rate in every parameter that matters.
+    optimizer = FirstOrder(optax.adam(0.02))
+    state = optimizer.init(problem.params)
+    proposal, new_state = optimizer.propose(problem.tangent, state)
+    large = np.abs(gradient) > 1e-3
+    assert large.any()
+    assert np.allclose(flat(proposal.update)[large], -0.02 * np.sign(gradient[large]), rtol=1e-3)
+    assert int(new_state.inner[0].count) == 1
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimiser_proposes_a_descent_direction(problem, name):
+    optimizer = OPTIMIZERS[name]
+    tangent = problem.tangent
+    proposal, _ = optimizer.propose(tangent, optimizer.init(problem.params))
+    assert proposal.change @ tangent.residual < 0
+    # What it says about its step is true.
+    assert np.allclose(proposal.change, problem.jacobian @ flat(proposal.update), rtol=1e-8, atol=1e-11)
+    model = 2 * proposal.change @ tangent.residual + tangent.curvature(proposal.change)
+    assert proposal.predicted == pytest.approx(model, rel=1e-8)
+    small = 1e-4 * jnp.asarray(flat(proposal.update))
+    assert problem.energy(problem.flat_params + small) < problem.energy(problem.flat_params)
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name[:2] in ("rg", "sr")])
+@pytest.mark.parametrize("bound", [1e-4, 0.02])
+def test_step_bound(problem, name, bound):
+    free = replace(OPTIMIZERS[name], max_step=1e6)
+    bounded = replace(OPTIMIZERS[name], max_step=bound)
+    long, _ = free.propose(problem.tangent, free.init(problem.params))
+    short, _ = bounded.propose(problem.tangent, bounded.init(problem.params))
+    length = np.linalg.norm(long.change)
+    assert length > bound
+    assert np.linalg.norm(short.change) == pytest.approx(bound, rel=1e-9)
+    # The same direction, shortened.
+    assert np.allclose(flat(short.update), flat(long.update) * (bound / length), rtol=1e-9)
+
+
+def test_damping_follows_the_line_search():
+    optimizer = RayleighGaussNewton(smallest_damping=1e-6, largest_damping=1e2)
+    damping = {
+        case: optimizer.adapt(RgnState(1e-3), None, *case).damping
+        for case in [(0.0, 0.0), (0.5, 0.9), (1.0, 0.9), (1.0, 0.5)]
+    }
+    assert damping[0.0, 0.0] > damping[0.5, 0.9] > damping[1.0, 0.5] == 1e-3 > damping[1.0, 0.9]
+    assert optimizer.adapt(RgnState(1e-6), None, 1.0, 1.0).damping == 1e-6
+    assert optimizer.adapt(RgnState(1e2), None, 0.0, 0.0).damping == 1e2
