@@ -12,7 +12,7 @@ from netket.utils import struct
 
 from hamiltonians import InputError, MolecularSystem, irrep_bits
 from nnbf.ansatz import NeuralBackflow
-from nnbf.drivers.growth import Growth
+from nnbf.drivers.growth import Growth, TailTraining
 from nnbf.drivers.options import SolverOptions
 from nnbf.drivers.selected import SelectedSpaceDriver
 from nnbf.operators import MolecularHamiltonian
@@ -154,6 +154,7 @@ def solve(
             accuracy=options.accuracy,
             sector=sector,
         ),
+        tail=TailTraining(steps=options.tail_steps, seed=options.seed),
         energy_tolerance=options.energy_tolerance,
     )
     watch = _Watch(on_step, should_stop, started, options.time_limit)

@@ -24,7 +24,7 @@ class Growth:
     """Ratio of the sizes of successive stages."""
     free_size: int = 4096
     """V grows to this size however small the second-order correction is (unless it is negligible)."""
-    max_size: int = 20000
+    max_size: int = 50000
     """Largest V."""
     accuracy: float = 2e-4
     """Beyond ``free_size``, V grows until the second-order correction is below this, Hartree."""
@@ -54,6 +54,32 @@ class Growth:
     def final_sector(self) -> np.ndarray | None:
         """The symmetry sector where V may become all of it, else None."""
         return self.sector if self.sector is not None and len(self.sector) <= self.max_size else None
+
+
+@dataclass(frozen=True)
+class TailTraining:
+    """Steps, after V has settled, that teach the network the determinants outside V.
+
+    Every step draws a new sample of the connected space (:mod:`nnbf.states.extended`) and makes one
+    Gauss-Newton step on V and the sample together. The damping is large, so that a step averages over
+    what the samples before it taught, and grows towards the end.
+    """
+
+    steps: int = 0
+    """Number of such steps; 0 leaves the network as V made it."""
+    sample: int = 8192
+    """Determinants drawn at every step."""
+    damping: float = 1e-3
+    """Damping of the first step."""
+    last_damping: float = 1e-2
+    """Damping of the last step."""
+    seed: int = 0
+    """Seed of the samples."""
+
+    def damping_at(self, step: int) -> float:
+        """Damping of step 0 <= step < steps: a geometric sequence."""
+        share = step / max(1, self.steps - 1)
+        return float(self.damping * (self.last_damping / self.damping) ** share)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ class SolverOptions:
     """Spin flip symmetry: psi(n) + psi(flipped n), or psi of one of the two; auto is canonical for 2S = 0."""
     noise: float = 0.05
     """Size of the random part of the initial orbitals."""
-    max_space: int = 20000
+    max_space: int = 50000
     """Largest number of determinants in the variational space V (flip pairs count once)."""
     accuracy: float = 2e-4
     """V grows until the second-order estimate of what it leaves out is below this (always up to 4096)."""
@@ -42,6 +42,8 @@ class SolverOptions:
     """Bound on the change of the normalised state in a step (default: rgn 0.3, sr 0.1)."""
     dense_limit: int = 4096
     """Up to this size of V linear systems are factorised, above they are solved by conjugate gradients."""
+    tail_steps: int = 0
+    """Steps that train the network on samples of the determinants outside V, once V has settled."""
     full_sum_limit: int = 500_000
     """Sum over the whole symmetry sector when it has at most this many determinants."""
     projected: bool = True
@@ -71,6 +73,7 @@ class SolverOptions:
             "max_steps": 1,
             "dense_limit": 0,
             "full_sum_limit": 0,
+            "tail_steps": 0,
             "seed": 0,
         }
         for name, least in at_least.items():

@@ -8,9 +8,10 @@ import netket as nk
 import numpy as np
 from netket.utils import struct
 
-from nnbf.drivers.growth import Growth, rank_connected
+from nnbf.determinants import connected_space
+from nnbf.drivers.growth import Growth, TailTraining, rank_connected
 from nnbf.optimize import RayleighGaussNewton
-from nnbf.states import SelectedState
+from nnbf.states import SelectedState, extended_state
 
 PyTree = Any
 
@@ -41,7 +42,12 @@ class SelectedSpaceDriver(nk.driver.AbstractDriver):
     _stage: int = _static()
     _final: bool = _static()
     _calm: int = _static()
-    _previous_energy: float | None = _static()
+    tail: TailTraining = _static()
+    _window: int = _static()
+    _energies: tuple[float, ...] = _static()
+    _tail_done: int = _static()
+    _outside: Any = _static()
+    _rng: Any = _static()
     _last_change: float = _static()
     _fraction: float = _static()
     _step_norm: float = _static()
@@ -53,9 +59,10 @@ class SelectedSpaceDriver(nk.driver.AbstractDriver):
         *,
         optimizer: Any = None,
         growth: Growth | None = None,
+        tail: TailTraining | None = None,
         energy_tolerance: float = 1e-6,
         variance_tolerance: float = 1e-4,
-        patience: int = 2,
+        patience: int | None = None,
     ):
         """Make a driver.
 
@@ -64,16 +71,19 @@ class SelectedSpaceDriver(nk.driver.AbstractDriver):
             optimizer: An optimiser of ``nnbf.optimize`` (default Rayleigh-Gauss-Newton).
             growth: How V grows (default :class:`Growth`). ``None`` keeps the defaults; to keep V fixed
                 pass ``Growth(max_size=len(V))``.
+            tail: Training outside V once V has settled (default none).
             energy_tolerance: Converged when ``patience`` steps in a row change the energy by less, Hartree.
             variance_tolerance: ... and the energy variance inside V is below this, Hartree^2.
-            patience: Number of such steps.
+            patience: Number of such steps (default 2, or 20 for an optimiser without a line search).
         """
         super().__init__(state, minimized_quantity_name="Energy")
         self._optimizer = RayleighGaussNewton() if optimizer is None else optimizer
         self.growth = Growth() if growth is None else growth
         self._energy_tolerance = energy_tolerance
         self._variance_tolerance = variance_tolerance
-        self._patience = patience
+        self.tail = TailTraining() if tail is None else tail
+        self._window = 1 if self._optimizer.line_search else 10
+        self._patience = patience or (2 if self._optimizer.line_search else 20)
         self.optimizer_state = self._optimizer.init(state.parameters)
         self._started = time.perf_counter()
         self._second_order = None
@@ -81,16 +91,27 @@ class SelectedSpaceDriver(nk.driver.AbstractDriver):
         self._stage = 0
         self._final = False
         self._calm = 0
-        self._previous_energy = None
+        self._energies = ()
         self._last_change = np.inf
+        self._tail_done = 0
+        self._outside = None
+        self._rng = np.random.default_rng(self.tail.seed)
         self._fraction = 1.0
         self._step_norm = 0.0
         self._iterations = 0
 
     @property
     def converged(self) -> bool:
-        """Whether V is final and the energy has settled."""
+        """Whether V is final, the energy has settled, and the training outside V is done."""
+        return self._settled and (self._tail_done >= self.tail.steps or self._n_outside == 0)
+
+    @property
+    def _settled(self) -> bool:
         return self._final and self._calm >= self._patience
+
+    @property
+    def _n_outside(self) -> int | None:
+        return None if self._outside is None else len(self._outside.determinants)
 
     @property
     def second_order(self) -> float | None:
@@ -126,6 +147,8 @@ class SelectedSpaceDriver(nk.driver.AbstractDriver):
 
     def compute_loss_and_update(self):
         """One step: grow V where it is due, propose, search the line."""
+        if self._settled:
+            return self._tail_step()
         if self._stage == 0 or self._stage_is_done():
             self._grow()
         state: SelectedState = self.state
@@ -135,7 +158,7 @@ class SelectedSpaceDriver(nk.driver.AbstractDriver):
             raise FloatingPointError(f"step {self.step_count}: the proposed update is not finite")
         fraction, energy = 1.0, None
         if self._optimizer.line_search:
-            fraction, energy = self._line_search(problem.energy, proposal)
+            fraction, energy = self._line_search(state, problem.energy, proposal)
         gain = (
             (energy - problem.energy) / proposal.predicted
             if energy is not None and proposal.predicted
@@ -161,9 +184,32 @@ class SelectedSpaceDriver(nk.driver.AbstractDriver):
     def _default_callbacks(self, callbacks, **kwargs):
         return super()._default_callbacks([*callbacks, _StopWhenConverged()], **kwargs)
 
-    def _line_search(self, energy, proposal):
-        fraction = 1.0
+    def _tail_step(self):
+        """One step on V and a sample of its connected space; the energy reported is that on V."""
         state: SelectedState = self.state
+        stats = state.expect(state.hamiltonian)
+        if self._outside is None:
+            self._outside = connected_space(
+                state.hamiltonian.tables, state.determinants, state.wave_function(), state.spin_flip
+            )
+            self._n_connected = self._n_outside
+            self._stage += 1
+        if self._n_outside == 0:
+            return stats, jax.tree.map(lambda leaf: 0.0 * leaf, state.parameters)
+        extended = extended_state(state, self._outside, self.tail.sample, self._rng)
+        optimizer = RayleighGaussNewton(
+            damping=self.tail.damping_at(self._tail_done), dense_limit=0, cg_iterations=60
+        )
+        problem = extended.tangent_problem()
+        proposal, self.optimizer_state = optimizer.propose(problem, optimizer.init(state.parameters))
+        fraction, _ = self._line_search(extended, problem.energy, proposal)
+        self._fraction, self._iterations = fraction, proposal.iterations
+        self._step_norm = fraction * float(np.linalg.norm(proposal.change))
+        self._tail_done += 1
+        return stats, jax.tree.map(lambda leaf: fraction * leaf, proposal.update)
+
+    def _line_search(self, state, energy, proposal):
+        fraction = 1.0
         # Rounding of a sum over V: differences below this are no information.
         noise = 1e-14 * abs(energy) * np.sqrt(len(state.determinants))
         while fraction > 1e-3:
@@ -179,11 +225,13 @@ class SelectedSpaceDriver(nk.driver.AbstractDriver):
         return 0.0, energy
 
     def _count_calm_steps(self, before, after, variance):
-        if after is not None:
-            self._last_change = abs(after - before)
-        elif self._previous_energy is not None:
-            self._last_change = abs(before - self._previous_energy)
-        self._previous_energy = before
+        if after is None:
+            # Without a line search the energy may rise and fall: what counts is the drift over a window.
+            self._energies = (*self._energies, before)[-self._window - 1 :]
+            known = len(self._energies) > self._window
+            self._last_change = abs(before - self._energies[0]) if known else np.inf
+        else:
+            self._last_change = abs(after - before) if self._fraction > 0 else np.inf
         small = self._last_change < self._energy_tolerance and variance < self._variance_tolerance
         self._calm = self._calm + 1 if small else 0
 
@@ -220,7 +268,7 @@ class SelectedSpaceDriver(nk.driver.AbstractDriver):
         self.state.set_determinants(determinants)
         self._stage += 1
         self._calm = 0
-        self._previous_energy = None
+        self._energies = ()
         self._last_change = np.inf
         if hasattr(self.optimizer_state, "damping"):
             # New determinants start with whatever the network says of them: be careful again.

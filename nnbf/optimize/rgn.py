@@ -34,7 +34,7 @@ class Proposal(NamedTuple):
 
     update: PyTree
     """Change of the parameters."""
-    change: np.ndarray | None
+    change: np.ndarray
     """Its first-order effect on the normalised amplitudes, (n,)."""
     predicted: float
     """Predicted energy change, Hartree (negative)."""

@@ -116,6 +116,22 @@ class SelectedState(nk.vqs.VariationalState):
         self._matrix = None
         self.reset()
 
+    def with_space(
+        self, determinants: np.ndarray, multiplicity: np.ndarray, matrix: scipy.sparse.csr_matrix
+    ) -> "SelectedState":
+        """The same wave function on other determinants, with weights and a Hamiltonian of one's own.
+
+        Args:
+            determinants: (n, 2 W) bit strings.
+            multiplicity: (n,) weights in place of the multiplicities.
+            matrix: Symmetric (n, n) matrix on the orthonormal basis, Hartree.
+        """
+        other = self._replace_model()
+        other.set_determinants(determinants)
+        other._multiplicity = np.asarray(multiplicity, dtype=np.float64)
+        other._matrix = matrix
+        return other
+
     def reset(self) -> None:
         """Forget amplitudes of the previous parameters."""
         self._cached_amplitudes = None

@@ -196,12 +196,6 @@ def lowest_energy(integrals: MolecularIntegrals, *, even_spin: bool = False) -> 
     return float(np.linalg.eigvalsh(matrix)[0])
 
 
-def explicit_jacobian(log_function, params, samples) -> np.ndarray:
-    """(n, P) Jacobian of ``log_function(params, samples)`` in the order of ``ravel_pytree``."""
-    flat, unravel = ravel_pytree(params)
-    return np.asarray(jax.jacrev(lambda vector: log_function(unravel(vector), samples))(flat))
-
-
 def normalised_amplitudes(log_psi, multiplicity=None) -> jax.Array:
     """Normalised amplitudes c of complex log psi on a list of determinants, differentiable."""
     psi = jnp.exp(jnp.real(log_psi)) * jnp.where(jnp.cos(jnp.imag(log_psi)) < 0, -1.0, 1.0)

@@ -36,13 +36,13 @@ def make_problem(matrix_of=None, seed=0):
     multiplicity = multiplicities(space, True)
     model = NeuralBackflow(4, 2, 2, hidden=(5,), spin_flip="canonical", noise=0.7)
     x = jnp.asarray(unpack_occupations(space, 4), float)
-    params = model.init(jax.random.key(seed), x)["params"]
+    params = jax.jit(model.init)(jax.random.key(seed), x)["params"]
     flat_params, unravel = ravel_pytree(params)
 
     def amplitudes(vector):
         return normalised_amplitudes(model.apply({"params": unravel(vector)}, x), multiplicity)
 
-    c = np.asarray(amplitudes(flat_params))
+    c = np.asarray(jax.jit(amplitudes)(flat_params))
     if matrix_of is None:
         plain = hamiltonian_matrix(build_tables(integrals), space, fold=True)
         matrix = symmetrised(plain, multiplicity).tocsr()
@@ -53,6 +53,7 @@ def make_problem(matrix_of=None, seed=0):
     )
     dense = jnp.asarray(matrix.toarray())
 
+    @jax.jit
     def energy(vector):
         d = amplitudes(vector)
         return d @ dense @ d
@@ -64,7 +65,7 @@ def make_problem(matrix_of=None, seed=0):
         flat_params=flat_params,
         amplitudes=c,
         matrix=matrix.toarray(),
-        jacobian=np.asarray(jax.jacrev(amplitudes)(flat_params)),
+        jacobian=np.asarray(jax.jit(jax.jacrev(amplitudes))(flat_params)),
         energy=energy,
     )
 

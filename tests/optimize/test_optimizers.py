@@ -170,7 +170,7 @@ def test_every_optimiser_proposes_a_descent_direction(problem, name):
 
 
 @pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name[:2] in ("rg", "sr")])
-@pytest.mark.parametrize("bound", [1e-4, 0.02])
+@pytest.mark.parametrize("bound", [1e-4, 5e-3])
 def test_step_bound(problem, name, bound):
     free = replace(OPTIMIZERS[name], max_step=1e6)
     bounded = replace(OPTIMIZERS[name], max_step=bound)

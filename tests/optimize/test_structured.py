@@ -2,18 +2,22 @@
 
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 from nnbf.ansatz import NeuralBackflow
 from nnbf.optimize import gradient_factors, jvp, tangent_kernel, vjp
 from nnbf.optimize.tangent import TangentSpace, kernel_diagonal
-from tests.determinants.oracles import configurations, explicit_jacobian, flat, occupations
+from tests.determinants.oracles import configurations, flat, occupations
 
+ROOT = Path(__file__).resolve().parents[2]
 CLOSE = {"rtol": 1e-10, "atol": 1e-12}
 
 
@@ -74,68 +78,103 @@ MODELS = {
 }
 
 
+def everything(model, x, rng):
+    """Structured and plain derivatives of one model, compiled together."""
+    params = jax.jit(model.init)(jax.random.key(3), x)["params"]
+    tangent = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), params)
+    dual = jnp.asarray(rng.normal(size=len(x)))
+
+    def log_abs(p):
+        return jnp.real(model.apply({"params": p}, x))
+
+    @jax.jit
+    def compute(p, t, y):
+        factors = gradient_factors(lambda q, z: jnp.real(model.apply({"params": q}, z)), p, x)
+        some = jax.tree.map(lambda leaf: leaf[2:6], factors)
+        structured = {
+            "kernel": tangent_kernel(factors),
+            "columns": tangent_kernel(factors, some),
+            "jvp": jvp(factors, t),
+            "vjp": vjp(factors, y, p),
+        }
+        plain = {"jvp": jax.jvp(log_abs, (p,), (t,))[1], "vjp": jax.vjp(log_abs, p)[1](y)[0]}
+        return factors, structured, plain, jax.jacrev(log_abs)(p)
+
+    factors, structured, plain, jacobian = compute(params, tangent, dual)
+    jacobian = np.asarray(jax.vmap(lambda row: ravel_pytree(row)[0])(jacobian))
+    return SimpleNamespace(
+        params=params,
+        tangent=tangent,
+        dual=np.asarray(dual),
+        factors=factors,
+        structured=structured,
+        plain=plain,
+        jacobian=jacobian,
+    )
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_structured_gradients_equal_the_explicit_jacobian(name):
-    model = MODELS[name]
     configs = configurations(4, 2, 0) if name == "one spin" else configurations(3, 2, 2)
     x = jnp.asarray(occupations(configs, 4 if name == "one spin" else 3))
-    params = model.init(jax.random.key(3), x)["params"]
-
-    def log_abs(p, y):
-        return jnp.real(model.apply({"params": p}, y))
-
-    jacobian = explicit_jacobian(log_abs, params, x)
+    rng = np.random.default_rng(0)
+    found = everything(MODELS[name], x, rng)
+    jacobian, structured = found.jacobian, found.structured
     assert np.linalg.norm(jacobian) > 0.1
-    factors = jax.jit(lambda p, y: gradient_factors(log_abs, p, y))(params, x)
     kernel = jacobian @ jacobian.T
     scale = np.abs(kernel).max()
-    assert np.abs(tangent_kernel(factors) - kernel).max() < 1e-12 * scale
-    assert np.allclose(kernel_diagonal(factors), np.diag(kernel), **CLOSE)
-    some = jax.tree.map(lambda leaf: leaf[2:6], factors)
-    assert np.abs(tangent_kernel(factors, some) - kernel[:, 2:6]).max() < 1e-12 * scale
+    assert np.abs(structured["kernel"] - kernel).max() < 1e-12 * scale
+    assert np.abs(structured["columns"] - kernel[:, 2:6]).max() < 1e-12 * scale
+    assert np.allclose(structured["jvp"], found.plain["jvp"], **CLOSE)
+    assert np.allclose(structured["jvp"], jacobian @ flat(found.tangent), **CLOSE)
+    assert jax.tree.structure(structured["vjp"]) == jax.tree.structure(found.params)
+    assert np.allclose(flat(structured["vjp"]), flat(found.plain["vjp"]), **CLOSE)
+    assert np.allclose(kernel_diagonal(found.factors), np.diag(kernel), **CLOSE)
 
-    rng = np.random.default_rng(0)
-    tangent = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), params)
-    _, change = jax.jvp(lambda p: log_abs(p, x), (params,), (tangent,))
-    assert np.allclose(jvp(factors, tangent), change, **CLOSE)
-    dual = rng.normal(size=len(x))
-    (pulled,) = jax.vjp(lambda p: log_abs(p, x), params)[1](jnp.asarray(dual))
-    found = vjp(factors, jnp.asarray(dual), params)
-    assert jax.tree.structure(found) == jax.tree.structure(params)
-    assert np.allclose(flat(found), flat(pulled), **CLOSE)
-
-    # With weights, centred: J = (1 - c c^T) diag(c) O, and on part of the determinants.
+    # With weights, centred: J = (1 - c c^T) diag(c) O.
     c = rng.normal(size=len(x))
     c /= np.linalg.norm(c)
-    space = TangentSpace(factors, params, c)
+    space = TangentSpace(found.factors, found.params, c)
     centred = (np.eye(len(c)) - np.outer(c, c)) @ (c[:, None] * jacobian)
     assert np.abs(space.kernel() - centred @ centred.T).max() < 1e-10 * np.abs(centred @ centred.T).max()
-    assert np.allclose(space.forward(tangent), centred @ flat(tangent), **CLOSE)
-    assert np.allclose(flat(space.backward(dual)), centred.T @ dual, **CLOSE)
+    assert np.allclose(space.forward(found.tangent), centred @ flat(found.tangent), **CLOSE)
+    assert np.allclose(flat(space.backward(found.dual)), centred.T @ found.dual, **CLOSE)
+
+
+@pytest.mark.parametrize("name", ["mixed layers", "average"])
+def test_restriction_to_some_determinants(name):
+    """Their amplitudes are normalised again."""
+    x = jnp.asarray(occupations(configurations(3, 2, 2), 3))
+    rng = np.random.default_rng(1)
+    found = everything(MODELS[name], x, rng)
+    c = rng.normal(size=len(x))
     rows = np.array([4, 1, 3])
     d = c[rows] / np.linalg.norm(c[rows])
-    part = (np.eye(3) - np.outer(d, d)) @ (d[:, None] * jacobian[rows])
-    assert np.allclose(space.restricted(rows).kernel(), part @ part.T, **CLOSE)
+    part = (np.eye(3) - np.outer(d, d)) @ (d[:, None] * found.jacobian[rows])
+    restricted = TangentSpace(found.factors, found.params, c).restricted(rows)
+    assert np.allclose(restricted.amplitudes, d)
+    assert np.allclose(restricted.kernel(), part @ part.T, **CLOSE)
 
 
-def test_the_explicit_block_is_only_what_lies_outside_dense_layers():
+@pytest.mark.parametrize(
+    ("name", "outside"),
+    [("mixed layers", 6 + 5 + 5 + 3), ("no biases", 0), ("no dense layer", 2 * 6), ("average", 0)],
+)
+def test_the_explicit_block_is_only_what_lies_outside_dense_layers(name, outside):
     """Otherwise the structured path would not be tested above."""
-    x = jnp.asarray(occupations(configurations(3, 1, 1), 3))
-    outside = {"mixed layers": 6 + 5 + 5 + 3, "no biases": 0, "no dense layer": 2 * 6}
-    for name, count in outside.items():
-        model = MODELS[name]
-        params = model.init(jax.random.key(0), x)["params"]
-        factors = gradient_factors(lambda p, y, m=model: jnp.real(m.apply({"params": p}, y)), params, x)
-        assert (0 if factors.explicit is None else factors.explicit.shape[1]) == count
-    assert gradient_factors(
-        lambda p, y: jnp.real(MODELS["average"].apply({"params": p}, y)),
-        MODELS["average"].init(jax.random.key(0), jnp.ones((1, 6)))["params"],
-        jnp.asarray(occupations(configurations(3, 2, 2), 3)),
-    ).explicit is None
+    x = jnp.asarray(occupations(configurations(3, 2, 2), 3))
+    model = MODELS[name]
+
+    def factors(key):
+        params = model.init(key, x)["params"]
+        return gradient_factors(lambda p, y: jnp.real(model.apply({"params": p}, y)), params, x)
+
+    explicit = jax.eval_shape(factors, jax.random.key(0)).explicit
+    assert (0 if explicit is None else explicit.shape[1]) == outside
 
 
 @pytest.mark.parametrize("module", ["ansatz", "optimize"])
 def test_doubles_whichever_module_comes_first(module):
     """Energies to 1e-8 need them, and a script may import a sub-package only."""
     script = f"import nnbf.{module}, jax.numpy as jnp; assert jnp.ones(1).dtype == jnp.float64"
-    subprocess.run([sys.executable, "-c", script], check=True, cwd=".", timeout=120)
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT, timeout=120)
