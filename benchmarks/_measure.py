@@ -11,6 +11,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import jax
+
+from nnbf.rundir.provenance import git_state, versions
+
 RESULTS = Path(__file__).resolve().parent / "results"
 """Where the last result of every benchmark is kept."""
 
@@ -36,8 +40,6 @@ class Timing:
 
 def seconds(action: Callable[[], object]) -> float:
     """Time one call, until its arrays are there."""
-    import jax
-
     started = time.perf_counter()
     jax.block_until_ready(action())
     return time.perf_counter() - started
@@ -59,8 +61,6 @@ def in_turn(actions: Mapping[str, Callable[[], object]], repeats: int) -> dict[s
 
 def provenance() -> dict[str, Any]:
     """When, on what machine, how busy it was, and with which versions."""
-    from nnbf.rundir.provenance import git_state, versions
-
     return {
         "created": datetime.now().astimezone().isoformat(timespec="seconds"),
         "machine": {
@@ -76,10 +76,11 @@ def provenance() -> dict[str, Any]:
 
 def machine_line(record: Mapping[str, Any]) -> str:
     """One line on the machine of `provenance`, for the head of a table."""
-    machine, versions = record["machine"], record["versions"]
+    machine, found = record["machine"], record["versions"]
     return (
         f"{machine['processor']}, {machine['cores']} cores, load before {machine['load_before'][0]:.1f}; "
-        f"Python {versions['python']}, JAX {versions['jax']}, NetKet {versions['netket']}; {record['created']}"
+        f"Python {found['python']}, JAX {found['jax']}, NetKet {found['netket']}; "
+        f"{record['created']}"
     )
 
 
@@ -94,6 +95,14 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """Read an object that `write_json` wrote."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def row(what: str, ours: float, netket: float, required: float | None) -> dict[str, Any]:
+    """One line of a comparison: times in seconds, and whether the required ratio was met."""
+    ratio = netket / ours
+    met = None if required is None else bool(ratio >= required)
+    times = {"nnbf_s": ours, "netket_s": netket}
+    return {"what": what, **times, "ratio": ratio, "required": required, "met": met}
 
 
 def short_time(value: float) -> str:

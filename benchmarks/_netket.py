@@ -19,7 +19,12 @@ def pyscf_mean_field(system: Any) -> tuple[Any, Any]:
 
     info = system.info
     molecule = gto.M(
-        atom=list(info.atoms), basis=info.basis, charge=info.charge, spin=info.two_S, unit="angstrom", verbose=0
+        atom=list(info.atoms),
+        basis=info.basis,
+        charge=info.charge,
+        spin=info.two_S,
+        unit="angstrom",
+        verbose=0,
     )
     return molecule, scf.RHF(molecule).run()
 
@@ -33,7 +38,7 @@ def operator_from_integrals(system: Any) -> Any:
 
 def operator_from_pyscf(molecule: Any, mean_field: Any) -> Any:
     """NetKet's operator by its own route from a PySCF molecule and orbitals."""
-    from netket.experimental.operator import from_pyscf_molecule
+    from netket.experimental.operator import from_pyscf_molecule  # noqa: TID251 - as its users call it
 
     return from_pyscf_molecule(molecule, mo_coeff=mean_field.mo_coeff)
 
@@ -86,21 +91,33 @@ def local_energies(state: Any, operator: Any, *, packed: bool) -> Callable[[], j
         operator: The Hamiltonian.
         packed: Use the kernel of NetKet 3.23 that skips padding (experimental there).
     """
+    return with_kernel(lambda: state.local_estimators(operator).data, packed)
 
-    def action():
+
+def whole_step(driver: Any, *, packed: bool) -> Callable[[], Any]:
+    """NetKet's local energies and update of the parameters, as a function to time."""
+    return with_kernel(lambda: driver.compute_loss_and_update()[1], packed)
+
+
+def with_kernel(action: Callable[[], Any], packed: bool) -> Callable[[], Any]:
+    """Run something with NetKet's packed or padded kernel of local energies."""
+
+    def run():
         before = nk.config.netket_experimental_packed_kernel
         nk.config.netket_experimental_packed_kernel = packed
         try:
-            return state.local_estimators(operator).data
+            return action()
         finally:
             nk.config.netket_experimental_packed_kernel = before
 
-    return action
+    return run
 
 
-def sr_driver(state: Any, operator: Any, *, diag_shift: float, on_the_fly: bool, learning_rate: float = 1.0) -> Any:
+def sr_driver(
+    state: Any, operator: Any, *, diag_shift: float, on_the_fly: bool, learning_rate: float = 1.0
+) -> Any:
     """Stock `VMC_SR` in kernel form, in real mode as NetKet advises for real wave functions."""
-    return nk.driver.VMC_SR(
+    driver = nk.driver.VMC_SR(
         operator,
         optax.sgd(learning_rate),
         diag_shift=diag_shift,
@@ -109,6 +126,9 @@ def sr_driver(state: Any, operator: Any, *, diag_shift: float, on_the_fly: bool,
         use_ntk=True,
         on_the_fly=on_the_fly,
     )
+    # Derivatives of all samples at once: in chunks (the default is that of the state) they are no faster.
+    driver.chunk_size_bwd = None
+    return driver
 
 
 def sr_update(driver: Any, energies: jax.Array) -> Callable[[], Any]:

@@ -23,10 +23,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+from _measure import RESULTS, machine_line, provenance, read_json, write_json
 
-from _measure import RESULTS, machine_line, provenance, read_json, write_json  # noqa: E402
+from hamiltonians.library import bundled_path
+from nnbf.report.markdown import table
 
 BENCHMARK_SET = ("H2", "LiH", "H2O", "NH3", "CH4", "O2", "N2", "C2", "Li2O")
 """The common neural-network benchmark set up to 30 spin orbitals, all bundled."""
@@ -73,7 +73,9 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
         "molecules", nargs="*", help=f"folders or .xyz files; default: bundled {' '.join(BENCHMARK_SET)}"
     )
@@ -91,8 +93,6 @@ def parse_arguments() -> argparse.Namespace:
     )
     options = parser.parse_args()
     if not options.molecules:
-        from hamiltonians.library import bundled_path
-
         options.molecules = [str(bundled_path(name)) for name in BENCHMARK_SET]
     try:
         options.reference = {
@@ -131,13 +131,10 @@ def run_one(path: Path, basis: str, seed: int, keep: str | None) -> dict[str, An
         folder = parent / f"{path.stem}_{file_name(basis)}_{seed}_{os.getpid()}"
         command = [sys.executable, "-m", "nnbf.cli", "molecule", str(path.resolve())]
         command += ["--basis", basis, "--seed", str(seed), "--out", str(folder), "--quiet"]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(_search_path())}
         log = Path(scratch) / "log.txt"
         with log.open("wb") as stream:
             started = time.perf_counter()
-            process = subprocess.Popen(
-                command, stdout=stream, stderr=stream, cwd=scratch, env=environment
-            )
+            process = subprocess.Popen(command, stdout=stream, stderr=stream)
             # wait4 and not process.wait(): the memory of this one child is wanted.
             _, wait_status, usage = os.wait4(process.pid, 0)
             elapsed = time.perf_counter() - started
@@ -157,10 +154,6 @@ def run_one(path: Path, basis: str, seed: int, keep: str | None) -> dict[str, An
     wanted += ("v_score", "s_squared", "n_determinants", "n_connected", "n_parameters", "n_steps")
     record |= {name: result.get(name) for name in wanted}
     return {**record, "solver_seconds": result.get("wall_time_s"), "exit_code": process.returncode}
-
-
-def _search_path() -> list[str]:
-    return [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
 
 
 def judged(record: Mapping[str, Any], given: Mapping[str, float]) -> dict[str, Any]:
@@ -205,8 +198,6 @@ def progress(record: Mapping[str, Any]) -> str:
 
 def summary_table(records: Sequence[Mapping[str, Any]]) -> str:
     """One row a molecule: the worst error over the seeds, the median time."""
-    from nnbf.report.markdown import table
-
     heads = ["molecule", "2S", "spin orbitals", "seeds", "worst error of the energy (mHa)", "its kind", "FCI"]
     heads += ["median s", "most s", "peak MB"]
     rows = []
@@ -238,15 +229,14 @@ def summary_table(records: Sequence[Mapping[str, Any]]) -> str:
 
 def full_table(records: Sequence[Mapping[str, Any]]) -> str:
     """One row a run, with the error of every kind of energy."""
-    from nnbf.report.markdown import table
-
     heads = ["molecule", "seed", *(f"{kind} (mHa)" for kind in KINDS), "FCI", "seconds", "of it solving"]
     heads += ["steps", "determinants in V", "peak MB", "status"]
     rows = []
     for r in records:
         head = [r["molecule"], str(r["seed"])]
         if r["status"] == "failed":
-            rows.append([*head, "", "", "", "", "", f"{r['seconds']:.1f}", "", "", "", f"{r['peak_MB']:.0f}", "failed"])
+            cost = [f"{r['seconds']:.1f}", "", "", "", f"{r['peak_MB']:.0f}"]
+            rows.append([*head, *[""] * (len(KINDS) + 1), *cost, "failed"])
             continue
         errors = [r["errors_mHa"].get(kind) for kind in KINDS]
         rows.append(

@@ -39,6 +39,9 @@ class NeuralBackflow(nn.Module):
     even-spin state and need as many alpha as beta electrons."""
     reference: tuple[tuple[int, ...], tuple[int, ...]] | None = None
     """Occupied alpha and beta orbitals of the reference determinant (default: the first ones)."""
+    orbital_irreps: tuple[int, ...] | None = None
+    """XOR codes (M,) of the orbitals' irreps in an Abelian group (``hamiltonians.irrep_bits``): psi is zero
+    on determinants of another irrep than the reference's. None for no such restriction."""
     noise: float = 0.05
     """Standard deviation of the random part of the initial orbitals."""
     activation: Callable[[jax.Array], jax.Array] = nn.tanh
@@ -60,20 +63,34 @@ class NeuralBackflow(nn.Module):
             )
         if self.n_determinants < 1:
             raise ValueError(f"n_determinants must be at least 1, got {self.n_determinants}")
+        if self.reference is not None:
+            allowed = range(self.n_orbitals)
+            for spin, orbitals, count in zip(("alpha", "beta"), self.reference, (self.n_alpha, self.n_beta)):
+                if len(set(orbitals).intersection(allowed)) != count or len(orbitals) != count:
+                    raise ValueError(
+                        f"reference must name {count} different {spin} orbitals below {self.n_orbitals}, "
+                        f"got {tuple(orbitals)}"
+                    )
 
-    @nn.compact
     def signed_log(self, occupations: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Sign and log|psi|, each (...,), of occupations (..., 2M) of zeros and ones, alpha block first."""
+        sign, log_abs = self._symmetrised(occupations)
+        if self.orbital_irreps is None or not any(self.orbital_irreps):
+            return sign, log_abs
+        return sign, jnp.where(self._in_reference_irrep(occupations), log_abs, -jnp.inf)
+
+    @nn.compact
+    def _symmetrised(self, occupations):
         if self.spin_flip == "none":
             return self._signed_log(occupations[..., None, :], squeeze=True)
         m = self.n_orbitals
         flipped = jnp.concatenate([occupations[..., m:], occupations[..., :m]], axis=-1)
         if self.spin_flip == "average":
             return self._signed_log(jnp.stack([occupations, flipped], axis=-2), squeeze=False)
-        difference = occupations[..., :m] - occupations[..., m:]
+        alpha, beta = occupations[..., :m] > 0.5, occupations[..., m:] > 0.5
         # The highest orbital in which the strings differ decides, as for bit strings compared as numbers.
-        top = m - 1 - jnp.argmax(jnp.flip(difference != 0, axis=-1), axis=-1)
-        swap = jnp.take_along_axis(difference, top[..., None], axis=-1) > 0
+        top = m - 1 - jnp.argmax(jnp.flip(alpha != beta, axis=-1), axis=-1)
+        swap = jnp.take_along_axis(alpha & ~beta, top[..., None], axis=-1)
         return self._signed_log(jnp.where(swap, flipped, occupations)[..., None, :], squeeze=True)
 
     def __call__(self, occupations: jax.Array) -> jax.Array:
@@ -115,9 +132,22 @@ class NeuralBackflow(nn.Module):
             return signed_logsumexp(sign.reshape(flat), log_abs.reshape(flat))
         return sign[..., 0, 0], log_abs[..., 0, 0]
 
+    def _in_reference_irrep(self, occupations):
+        # An irrep code is a bit string; the product of irreps is the parity of every bit over the electrons.
+        codes = np.tile(np.asarray(self.orbital_irreps), 2)
+        bits = (codes[:, None] >> np.arange(max(1, int(codes.max()).bit_length()))) & 1
+        alpha, beta = self.reference or (range(self.n_alpha), range(self.n_beta))
+        occupied = [*alpha, *(self.n_orbitals + q for q in beta)]
+        target = bits[occupied].sum(axis=0) % 2
+        parity = jnp.round(occupations @ jnp.asarray(bits, occupations.dtype)).astype(int) % 2
+        return jnp.all(parity == target, axis=-1)
+
     def _reference_orbitals(self, key, shape, dtype):
         m, n_a, n_b = self.n_orbitals, self.n_alpha, self.n_beta
         alpha, beta = self.reference or (range(n_a), range(n_b))
+        if self.spin_flip == "canonical" and sorted(alpha, reverse=True) > sorted(beta, reverse=True):
+            # Only the smaller of n and its flip is ever looked at.
+            alpha, beta = beta, alpha
         if self.blocked:
             up, down = np.zeros((m, n_a)), np.zeros((m, n_b))
             up[list(alpha), np.arange(n_a)] = 1.0

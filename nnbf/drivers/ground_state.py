@@ -92,6 +92,7 @@ def make_model(system: MolecularSystem, options: SolverOptions) -> NeuralBackflo
         blocked=options.blocked,
         spin_flip=spin_flip,
         reference=(_plain(integrals.reference_occupation[0]), _plain(integrals.reference_occupation[1])),
+        orbital_irreps=_plain(irrep_bits(integrals)),
         noise=options.noise,
     )
 
@@ -159,7 +160,9 @@ def solve(
     )
     watch = _Watch(on_step, should_stop, started, options.time_limit)
     driver.run(options.max_steps, out=loggers, callback=(*callbacks, watch), show_progress=False)
-    status = "converged" if driver.converged else (watch.reason or "max_steps")
+    # A callback of the caller's may have ended the run, too.
+    ended = "max_steps" if driver.step_count >= options.max_steps else "interrupted"
+    status = "converged" if driver.converged else (watch.reason or ended)
     return _evaluate(system, options, driver, sector, status, started)
 
 
@@ -179,6 +182,11 @@ class _Watch(nk.callbacks.AbstractCallback):
         self._time_limit = time_limit
         self.reason = ""
 
+    def on_step_start(self, step, log_data, driver):
+        # Not at the end of the step before, which would then be neither counted nor logged.
+        if self.reason:
+            raise nk.callbacks.RunFinished(self.reason)
+
     def on_step_end(self, step, log_data, driver):
         row = driver.row
         row["time_s"] = time.perf_counter() - self._started
@@ -190,8 +198,6 @@ class _Watch(nk.callbacks.AbstractCallback):
             self.reason = "interrupted"
         elif self._time_limit is not None and row["time_s"] > self._time_limit:
             self.reason = "time_limit"
-        if self.reason:
-            raise nk.callbacks.RunFinished(self.reason)
 
 
 def _evaluate(system, options, driver, sector, status, started):

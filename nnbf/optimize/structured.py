@@ -12,6 +12,7 @@ bias. Products with the Jacobian are matrix products of the factors. Parameters 
 contribute their explicit Jacobian. All of it is exact, with O(n width) memory instead of O(n P).
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -83,8 +84,8 @@ def gradient_factors(log_function: LogFunction, params: Mapping, samples: jax.Ar
     dense_paths = {path for path, _ in zeros}
     for path in sorted(dense_paths):
         calls = sorted(key for key in zeros if key[0] == path)
-        a = jnp.concatenate([inputs[key].reshape(n, -1, inputs[key].shape[-1]) for key in calls], axis=1)
-        d = jnp.concatenate([errors[key].reshape(n, -1, errors[key].shape[-1]) for key in calls], axis=1)
+        a = jnp.concatenate([_by_sample(inputs[key], n) for key in calls], axis=1)
+        d = jnp.concatenate([_by_sample(errors[key], n) for key in calls], axis=1)
         layers.append(LayerFactors(a, d, path, "bias" in _descend(params, path)))
     rest = _without(params, dense_paths)
     return GradientFactors(tuple(layers), _explicit_jacobian(log_function, params, rest, samples))
@@ -162,6 +163,11 @@ class _Recorder:
             return result
         self.inputs[path, call] = args[0].astype(result.dtype)
         return result + self.perturbations[path, call]
+
+
+def _by_sample(array, n):
+    # (n, applications, features), where -1 for the applications would not do for a layer without features.
+    return array.reshape(n, math.prod(array.shape[:-1]) // n, array.shape[-1])
 
 
 def _descend(tree, path):

@@ -76,7 +76,8 @@ class SelectedState(nk.vqs.VariationalState):
         """Whether V holds spin-flip representatives."""
         if variables is None:
             dummy = jnp.asarray(unpack_occupations(hamiltonian.reference, hamiltonian.n_orbitals), float)
-            variables = model.init(jax.random.key(seed), dummy)
+            # Compiled: only what makes the parameters is left of the forward pass.
+            variables = jax.jit(model.init)(jax.random.key(seed), dummy)
         self.variables = variables
         self.set_determinants(hamiltonian.reference if determinants is None else determinants)
 

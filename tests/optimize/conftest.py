@@ -24,6 +24,7 @@ from tests.determinants.oracles import (
     configurations,
     normalised_amplitudes,
     random_integrals,
+    random_variables,
 )
 
 
@@ -34,9 +35,9 @@ def make_problem(matrix_of=None, seed=0):
     unique = np.unique(candidates, axis=0)
     space = np.random.default_rng(1).permutation(unique)[:17]
     multiplicity = multiplicities(space, True)
-    model = NeuralBackflow(4, 2, 2, hidden=(5,), spin_flip="canonical", noise=0.7)
+    model = NeuralBackflow(4, 2, 2, hidden=(5,), spin_flip="canonical")
     x = jnp.asarray(unpack_occupations(space, 4), float)
-    params = jax.jit(model.init)(jax.random.key(seed), x)["params"]
+    params = random_variables(model, 8, seed)["params"]
     flat_params, unravel = ravel_pytree(params)
 
     def amplitudes(vector):

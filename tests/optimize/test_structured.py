@@ -15,7 +15,7 @@ from jax.flatten_util import ravel_pytree
 from nnbf.ansatz import NeuralBackflow
 from nnbf.optimize import gradient_factors, jvp, tangent_kernel, vjp
 from nnbf.optimize.tangent import TangentSpace, kernel_diagonal
-from tests.determinants.oracles import configurations, flat, occupations
+from tests.determinants.oracles import configurations, flat, occupations, random_variables
 
 ROOT = Path(__file__).resolve().parents[2]
 CLOSE = {"rtol": 1e-10, "atol": 1e-12}
@@ -60,7 +60,7 @@ class NoDense(nn.Module):
 
 
 def backflow(**options):
-    return NeuralBackflow(3, 2, 2, noise=0.4, **options)
+    return NeuralBackflow(3, 2, 2, **options)
 
 
 MODELS = {
@@ -80,7 +80,7 @@ MODELS = {
 
 def everything(model, x, rng):
     """Structured and plain derivatives of one model, compiled together."""
-    params = jax.jit(model.init)(jax.random.key(3), x)["params"]
+    params = random_variables(model, x.shape[1], seed=3, scale=0.7)["params"]
     tangent = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), params)
     dual = jnp.asarray(rng.normal(size=len(x)))
 

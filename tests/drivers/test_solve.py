@@ -1,0 +1,250 @@
+"""The one call, on real molecules: FCI energies, statuses, reproducibility, hooks."""
+
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import jax
+import netket as nk
+import numpy as np
+import pytest
+
+from hamiltonians import InputError, MolecularSystem, build_molecule
+from nnbf.determinants import build_tables, second_order_energy
+from nnbf.drivers import SolverOptions, make_model, solve
+from tests.determinants.oracles import flat, lowest_energy, random_system
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = {"hidden": (8,), "n_determinants": 1}
+MOLECULES = {
+    # name: (options of build_molecule, S (S + 1))
+    "LiH": ({}, 0.0),
+    "H2O": ({}, 0.0),
+    "O2": ({}, 2.0),
+    "Li": ({}, 0.75),
+    "OH": ({"reference": "uhf"}, None),
+}
+
+
+@cache
+def molecule(name) -> MolecularSystem:
+    return build_molecule(name, "sto-3g", **MOLECULES[name][0])
+
+
+@cache
+def solved(name, **options):
+    """(result, rows of the history) of a molecule, remembered."""
+    rows = []
+    result = solve(molecule(name), SolverOptions(**{**SMALL, **options}), on_step=rows.append)
+    return result, rows
+
+
+@pytest.mark.parametrize("name", MOLECULES)
+def test_fci_energy_is_reached(name):
+    system, (result, rows) = molecule(name), solved(name)
+    fci = system.references["fci"]
+    assert result.status == "converged"
+    assert fci - 1e-8 < result.energy < fci + 1e-6
+    assert result.energy_kind in ("variational", "full_sum")
+    assert result.energy_error == 0.0
+    for kind in ("variational", "full_sum"):
+        assert result.estimates[kind]["upper_bound"]
+        assert result.estimates[kind]["energy"] > fci - 1e-8
+    assert not result.estimates["projected"]["upper_bound"]
+    assert not result.estimates["pt2"]["upper_bound"]
+    assert result.variance < 1e-3
+    assert 0 <= result.v_score < 1e-4
+    spin = MOLECULES[name][1]
+    assert result.s_squared == (None if spin is None else pytest.approx(spin, abs=1e-4))
+    assert result.n_steps == len(rows)
+    assert system.integrals.is_spin_resolved == (spin is None)
+
+
+@pytest.mark.parametrize("name", ["LiH", "O2"])
+def test_a_closed_space_leaves_nothing_out(name):
+    """V is the whole symmetry sector: all kinds of energy agree and nothing is connected."""
+    result, _ = solved(name)
+    variational = result.estimates["variational"]["energy"]
+    assert result.n_determinants == result.estimates["full_sum"]["n_determinants"]
+    assert result.n_connected == 0
+    assert result.estimates["pt2"]["correction"] == 0.0
+    for kind in ("full_sum", "projected", "pt2"):
+        assert result.estimates[kind]["energy"] == pytest.approx(variational, abs=1e-9)
+
+
+def test_a_limited_space_is_judged_from_outside():
+    result, rows = solved("LiH", max_space=12)
+    fci = molecule("LiH").references["fci"]
+    state = result.state
+    assert result.n_determinants == len(result.determinants) == 12
+    assert max(row["n_space"] for row in rows) == 12
+    variational = result.estimates["variational"]["energy"]
+    assert variational > fci + 1e-7
+    correction = second_order_energy(
+        build_tables(molecule("LiH").integrals),
+        result.determinants,
+        state.wave_function(),
+        variational,
+        state.spin_flip,
+    )
+    assert result.estimates["pt2"]["correction"] == pytest.approx(correction, rel=1e-10)
+    assert result.estimates["pt2"]["energy"] == pytest.approx(variational + correction, abs=1e-12)
+    assert correction < 0
+    # The correction closes most of the gap.
+    assert abs(result.estimates["pt2"]["energy"] - fci) < 0.3 * (variational - fci)
+    assert result.n_connected > 0
+    bounds = [result.estimates[kind]["energy"] for kind in ("variational", "full_sum")]
+    assert result.energy == pytest.approx(min(bounds), abs=1e-9)
+    # The space is the best there is, within its size: nearly what dense diagonalisation of it gives.
+    assert variational == pytest.approx(np.linalg.eigvalsh(state.matrix.toarray())[0], abs=1e-6)
+
+
+def test_history_of_a_run():
+    for name in ("LiH", "H2O", "O2"):
+        _, rows = solved(name)
+        assert [row["step"] for row in rows] == list(range(len(rows)))
+        assert all(json.dumps(row) for row in rows)
+        times = [row["time_s"] for row in rows]
+        assert sorted(times) == times
+        assert [row["stage"] for row in rows] == sorted(row["stage"] for row in rows)
+        for before, after in zip(rows, rows[1:], strict=False):
+            # The line search lets no energy rise while V stays.
+            if before["stage"] == after["stage"]:
+                assert after["energy"] <= before["energy"] + 1e-10
+            assert before["step_norm"] <= 0.3 + 1e-9
+
+
+def step_energies(name, **options):
+    return [row["energy"] for row in solved(name, **options)[1]]
+
+
+def test_the_same_seed_gives_the_same_numbers_bit_by_bit():
+    first = step_energies("LiH")
+    rows = []
+    again = solve(molecule("LiH"), SolverOptions(**SMALL), on_step=rows.append)
+    assert [row["energy"] for row in rows] == first
+    assert again.energy == solved("LiH")[0].energy
+    assert np.array_equal(flat(again.parameters), flat(solved("LiH")[0].parameters))
+
+
+def test_another_process_gives_the_same_numbers_bit_by_bit():
+    script = (
+        "import json; from hamiltonians import build_molecule; from nnbf import SolverOptions, solve; rows = []; "
+        f"solve(build_molecule('LiH'), SolverOptions(**{SMALL!r}), on_step=rows.append); "
+        "print(json.dumps([row['energy'].hex() for row in rows]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT, timeout=300, env=os.environ
+    )
+    energies = json.loads(done.stdout.splitlines()[-1])
+    assert energies == [energy.hex() for energy in step_energies("LiH")]
+
+
+def test_other_seeds_start_elsewhere_and_end_at_the_same_energy():
+    first, other = step_energies("LiH"), step_energies("LiH", seed=1)
+    assert first != other
+    assert abs(first[1] - other[1]) > 1e-6
+    assert solved("LiH", seed=1)[0].energy == pytest.approx(molecule("LiH").references["fci"], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "should_stop", "status", "n_steps"),
+    [
+        ({"max_steps": 2}, None, "max_steps", 2),
+        ({"time_limit": 1e-6}, None, "time_limit", 1),
+        ({}, lambda: True, "interrupted", 1),
+    ],
+)
+def test_statuses(options, should_stop, status, n_steps):
+    result = solve(molecule("LiH"), SolverOptions(**SMALL, **options), should_stop=should_stop)
+    assert (result.status, result.n_steps) == (status, n_steps)
+    assert any(status in warning for warning in result.warnings)
+    assert result.message != solved("LiH")[0].message
+    # What was reached is evaluated all the same, and it is an upper bound.
+    assert molecule("LiH").references["fci"] < result.energy < molecule("LiH").references["fci"] + 2.0
+
+
+def test_sr_converges():
+    """With a step below 2 / (E_max - E_0), which core excitations make short."""
+    result, rows = solved("H2O", optimizer="sr", learning_rate=0.04, energy_tolerance=1e-8)
+    assert result.status == "converged"
+    assert result.energy == pytest.approx(molecule("H2O").references["fci"], abs=1e-6)
+    assert all(row["step_norm"] <= 0.1 + 1e-9 for row in rows)
+
+
+def test_adam_lowers_the_energy():
+    result, rows = solved("LiH", optimizer="adam", learning_rate=3e-3, max_steps=60)
+    energies = [row["energy"] for row in rows]
+    fci = molecule("LiH").references["fci"]
+    assert energies[-1] < energies[0]
+    assert fci - 1e-8 < result.energy < fci + 0.2 * (energies[0] - fci)
+
+
+@pytest.mark.parametrize("spin_flip", ["none", "average"])
+def test_other_spin_symmetries_reach_the_same_energy(spin_flip):
+    """The options change the state and not the answer."""
+    result, _ = solved("LiH", spin_flip=spin_flip, blocked=spin_flip == "average")
+    assert result.energy == pytest.approx(molecule("LiH").references["fci"], abs=1e-6)
+    assert result.s_squared == pytest.approx(0.0, abs=1e-4)
+    smaller = solved("LiH")[0].n_determinants
+    assert result.n_determinants > smaller if spin_flip == "none" else result.n_determinants == smaller
+
+
+def test_loggers_and_callbacks_of_netket():
+    log = nk.logging.RuntimeLog()
+    seen = []
+
+    def remember(step, log_data, driver):
+        seen.append((step, float(log_data["Energy"].mean)))
+        return True
+
+    rows = []
+    result = solve(
+        molecule("LiH"), SolverOptions(**SMALL), on_step=rows.append, loggers=(log,), callbacks=(remember,)
+    )
+    energies = [row["energy"] for row in rows]
+    assert np.asarray(log.data["Energy"]["Mean"]).real.tolist() == energies
+    assert [energy for _, energy in seen] == energies
+    assert len(seen) == result.n_steps
+    # A callback that returns False ends the run.
+    short = solve(molecule("LiH"), SolverOptions(**SMALL), callbacks=(lambda step, data, driver: step < 1,))
+    assert short.n_steps < result.n_steps
+    assert short.status == "interrupted"
+
+
+def test_numbers_that_overflow_end_the_run():
+    with np.errstate(over="ignore", invalid="ignore"), pytest.raises(FloatingPointError, match="not finite"):
+        solve(molecule("LiH"), SolverOptions(**SMALL, optimizer="adam", learning_rate=1e200))
+
+
+def test_the_network_describes_what_was_asked_for():
+    system = random_system(4, 3, 1, reference=((0, 2, 3), (1,)))
+    model = make_model(system, SolverOptions(hidden=(7, 5), n_determinants=3, blocked=False, noise=0.2))
+    assert (model.n_orbitals, model.n_alpha, model.n_beta, model.n_determinants) == (4, 3, 1, 3)
+    assert (tuple(model.hidden), model.blocked, model.noise) == ((7, 5), False, 0.2)
+    assert (model.spin_flip, model.reference) == ("none", ((0, 2, 3), (1,)))
+    assert make_model(random_system(4, 2, 2), SolverOptions()).spin_flip == "canonical"
+    assert make_model(random_system(4, 2, 2, spin_resolved=True), SolverOptions()).spin_flip == "none"
+    for bad in (random_system(4, 3, 1), random_system(4, 2, 2, spin_resolved=True)):
+        with pytest.raises(InputError, match="spin_flip average needs 2S = 0"):
+            make_model(bad, SolverOptions(spin_flip="average"))
+
+
+@pytest.mark.parametrize(("size", "n_alpha", "n_beta"), [(1, 0, 0), (2, 0, 0), (1, 1, 0), (1, 1, 1), (3, 3, 3), (3, 1, 0)])
+def test_hardly_any_electrons(size, n_alpha, n_beta):
+    """No electron, one electron, every orbital filled."""
+    system = random_system(size, n_alpha, n_beta, seed=3)
+    result = solve(system, SolverOptions(hidden=(4,), n_determinants=1))
+    assert result.status == "converged"
+    assert result.energy == pytest.approx(lowest_energy(system.integrals), abs=1e-7)
+    assert all(np.isfinite(entry["energy"]) for entry in result.estimates.values())
+    assert np.isfinite(result.v_score)
+    s = 0.5 * abs(n_alpha - n_beta)
+    assert result.s_squared == pytest.approx(s * (s + 1), abs=1e-8)
+
+
+def test_parameters_are_doubles():
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(solved("LiH")[0].parameters)} == {"float64"}
