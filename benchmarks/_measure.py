@@ -18,6 +18,8 @@ from nnbf.rundir.provenance import git_state, versions
 RESULTS = Path(__file__).resolve().parent / "results"
 """Where the last result of every benchmark is kept."""
 
+_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "XLA_FLAGS", "JAX_PLATFORMS")
+
 
 @dataclass
 class Timing:
@@ -68,6 +70,7 @@ def provenance() -> dict[str, Any]:
             "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
             "system": platform.platform(),
             "load_before": list(os.getloadavg()),
+            "environment": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
         },
         "versions": versions(),
         "git": git_state(),

@@ -12,6 +12,8 @@ import netket as nk
 import numpy as np
 import optax
 
+from nnbf.drivers import make_model
+
 
 def pyscf_mean_field(system: Any) -> tuple[Any, Any]:
     """PySCF's molecule and converged RHF of a system, for NetKet's own route from PySCF."""
@@ -41,6 +43,11 @@ def operator_from_pyscf(molecule: Any, mean_field: Any) -> Any:
     from netket.experimental.operator import from_pyscf_molecule  # noqa: TID251 - as its users call it
 
     return from_pyscf_molecule(molecule, mo_coeff=mean_field.mo_coeff)
+
+
+def plain_model(system: Any, options: Any) -> Any:
+    """nnbf's network without its restriction to one irrep, where NetKet's samplers cannot start."""
+    return make_model(system, options).clone(orbital_irreps=None)
 
 
 class SingleAndDoubleHops(nk.sampler.rules.MetropolisRule):

@@ -17,7 +17,6 @@ from jax.flatten_util import ravel_pytree
 import nnbf
 from hamiltonians import build_molecule
 from nnbf.determinants import unpack_occupations
-from nnbf.drivers import make_model
 
 FILE = Path(__file__).resolve().parent / "data" / "h2o_6-31g_samples.npz"
 
@@ -95,7 +94,7 @@ def make_file() -> None:
 
 def _untrained(spin_flip: str) -> tuple[Any, Any]:
     system = build_molecule("H2O", "6-31g", compute_references=False)
-    model = make_model(system, nnbf.SolverOptions(spin_flip=spin_flip))
+    model = theirs.plain_model(system, nnbf.SolverOptions(spin_flip=spin_flip))
     return system, nnbf.SelectedState(nnbf.MolecularHamiltonian(system.integrals), model, seed=0)
 
 

@@ -256,7 +256,8 @@ class SelectedSpaceDriver(nk.driver.AbstractDriver):
         if enough or found.n_connected == 0:
             self._final = True
         elif at_limit:
-            # The last V was chosen with a poorer state: choose once more, then keep it. (One that was given is kept.)
+            # The last V was chosen with a poorer state: choose once more, then keep it. One that was
+            # given is kept.
             self._final = True
             if self._stage > 0 and size > 1 and found.kept < 1.0:
                 self._replace_space(found.determinants)
@@ -280,6 +281,6 @@ class _StopWhenConverged(nk.callbacks.AbstractCallback):
     """Ends the run when the driver says that it has converged."""
 
     def on_step_start(self, step, log_data, driver):
-        """Stop where the last step left the driver converged; at its end it would not be counted or logged."""
+        """Stop where the last step left the driver converged, when that step is counted and logged."""
         if driver.converged:
             raise nk.callbacks.RunFinished("converged")

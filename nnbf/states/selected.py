@@ -77,7 +77,7 @@ class SelectedState(nk.vqs.VariationalState):
         if variables is None:
             dummy = jnp.asarray(unpack_occupations(hamiltonian.reference, hamiltonian.n_orbitals), float)
             # Compiled: only what makes the parameters is left of the forward pass.
-            variables = jax.jit(model.init)(jax.random.key(seed), dummy)
+            variables = _initial_variables(model, jax.random.key(seed), dummy)
         self.variables = variables
         self.set_determinants(hamiltonian.reference if determinants is None else determinants)
 
@@ -245,6 +245,11 @@ def _matrix_of(state, operator):
 
 def _occupations(determinants, n_orbitals):
     return jnp.asarray(unpack_occupations(determinants, n_orbitals), dtype=jnp.float64)
+
+
+@partial(jax.jit, static_argnums=0)
+def _initial_variables(model, key, occupations):
+    return model.init(key, occupations)
 
 
 @partial(jax.jit, static_argnums=0)

@@ -12,7 +12,9 @@ from nnbf.ansatz.determinant import signed_logsumexp, slogdet
 def test_logarithm_and_its_derivative(size):
     rng = np.random.default_rng(size)
     matrices, tangent = rng.normal(size=(2, 4, size, size))
-    (sign, log_abs), (sign_change, change) = jax.jit(lambda a, b: jax.jvp(slogdet, (a,), (b,)))(matrices, tangent)
+    (sign, log_abs), (sign_change, change) = jax.jit(lambda a, b: jax.jvp(slogdet, (a,), (b,)))(
+        matrices, tangent
+    )
     assert np.allclose(sign * np.exp(log_abs), np.linalg.det(matrices), rtol=1e-12)
     assert np.all(np.asarray(sign_change) == 0.0)
     expected = [np.trace(np.linalg.solve(a, b)) for a, b in zip(matrices, tangent, strict=True)]
@@ -24,7 +26,10 @@ def test_logarithm_and_its_derivative(size):
 def test_singular_matrices_have_no_gradient_instead_of_nan():
     singular = jnp.array([[[0.0, 0.0], [0.0, 0.0]], [[1.0, 2.0], [0.0, 0.0]], [[1.0, 0.0], [0.0, 2.0]]])
     (sign, log_abs), gradient = jax.jit(
-        lambda a: (slogdet(a), jax.grad(lambda b: jnp.sum(jnp.where(b[..., 0, 0] > -1, slogdet(b)[1], 0.0)))(a))
+        lambda a: (
+            slogdet(a),
+            jax.grad(lambda b: jnp.sum(jnp.where(b[..., 0, 0] > -1, slogdet(b)[1], 0.0)))(a),
+        )
     )(singular)
     assert sign.tolist() == [0.0, 0.0, 1.0]
     assert log_abs.tolist() == pytest.approx([-np.inf, -np.inf, np.log(2.0)])
@@ -52,7 +57,8 @@ def test_signed_sums():
 
 
 @pytest.mark.parametrize(
-    ("sign", "log_abs"), [((0.0, 0.0), (-np.inf, -np.inf)), ((1.0, -1.0), (0.5, 0.5)), ((0.0, 1.0), (-np.inf, 0.2))]
+    ("sign", "log_abs"),
+    [((0.0, 0.0), (-np.inf, -np.inf)), ((1.0, -1.0), (0.5, 0.5)), ((0.0, 1.0), (-np.inf, 0.2))],
 )
 def test_derivative_of_sums_that_vanish(sign, log_abs):
     sign, log_abs = jnp.array(sign), jnp.array(log_abs)

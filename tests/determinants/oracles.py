@@ -1,5 +1,6 @@
-"""Slow, obvious oracles for the numerical core: Slater-Condon rules, OpenFermion's matrices, explicit Jacobians."""
+"""Slow, obvious oracles: Slater-Condon rules, OpenFermion's matrices, explicit Jacobians."""
 
+from functools import partial
 from itertools import combinations
 
 import jax
@@ -15,7 +16,7 @@ Configuration = tuple[tuple[int, ...], tuple[int, ...]]
 def random_integrals(
     n_orbitals, n_alpha, n_beta, seed=0, *, spin_resolved=False, scale=0.3, reference=None
 ) -> MolecularIntegrals:
-    """Random real Hamiltonian with the symmetries it must have and no others; levels about 1 Hartree apart."""
+    """Random real Hamiltonian with the symmetries it must have only; levels about 1 Hartree apart."""
     rng = np.random.default_rng(seed)
     shape = (n_orbitals,) * 4
 
@@ -203,9 +204,15 @@ def random_variables(model, n_inputs, seed=0, scale=0.5) -> dict:
     return jax.tree.map(lambda leaf: jnp.asarray(scale * rng.normal(size=leaf.shape), leaf.dtype), shapes)
 
 
-def normalised_amplitudes(log_psi, multiplicity=None) -> jax.Array:
-    """Normalised amplitudes c of complex log psi on a list of determinants, differentiable."""
-    psi = jnp.exp(jnp.real(log_psi)) * jnp.where(jnp.cos(jnp.imag(log_psi)) < 0, -1.0, 1.0)
+@partial(jax.jit, static_argnums=0)
+def log_psi(model, variables, x) -> jax.Array:
+    """Complex log psi of a Flax module, compiled once a module and shape."""
+    return model.apply(variables, x)
+
+
+def normalised_amplitudes(logarithms, multiplicity=None) -> jax.Array:
+    """Normalised amplitudes c from complex log psi on a list of determinants, differentiable."""
+    psi = jnp.exp(jnp.real(logarithms)) * jnp.where(jnp.cos(jnp.imag(logarithms)) < 0, -1.0, 1.0)
     if multiplicity is not None:
         psi = psi * jnp.sqrt(multiplicity)
     return psi / jnp.linalg.norm(psi)

@@ -47,9 +47,7 @@ def as_occupations(size, strings):
 def as_integers(determinants):
     words = determinants.shape[1] // 2
     return [
-        tuple(
-            sum(int(row[spin * words + w]) << (64 * w) for w in range(words)) for spin in (0, 1)
-        )
+        tuple(sum(int(row[spin * words + w]) << (64 * w) for w in range(words)) for spin in (0, 1))
         for row in determinants
     ]
 
@@ -174,4 +172,6 @@ def test_sector_beyond_one_word():
     assert len(set(map(bytes, sector))) == 66**2
     assert sector.shape[1] == 4
     assert np.array_equal(unpack_occupations(sector, 66).reshape(-1, 2, 66).sum(axis=2), np.ones((66**2, 2)))
-    assert np.array_equal(pack_occupations(occupations([((64,), (63,))], 66)), bit_strings([((64,), (63,))], 66))
+    assert np.array_equal(
+        pack_occupations(occupations([((64,), (63,))], 66)), bit_strings([((64,), (63,))], 66)
+    )

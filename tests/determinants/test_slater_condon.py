@@ -55,7 +55,9 @@ def test_every_element_equals_openfermion(size, spin_resolved):
             assert np.allclose(sparse, expected, rtol=0, atol=1e-11)
 
 
-@pytest.mark.parametrize(("size", "n_alpha", "n_beta"), [(4, 2, 2), (5, 3, 1), (6, 3, 2), (5, 4, 4), (4, 3, 0)])
+@pytest.mark.parametrize(
+    ("size", "n_alpha", "n_beta"), [(4, 2, 2), (5, 3, 1), (6, 3, 2), (5, 4, 4), (4, 3, 0)]
+)
 @pytest.mark.parametrize("spin_resolved", [False, True], ids=["restricted", "spin-resolved"])
 def test_lowest_energy_equals_pyscf(size, n_alpha, n_beta, spin_resolved):
     integrals = random_integrals(size, n_alpha, n_beta, seed=100 + size, spin_resolved=spin_resolved)
@@ -96,7 +98,9 @@ def test_orbitals_spread_over_several_words(places, size, spin_resolved):
         large = MolecularIntegrals(small.constant, one_body, two_body, 3, 2)
     else:
         # Zeros that nobody touches take no memory; the class above would check, and so touch, 600 MB.
-        large = SimpleNamespace(n_orbitals=size, constant=small.constant, one_body=one_body, two_body=two_body)
+        large = SimpleNamespace(
+            n_orbitals=size, constant=small.constant, one_body=one_body, two_body=two_body
+        )
     configs = configurations(6, 3, 2)
     expected = slow_hamiltonian(small, configs)
     spread = [tuple(tuple(places[p] for p in spin) for spin in config) for config in configs]
@@ -143,6 +147,7 @@ def test_tables_do_not_depend_on_how_a_restricted_hamiltonian_is_given():
     integrals = random_integrals(4, 2, 1, seed=3)
     rows = bit_strings(configurations(4, 2, 1), 4)
     matrices = [
-        hamiltonian_matrix(build_tables(given), rows).toarray() for given in (integrals, integrals.spin_resolved())
+        hamiltonian_matrix(build_tables(given), rows).toarray()
+        for given in (integrals, integrals.spin_resolved())
     ]
     assert np.array_equal(*matrices)

@@ -1,4 +1,4 @@
-"""Sparse Hamiltonians, connected spaces and perturbation theory, against dense matrices of the whole sector."""
+"""Sparse Hamiltonians, connected spaces, perturbation theory, against dense matrices of the sector."""
 
 import numpy as np
 import pytest
@@ -183,9 +183,7 @@ def test_folded_spectrum_is_the_even_spin_part(seed):
     case = Case(fold=True, spin_resolved=False, seed=seed)
     representatives = case.rows[even_spin_basis(configurations(case.size, 2, 2))[0]]
     folded = hamiltonian_matrix(case.tables, representatives, fold=True)
-    spectrum = np.linalg.eigvalsh(
-        symmetrised(folded, multiplicities(representatives, True)).toarray()
-    )
+    spectrum = np.linalg.eigvalsh(symmetrised(folded, multiplicities(representatives, True)).toarray())
     even = np.linalg.eigvalsh(case.basis.T @ case.matrix @ case.basis)
     assert np.allclose(spectrum, even, rtol=0, atol=1e-11)
     assert len(spectrum) < len(case.rows)
@@ -226,4 +224,6 @@ def test_threaded_products(threads, monkeypatch):
     dense = np.random.default_rng(0).normal(size=(len(case.rows), 600))
     assert np.allclose(matrix.toarray(), case.matrix, rtol=0, atol=1e-11)
     assert np.allclose(sparse_times_dense(matrix, dense), case.matrix @ dense, rtol=0, atol=1e-10)
-    assert np.allclose(sparse_times_vector(matrix, dense[:, 0]), case.matrix @ dense[:, 0], rtol=0, atol=1e-10)
+    assert np.allclose(
+        sparse_times_vector(matrix, dense[:, 0]), case.matrix @ dense[:, 0], rtol=0, atol=1e-10
+    )

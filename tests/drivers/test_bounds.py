@@ -11,7 +11,14 @@ SEEDS = 34
 
 @pytest.mark.parametrize(
     ("size", "n_alpha", "n_beta", "spin_resolved"),
-    [(2, 1, 1, False), (3, 2, 1, False), (3, 1, 1, True), (3, 2, 0, False), (4, 2, 2, False), (4, 1, 2, True)],
+    [
+        (2, 1, 1, False),
+        (3, 2, 1, False),
+        (3, 1, 1, True),
+        (3, 2, 0, False),
+        (4, 2, 2, False),
+        (4, 1, 2, True),
+    ],
 )
 def test_upper_bounds(size, n_alpha, n_beta, spin_resolved):
     even_spin = n_alpha == n_beta and not spin_resolved

@@ -29,7 +29,7 @@ from tests.determinants.oracles import (
 
 
 class Counting(nn.Module):
-    """A backflow network that writes down every trace of itself; ``name_of_test`` keeps compiled ones apart."""
+    """A backflow network that notes every trace of itself; ``name_of_test`` keeps compiled ones apart."""
 
     inner: NeuralBackflow
     name_of_test: str

@@ -81,7 +81,9 @@ def test_converged_conjugate_gradients_equal_the_dense_step(near_minimum, core_s
     scale = np.abs(expected.change).max()
     assert scale > 0
     assert np.allclose(found.change, expected.change, rtol=0, atol=1e-5 * scale)
-    assert np.allclose(flat(found.update), flat(expected.update), rtol=0, atol=1e-5 * np.abs(flat(expected.update)).max())
+    assert np.allclose(
+        flat(found.update), flat(expected.update), rtol=0, atol=1e-5 * np.abs(flat(expected.update)).max()
+    )
     assert found.predicted == pytest.approx(expected.predicted, rel=1e-5)
 
 
@@ -126,7 +128,7 @@ def test_sr_step_equals_explicit_sr(problem, dense_limit):
 
 
 def test_spring_carries_part_of_the_previous_direction(problem, later_problem):
-    """d = mu d_prev + J^T (J J^T + shift)^-1 (-r - mu J d_prev), whatever the step bound did to the update."""
+    """d = mu d_prev + J^T (J J^T + shift)^-1 (-r - mu J d_prev), whatever the step bound did."""
     optimizer = StochasticReconfiguration(learning_rate=0.1, diag_shift=1e-3, momentum=0.6, max_step=0.01)
     state = optimizer.init(problem.params)
     previous = np.zeros(problem.jacobian.shape[1])

@@ -22,6 +22,7 @@ from tests.determinants.oracles import (
     configurations,
     even_spin_basis,
     flat,
+    log_psi,
     occupations,
     random_integrals,
     random_variables,
@@ -37,12 +38,14 @@ class Case:
         self.size, n_alpha, n_beta = {"folded": (4, 2, 2), "average": (4, 2, 2)}.get(kind, (4, 2, 1))
         flips = {"folded": "canonical", "average": "average"}.get(kind, "none")
         self.fold = flips != "none"
-        self.integrals = random_integrals(self.size, n_alpha, n_beta, seed=2, spin_resolved=kind == "spin-resolved")
+        self.integrals = random_integrals(
+            self.size, n_alpha, n_beta, seed=2, spin_resolved=kind == "spin-resolved"
+        )
         self.configs = configurations(self.size, n_alpha, n_beta)
         self.matrix = slow_hamiltonian(self.integrals, self.configs)
         model = NeuralBackflow(self.size, n_alpha, n_beta, hidden=(4,), spin_flip=flips)
         variables = random_variables(model, 2 * self.size, seed=1)
-        values = jax.jit(model.apply)(variables, jnp.asarray(occupations(self.configs, self.size)))
+        values = log_psi(model, variables, jnp.asarray(occupations(self.configs, self.size)))
         self.network = np.exp(np.asarray(values)).real
         candidates = even_spin_basis(self.configs)[0] if self.fold else range(len(self.configs))
         self.chosen = rng.permutation(list(candidates))[:9]
@@ -90,9 +93,7 @@ def test_gradient_against_finite_differences(case):
     rng = np.random.default_rng(0)
     direction = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), state.parameters)
     energies = [
-        state.energy_at(
-            {"params": jax.tree.map(lambda p, d, s=step: p + s * d, state.parameters, direction)}
-        )
+        state.energy_at({"params": jax.tree.map(lambda p, d, s=step: p + s * d, state.parameters, direction)})
         for step in (-1e-5, 1e-5)
     ]
     slope = (energies[1] - energies[0]) / 2e-5
@@ -103,7 +104,11 @@ def test_gradient_against_finite_differences(case):
 def test_another_operator(case):
     """Expectation values of operators that the space was not built for."""
     other = random_integrals(
-        case.size, case.integrals.n_alpha, case.integrals.n_beta, 77, spin_resolved=case.integrals.is_spin_resolved
+        case.size,
+        case.integrals.n_alpha,
+        case.integrals.n_beta,
+        77,
+        spin_resolved=case.integrals.is_spin_resolved,
     )
     expected = case.psi @ slow_hamiltonian(other, case.configs) @ case.psi
     assert case.state.expect(MolecularHamiltonian(other)).mean == pytest.approx(expected, abs=1e-11)
@@ -125,7 +130,9 @@ def test_estimates_over_the_connected_space(case):
     )
     assert found.second_order == pytest.approx(brute, rel=1e-12)
     reached = outside & (np.abs(case.matrix[:, case.inside]).max(axis=1) > 1e-13)
-    pairs = {frozenset([config, config[::-1]]) for config, hit in zip(case.configs, reached, strict=True) if hit}
+    pairs = {
+        frozenset([config, config[::-1]]) for config, hit in zip(case.configs, reached, strict=True) if hit
+    }
     assert found.n_connected == (len(pairs) if case.fold else reached.sum())
     without = connected_estimates(case.state, projected=False)
     assert without.projected is None
@@ -166,7 +173,7 @@ def spin_square_matrix(configs):
         image = {}
         for q in beta:
             if q not in alpha:
-                # a_q(beta) passes n_alpha electrons and those of beta below q; then a+_q passes alpha below q.
+                # a_q(beta) passes n_alpha electrons and beta below q; then a+_q passes alpha below q.
                 sign = (-1) ** (n_alpha + beta.index(q) + sum(p < q for p in alpha))
                 target = (tuple(sorted((*alpha, q))), tuple(p for p in beta if p != q))
                 image[raised.setdefault(target, len(raised))] = sign
@@ -249,7 +256,9 @@ def test_default_space_is_the_reference_and_seeds_matter():
     assert np.array_equal(flat(first.parameters), flat(again.parameters))
     assert np.abs(flat(first.parameters) - flat(other.parameters)).max() > 0.01
     config = [((0, 2), (1,))]
-    assert first.expect(hamiltonian).mean == pytest.approx(slow_hamiltonian(integrals, config)[0, 0], abs=1e-11)
+    assert first.expect(hamiltonian).mean == pytest.approx(
+        slow_hamiltonian(integrals, config)[0, 0], abs=1e-11
+    )
     assert "n_determinants=1" in repr(first)
 
 
@@ -257,7 +266,9 @@ def test_default_space_is_the_reference_and_seeds_matter():
 def test_spin_flip_is_refused_where_there_is_no_such_symmetry(n_alpha, n_beta, spin_resolved):
     integrals = random_integrals(3, n_alpha, n_beta, spin_resolved=spin_resolved)
     model = NeuralBackflow(3, n_alpha, n_beta, hidden=())
-    with pytest.raises(ValueError, match="spin flip needs as many alpha as beta electrons in the same orbitals"):
+    with pytest.raises(
+        ValueError, match="spin flip needs as many alpha as beta electrons in the same orbitals"
+    ):
         SelectedState(MolecularHamiltonian(integrals), model, spin_flip=True)
 
 
