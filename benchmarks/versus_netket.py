@@ -11,7 +11,7 @@ NetKet is used as well as we know how: of its operators, local-energy kernels, c
 implementations the fastest that gives the same numbers is taken, and named. Values are compared before
 times are. Warm times are the best of several calls in turn; first calls include compilation.
 
-    python benchmarks/versus_netket.py            # all, about ten minutes on two cores
+    python benchmarks/versus_netket.py            # all, about a quarter of an hour on two cores
     python benchmarks/versus_netket.py a d
 """
 
@@ -57,7 +57,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("questions", nargs="*", metavar="a|b|c|d", help="which questions (default: all)")
-    parser.add_argument("--repeats", type=int, default=3, help="warm calls of each side, in turn")
+    parser.add_argument("--repeats", type=int, default=5, help="warm calls of each side, in turn")
     parser.add_argument(
         "--spin-flip",
         choices=("none", "canonical"),

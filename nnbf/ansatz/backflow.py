@@ -164,5 +164,6 @@ class NeuralBackflow(nn.Module):
 
 def _occupied(occupations: jax.Array, n_electrons: int) -> jax.Array:
     """Ascending indices (..., N) of the occupied orbitals of one spin; static N."""
-    order = jnp.argsort(occupations <= 0.5, axis=-1, stable=True)
-    return order[..., :n_electrons]
+    below = jnp.cumsum(occupations > 0.5, axis=-1)
+    # The k-th electron sits where the running count first exceeds k; sorting gives the same more slowly.
+    return jnp.sum(below[..., None] <= jnp.arange(n_electrons), axis=-2)

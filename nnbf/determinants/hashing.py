@@ -68,6 +68,35 @@ def build_hash_table(determinants: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
+def merge_equal(determinants):
+    """Distinct bit strings in order of first encounter, and the number of each row's among them.
+
+    Args:
+        determinants: (n, 2 W) uint64, repetitions allowed.
+
+    Returns:
+        ``(distinct (k, 2 W), index (n,))`` with ``determinants[i] == distinct[index[i]]``.
+    """
+    n = determinants.shape[0]
+    size = 16
+    while size < 2 * n:
+        size *= 2
+    slots = np.full(size, -1, np.int64)
+    distinct = np.empty_like(determinants)
+    index = np.empty(n, np.int64)
+    used = 0
+    for row in range(n):
+        position = find(slots, distinct, determinants[row], hash_words(determinants[row]))
+        if position < 0:
+            slots[-1 - position] = used
+            distinct[used] = determinants[row]
+            position = used
+            used += 1
+        index[row] = position
+    return distinct[:used].copy(), index
+
+
+@njit(cache=True, nogil=True)
 def _find_rows(slots, keys, queries, out):
     for row in range(queries.shape[0]):
         position = find(slots, keys, queries[row], hash_words(queries[row]))

@@ -102,15 +102,6 @@ def connected_space(
     return ConnectedSpace(keys, sums, diagonal_elements(tables, keys))
 
 
-def connected_determinants(
-    tables: IntegralTables, determinants: np.ndarray, fold: bool = False, threshold: float = 0.0
-) -> np.ndarray:
-    """Determinants outside V reached from V by an element of at least ``threshold`` (Hartree), (n, 2 W)."""
-    rows = np.ones(len(determinants))
-    screen = np.sqrt(np.sum(multiplicities(determinants, fold)))
-    return connected_space(tables, determinants, rows, fold, threshold / screen).determinants
-
-
 def second_order_energy(
     tables: IntegralTables,
     determinants: np.ndarray,

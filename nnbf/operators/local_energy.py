@@ -4,14 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nnbf.determinants import (
-    hamiltonian_matrix,
-    pack_occupations,
-    rectangular_matrix,
-    spin_flip_representatives,
-)
-from nnbf.determinants.spaces import connected_determinants
+from nnbf.determinants import max_connections, pack_occupations, spin_flip_representatives
+from nnbf.determinants.connections import flat_connections
+from nnbf.determinants.hashing import merge_equal
 from nnbf.operators.molecular import MolecularHamiltonian
+
+#: Connections that are held in memory at once.
+CONNECTIONS_AT_ONCE = 8_000_000
 
 SignedLog = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -43,14 +42,29 @@ def local_energies(
     determinants = pack_occupations(np.asarray(samples))
     if spin_flip:
         determinants = spin_flip_representatives(determinants)
-    rows, inverse = np.unique(determinants, axis=0, return_inverse=True)
-    outside = connected_determinants(hamiltonian.tables, rows, spin_flip, threshold)
-    sign, log_abs = signed_log(np.concatenate([rows, outside]))
-    n = len(rows)
-    inside = hamiltonian_matrix(hamiltonian.tables, rows, spin_flip, threshold)
-    coupling = rectangular_matrix(hamiltonian.tables, rows, outside, spin_flip, threshold)
-    shift = np.max(log_abs)
-    psi = sign * np.exp(log_abs - shift)
+    rows, of_sample = merge_equal(determinants)
+    integrals = hamiltonian.integrals
+    per_row = max_connections(integrals.n_orbitals, integrals.n_alpha, integrals.n_beta) + 1
+    block = max(1, CONNECTIONS_AT_ONCE // per_row)
+    energies = [
+        _of_rows(hamiltonian, signed_log, rows[lo : lo + block], spin_flip, threshold)
+        for lo in range(0, len(rows), block)
+    ]
+    return np.concatenate(energies)[of_sample]
+
+
+def _of_rows(hamiltonian, signed_log, rows, spin_flip, threshold):
+    integrals = hamiltonian.integrals
+    counts, connected, elements = flat_connections(
+        hamiltonian.tables, rows, integrals.n_alpha, integrals.n_beta, threshold
+    )
+    if spin_flip:
+        connected = spin_flip_representatives(connected)
+    distinct, index = merge_equal(connected)
+    sign, log_abs = signed_log(distinct)
+    starts = np.cumsum(counts) - counts
+    # Ratios to the row's own amplitude, which is that of its first connection (the diagonal).
+    own = np.repeat(index[starts], counts)
     with np.errstate(divide="ignore", invalid="ignore"):
-        energies = (inside @ psi[:n] + coupling @ psi[n:]) / psi[:n]
-    return energies[inverse.ravel()]
+        ratios = sign[index] * sign[own] * np.exp(log_abs[index] - log_abs[own])
+    return np.add.reduceat(elements * ratios, starts)

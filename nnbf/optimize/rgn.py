@@ -10,6 +10,10 @@ space, so that the step is solved in function space: ``dtheta = J^T y`` with
 ``((H - E) J J^T + damping) y = -r``, one LU factorisation of a matrix of the size of the space. Where
 that is too large, conjugate gradients on ``J^T (H - E) J + damping`` use products with the structured
 Jacobian only. Stochastic reconfiguration is the same with ``H - E`` replaced by a constant.
+
+Newton's method goes to the nearest stationary point, which may be an excited state. Where ``H - E`` has a
+negative eigenvalue on what is orthogonal to the state, the steps are therefore made with ``H - E + shift``,
+which has none: every step leads downhill.
 """
 
 from dataclasses import dataclass, replace
@@ -27,6 +31,10 @@ PyTree = Any
 
 #: Part of the trace outside the core that the preconditioner's shift stands for (measured).
 TAIL_SHARE = 1e-6
+#: Lowest eigenvalue of the shifted Hamiltonian, Hartree, where a shift is needed.
+SMALLEST_GAP = 0.1
+#: Lanczos iterations that look for a negative eigenvalue.
+LANCZOS_STEPS = 40
 
 
 class Proposal(NamedTuple):
@@ -48,6 +56,8 @@ class RgnState:
 
     damping: float
     """Levenberg-Marquardt damping."""
+    definite: bool = False
+    """Whether ``H - E`` is known to be positive on what is orthogonal to the state."""
 
 
 @dataclass(frozen=True)
@@ -78,15 +88,18 @@ class RayleighGaussNewton:
 
     def propose(self, problem: TangentProblem, state: RgnState) -> tuple[Proposal, RgnState]:
         """The damped Gauss-Newton step, shortened to the step bound."""
+        lowest, error = (np.inf, 0.0) if state.definite else _lowest_excitation(problem)
+        shift = SMALLEST_GAP - lowest if lowest <= 0 else 0.0
         solve = self._dense if problem.size <= self.dense_limit else self._iterative
-        update, change, iterations = solve(problem, state.damping)
+        update, change, iterations = solve(problem, state.damping, shift)
         norm = float(np.linalg.norm(change))
         scale = min(1.0, self.max_step / norm) if norm > 0 else 1.0
         if scale < 1.0:
             change = scale * change
             update = jax.tree.map(lambda leaf: scale * leaf, update)
         predicted = 2.0 * float(change @ problem.residual) + problem.curvature(change)
-        return Proposal(update, change, predicted, iterations), state
+        # The line search lets E only fall: what is positive stays so, until V changes and a new state is made.
+        return Proposal(update, change, predicted, iterations), replace(state, definite=lowest > error)
 
     def adapt(self, state: RgnState, proposal: Proposal, fraction: float, gain: float) -> RgnState:
         """Damping for the next step.
@@ -107,14 +120,16 @@ class RayleighGaussNewton:
             damping = state.damping
         return replace(state, damping=float(np.clip(damping, self.smallest_damping, self.largest_damping)))
 
-    def _dense(self, problem, damping):
+    def _dense(self, problem, damping, shift):
         kernel = problem.kernel()
         matrix = problem.shifted(kernel)
+        if shift:
+            matrix += shift * kernel
         matrix[np.diag_indices(problem.size)] += damping
         dual = scipy.linalg.solve(matrix, -problem.residual, overwrite_a=True, check_finite=False)
         return problem.backward(dual), kernel @ dual, 0
 
-    def _iterative(self, problem, damping):
+    def _iterative(self, problem, damping, shift):
         precondition = _core_preconditioner(problem, damping, self.core_size)
         residual = problem.backward(-problem.residual)
         update = jax.tree.map(jnp.zeros_like, residual)
@@ -126,7 +141,10 @@ class RayleighGaussNewton:
         tolerance = float(np.clip(np.linalg.norm(problem.residual), self.cg_tolerance, 0.1))
         while iterations < self.cg_iterations and norm > tolerance**2 * first_norm:
             image = problem.forward(direction)
-            product = tree_axpy(damping, direction, problem.backward(problem.shifted(image)))
+            product = problem.shifted(image)
+            if shift:
+                product += shift * image
+            product = tree_axpy(damping, direction, problem.backward(product))
             curvature = float(tree_dot(direction, product))
             if curvature <= 0:
                 # Negative curvature: follow it as far as the step bound if there is nothing better yet.
@@ -143,6 +161,33 @@ class RayleighGaussNewton:
             norm = new_norm
             iterations += 1
         return update, change, iterations
+
+
+def _lowest_excitation(problem):
+    """Lowest eigenvalue of ``H - E`` orthogonal to the state, by Lanczos, and a bound of its error (Hartree).
+
+    The start vector is the residual: what the next step is about. The value is an upper bound.
+    """
+    start = problem.residual - problem.amplitudes * float(problem.amplitudes @ problem.residual)
+    norm = float(np.linalg.norm(start))
+    if norm < 1e-13 * max(1.0, abs(problem.energy)):
+        # An eigenstate: nothing but rounding to start from, and nowhere to go.
+        return np.inf, 0.0
+    basis = [start / norm]
+    diagonal: list[float] = []
+    off_diagonal: list[float] = []
+    while True:
+        image = problem.shifted(basis[-1])
+        diagonal.append(float(basis[-1] @ image))
+        known = np.stack([problem.amplitudes, *basis])
+        for _ in range(2):
+            image = image - known.T @ (known @ image)
+        remainder = float(np.linalg.norm(image))
+        if len(basis) == LANCZOS_STEPS or remainder < 1e-10 * max(1.0, max(map(abs, diagonal))):
+            values, vectors = scipy.linalg.eigh_tridiagonal(diagonal, off_diagonal)
+            return float(values[0]), remainder * abs(float(vectors[-1, 0]))
+        off_diagonal.append(remainder)
+        basis.append(image / remainder)
 
 
 def _core_preconditioner(problem, damping, size):

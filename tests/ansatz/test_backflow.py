@@ -100,6 +100,23 @@ def test_type_of_the_occupations_does_not_matter(spin_flip, dtype):
     assert np.allclose(values(model, variables, x.astype(dtype)), values(model, variables, x), rtol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [float, np.uint8, np.int8, bool])
+@pytest.mark.parametrize("spin_flip", ["none", "canonical"])
+def test_amplitudes_vanish_in_other_irreps(spin_flip, dtype):
+    """And are what they were in the irrep of the reference."""
+    irreps, reference = (0, 1, 3, 1), ((0, 1), (1, 2))
+    options = {"hidden": (5,), "spin_flip": spin_flip, "reference": reference}
+    free = NeuralBackflow(4, 2, 2, **options)
+    restricted = NeuralBackflow(4, 2, 2, orbital_irreps=irreps, **options)
+    variables = make(free)
+    configs = configurations(4, 2, 2)
+    x = occupations(configs, 4).astype(dtype)
+    allowed = [np.bitwise_xor.reduce([irreps[p] for p in (*alpha, *beta)]) == 3 for alpha, beta in configs]
+    assert 0 < sum(allowed) < len(configs)
+    expected = np.where(allowed, values(free, variables, x.astype(float)), 0.0)
+    assert np.allclose(values(restricted, variables, x), expected, rtol=1e-12, atol=0)
+
+
 def test_batch_dimensions():
     model = NeuralBackflow(3, 2, 1, hidden=(4,))
     variables = make(model)

@@ -13,7 +13,6 @@ from nnbf.determinants import (
     spin_flip_representatives,
     symmetrised,
 )
-from nnbf.determinants.spaces import connected_determinants
 from nnbf.determinants.sparse import sparse_times_dense, sparse_times_vector
 from tests.determinants.oracles import (
     bit_strings,
@@ -111,18 +110,6 @@ def test_threshold_skips_exactly_the_smaller_contributions(case):
     assert 0 < counts[-1] < counts[0]
     beyond = sizes.max() + 1e-9
     assert len(connected_space(case.tables, case.space, case.psi, case.fold, beyond).determinants) == 0
-
-
-def test_connected_determinants_by_element(case):
-    largest = np.abs(case.matrix[np.ix_(~case.inside, case.inside)]).max(axis=1)
-    threshold = float(np.median(largest)) + 1e-9
-    reached = (np.abs(case.matrix[:, case.inside]) >= threshold).any(axis=1) & ~case.inside
-    found = connected_determinants(case.tables, case.space, case.fold, threshold)
-    expected = case.rows[reached]
-    if case.fold:
-        expected = spin_flip_representatives(expected)
-    assert set(map(bytes, found)) == set(map(bytes, expected))
-    assert 0 < len(found) < len(connected_determinants(case.tables, case.space, case.fold))
 
 
 def test_second_order_energy_is_the_sum_over_everything_outside(case):

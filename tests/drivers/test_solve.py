@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from hamiltonians import InputError, MolecularSystem, build_molecule
-from nnbf.determinants import build_tables, second_order_energy
+from nnbf.determinants import build_tables, diagonal_elements, second_order_energy
 from nnbf.drivers import SolverOptions, make_model, solve
 from tests.determinants.oracles import flat, lowest_energy, random_system
 
@@ -100,6 +100,21 @@ def test_a_limited_space_is_judged_from_outside():
     assert result.energy == pytest.approx(min(bounds), abs=1e-9)
     # The space is the best there is, within its size: nearly what dense diagonalisation of it gives.
     assert variational == pytest.approx(np.linalg.eigvalsh(state.matrix.toarray())[0], abs=1e-6)
+
+
+def test_training_outside_the_space():
+    """V and the energy on it stay; what the network says of the rest of the sector gets better."""
+    plain, plain_rows = solved("LiH", max_space=12)
+    trained, rows = solved("LiH", max_space=12, tail_steps=8)
+    assert trained.status == "converged"
+    assert len(rows) == len(plain_rows) + 8
+    assert [row["energy"] for row in rows[: len(plain_rows)]] == [row["energy"] for row in plain_rows]
+    assert set(map(bytes, trained.determinants)) == set(map(bytes, plain.determinants))
+    fci = molecule("LiH").references["fci"]
+    before, after = (result.estimates["full_sum"]["energy"] - fci for result in (plain, trained))
+    assert -1e-8 < after < 0.5 * before
+    variational = [result.estimates["variational"]["energy"] for result in (plain, trained)]
+    assert variational[1] == pytest.approx(variational[0], abs=1e-3)
 
 
 def test_history_of_a_run():
@@ -226,6 +241,21 @@ def test_loggers_and_callbacks_of_netket():
 def test_numbers_that_overflow_end_the_run():
     with np.errstate(over="ignore", invalid="ignore"), pytest.raises(FloatingPointError, match="not finite"):
         solve(molecule("LiH"), SolverOptions(**SMALL, optimizer="adam", learning_rate=1e200))
+
+
+@pytest.mark.parametrize("dense_limit", [4096, 0])
+def test_no_excited_state_is_taken_for_the_ground_state(dense_limit):
+    """Strong coupling, and a reference whose nearest eigenstate is an excited one in half of the cases."""
+    started_above = 0
+    for seed in range(12):
+        system = random_system(4, 2, 2, seed)
+        options = SolverOptions(hidden=(16,), n_determinants=1, dense_limit=dense_limit, projected=False)
+        result = solve(system, options)
+        spectrum = np.linalg.eigvalsh(result.state.matrix.toarray())
+        assert result.energy == pytest.approx(lowest_energy(system.integrals, even_spin=True), abs=1e-5), seed
+        reference = result.state.hamiltonian.reference
+        started_above += diagonal_elements(result.state.hamiltonian.tables, reference)[0] > spectrum[1]
+    assert started_above > 3
 
 
 def test_the_network_describes_what_was_asked_for():

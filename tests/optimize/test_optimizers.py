@@ -13,8 +13,7 @@ from nnbf.optimize.rgn import RgnState
 from tests.determinants.oracles import flat
 
 OPTIMIZERS = {
-    # Far from the minimum H - E is indefinite: only enough damping makes every step lead downhill.
-    "rgn": RayleighGaussNewton(damping=100.0),
+    "rgn": RayleighGaussNewton(),
     "rgn, conjugate gradients": RayleighGaussNewton(dense_limit=0),
     "sr": StochasticReconfiguration(),
     "sr, conjugate gradients": StochasticReconfiguration(dense_limit=0),
@@ -51,20 +50,26 @@ def test_curvature_and_shifted_matrix(problem):
 
 
 @pytest.mark.parametrize("damping", [1e-3, 1.0])
-def test_dense_rgn_solves_the_equations_in_parameter_space(problem, damping):
-    """(J^T (H - E) J + damping) dtheta = -J^T r."""
-    jacobian, tangent = problem.jacobian, problem.tangent
-    shifted = problem.matrix - tangent.energy * np.eye(tangent.size)
-    normal = jacobian.T @ shifted @ jacobian + damping * np.eye(jacobian.shape[1])
+@pytest.mark.parametrize("where", ["near_minimum", "problem"])
+def test_dense_rgn_solves_the_equations_in_parameter_space(where, damping, request):
+    """(J^T (H - E + shift) J + damping) dtheta = -J^T r, with a shift where H - E has a negative eigenvalue."""
+    given = request.getfixturevalue(where)
+    jacobian, tangent, c = given.jacobian, given.tangent, given.amplitudes
+    inside = np.eye(len(c)) - np.outer(c, c)
+    shifted = given.matrix - tangent.energy * np.eye(len(c))
+    # Large on c itself, which the step does not contain.
+    lowest = np.linalg.eigvalsh(inside @ shifted @ inside + 100.0 * np.outer(c, c))[0]
+    assert (lowest > 0) == (where == "near_minimum")
+    shift = 0.0 if lowest > 0 else 0.1 - lowest
+    normal = jacobian.T @ (shifted + shift * np.eye(len(c))) @ jacobian + damping * np.eye(jacobian.shape[1])
     expected = np.linalg.solve(normal, -jacobian.T @ tangent.residual)
     optimizer = RayleighGaussNewton(max_step=1e6)
     proposal, state = optimizer.propose(tangent, RgnState(damping))
-    assert state == RgnState(damping)
+    assert state == RgnState(damping, definite=bool(lowest > 0))
     assert proposal.iterations == 0
-    scale = np.abs(expected).max()
-    assert np.allclose(flat(proposal.update), expected, rtol=0, atol=1e-8 * scale)
+    assert np.allclose(flat(proposal.update), expected, rtol=0, atol=1e-7 * np.abs(expected).max())
     change = jacobian @ expected
-    assert np.allclose(proposal.change, change, rtol=0, atol=1e-8 * np.abs(change).max())
+    assert np.allclose(proposal.change, change, rtol=0, atol=1e-7 * np.abs(change).max())
     model = 2 * change @ tangent.residual + change @ shifted @ change
     assert proposal.predicted == pytest.approx(model, rel=1e-6)
 
@@ -98,12 +103,21 @@ def test_rgn_step_leads_to_the_minimum(near_minimum):
     assert after < 1e-3 * before
 
 
-def test_negative_curvature_is_followed_downhill(at_maximum):
-    optimizer = RayleighGaussNewton(dense_limit=0)
-    proposal, _ = optimizer.propose(at_maximum.tangent, optimizer.init(at_maximum.params))
-    assert proposal.iterations == 0
-    assert 0 < np.linalg.norm(proposal.change) <= optimizer.max_step * (1 + 1e-12)
+@pytest.mark.parametrize("dense_limit", [4096, 0])
+def test_no_step_towards_a_maximum(at_maximum, dense_limit):
+    """Newton's own step would end in the highest state, next door."""
+    optimizer = RayleighGaussNewton(dense_limit=dense_limit)
+    proposal, state = optimizer.propose(at_maximum.tangent, optimizer.init(at_maximum.params))
+    assert proposal.change @ at_maximum.tangent.residual < 0
     assert proposal.predicted < -1e-4
+    assert not state.definite
+    blind, _ = optimizer.propose(at_maximum.tangent, RgnState(1e-3, definite=True))
+    if dense_limit:
+        assert blind.predicted > 0
+    else:
+        # Conjugate gradients meet the negative curvature and follow it.
+        assert blind.predicted < 0
+        assert blind.iterations == 0
 
 
 @pytest.mark.parametrize("dense_limit", [4096, 0])
