@@ -139,7 +139,8 @@ class NeuralBackflow(nn.Module):
         alpha, beta = self.reference or (range(self.n_alpha), range(self.n_beta))
         occupied = [*alpha, *(self.n_orbitals + q for q in beta)]
         target = bits[occupied].sum(axis=0) % 2
-        parity = jnp.round(occupations @ jnp.asarray(bits, occupations.dtype)).astype(int) % 2
+        filled = (occupations > 0.5).astype(self.param_dtype)
+        parity = jnp.round(filled @ jnp.asarray(bits, self.param_dtype)).astype(int) % 2
         return jnp.all(parity == target, axis=-1)
 
     def _reference_orbitals(self, key, shape, dtype):

@@ -98,7 +98,7 @@ class RayleighGaussNewton:
             change = scale * change
             update = jax.tree.map(lambda leaf: scale * leaf, update)
         predicted = 2.0 * float(change @ problem.residual) + problem.curvature(change)
-        # The line search lets E only fall: what is positive stays so, until V changes and a new state is made.
+        # The line search lets E only fall: what is positive stays so until V changes, with a new state.
         return Proposal(update, change, predicted, iterations), replace(state, definite=lowest > error)
 
     def adapt(self, state: RgnState, proposal: Proposal, fraction: float, gain: float) -> RgnState:

@@ -52,7 +52,7 @@ def test_curvature_and_shifted_matrix(problem):
 @pytest.mark.parametrize("damping", [1e-3, 1.0])
 @pytest.mark.parametrize("where", ["near_minimum", "problem"])
 def test_dense_rgn_solves_the_equations_in_parameter_space(where, damping, request):
-    """(J^T (H - E + shift) J + damping) dtheta = -J^T r, with a shift where H - E has a negative eigenvalue."""
+    """(J^T (H - E + shift) J + damping) dtheta = -J^T r, shifted where H - E has a negative eigenvalue."""
     given = request.getfixturevalue(where)
     jacobian, tangent, c = given.jacobian, given.tangent, given.amplitudes
     inside = np.eye(len(c)) - np.outer(c, c)
