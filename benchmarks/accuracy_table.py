@@ -55,11 +55,13 @@ def main() -> int:
     for number, ((path, seed), key) in enumerate(zip(wanted, keys, strict=True), start=1):
         head = f"[{number}/{len(wanted)}] {path.stem:<8} {options.basis} seed {seed}"
         if key in runs and runs[key]["status"] != "failed" and not options.again:
-            print(f"{head}  done before", flush=True)
+            commit = ((runs[key].get("git") or {}).get("commit") or "unknown")[:7]
+            print(f"{head}  done before, at commit {commit}", flush=True)
             continue
         print(f"{head}  running", flush=True)
-        runs[key] = run_one(path, options.basis, seed, options.keep)
-        runs[key]["git"] = about["git"]
+        record = {**run_one(path, options.basis, seed, options.keep), "git": about["git"]}
+        # Read again: another process may be filling the same table.
+        runs = {**(read_json(out)["runs"] if out.exists() else {}), key: record}
         write_json(out, {"provenance": about, "runs": runs})
         print(f"{head}  {progress(judged(runs[key], options.reference))}", flush=True)
     # References given on the command line belong to the table, not to the runs.
@@ -144,7 +146,7 @@ def run_one(path: Path, basis: str, seed: int, keep: str | None) -> dict[str, An
             "cpu_seconds": usage.ru_utime + usage.ru_stime,
             "peak_MB": usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10),
         }
-        record = {"molecule": path.stem, "file": str(path), "basis": basis, "seed": seed, **cost}
+        record = {"molecule": path.stem, "file": path.name, "basis": basis, "seed": seed, **cost}
         if not (folder / "result.json").exists():
             lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
             message = lines[-1] if lines else f"exit code {process.returncode}"

@@ -95,10 +95,11 @@ def main() -> int:
     if "d" in questions:
         found["d"] = to_target(given.seeds, options)
     for name, answer in found.items():
-        answers[name] = {**answer, "provenance": about}
-    write_json(out, {"answers": dict(sorted(answers.items()))})
-    text = report(found)
-    print("\n" + machine_line(about) + "\n\n" + text + f"\n\nwritten: {out}")
+        answers[name] = found[name] = {**answer, "provenance": about}
+    answers = dict(sorted(answers.items()))
+    write_json(out, {"answers": answers})
+    out.with_suffix(".md").write_text(report(answers) + "\n", encoding="utf-8")
+    print(f"\n{report(found)}\n\nwritten: {out} and {out.with_suffix('.md')}")
     return 0
 
 
@@ -280,9 +281,11 @@ def in_fresh_process(child: str, **environment: str) -> dict[str, Any]:
 
 
 def report(answers: Mapping[str, Any]) -> str:
-    """The answers as a Markdown table, with notes below."""
+    """The answers as a Markdown table, with notes and machines below."""
     rows, notes = [], []
+    machines: dict[str, list[str]] = {}
     for name, answer in answers.items():
+        machines.setdefault(machine_line(answer["provenance"]), []).append(name)
         for entry in answer["rows"]:
             required = entry["required"]
             rows.append(
@@ -297,6 +300,7 @@ def report(answers: Mapping[str, Any]) -> str:
                 ]
             )
         notes += [f"* {name}: {note}." for note in answer["notes"]]
+    notes += [f"* {', '.join(names)}: measured on {machine}." for machine, names in machines.items()]
     heads = ["", "what", "nnbf", "NetKet", "ratio", "required", "met"]
     return table(heads, rows, numbers=(2, 3, 4, 5)) + "\n\n" + "\n".join(notes)
 
