@@ -1,6 +1,13 @@
-"""Hamiltonians as NetKet operators."""
+"""Hamiltonians as NetKet operators, with local-energy kernels that NetKet dispatches to."""
 
+from nnbf.operators.kernels import MergedConnections, local_energy_kernel, merged_connections
 from nnbf.operators.local_energy import local_energies
 from nnbf.operators.molecular import MolecularHamiltonian
 
-__all__ = ["MolecularHamiltonian", "local_energies"]
+__all__ = [
+    "MergedConnections",
+    "MolecularHamiltonian",
+    "local_energies",
+    "local_energy_kernel",
+    "merged_connections",
+]

@@ -1,11 +1,18 @@
 """The molecular Hamiltonian as a NetKet operator over bit-packed determinants."""
 
-from functools import cached_property
+import hashlib
+from dataclasses import replace
+from functools import cached_property, partial
+from typing import Any
 
+import jax
 import netket as nk
 import numpy as np
+from jax.tree_util import register_pytree_node_class
+from netket.utils.numbers import is_scalar
 
 from nnbf.determinants import (
+    IntegralTables,
     build_tables,
     determinant_from_orbitals,
     max_connections,
@@ -13,32 +20,57 @@ from nnbf.determinants import (
     unpack_occupations,
 )
 from nnbf.determinants.connections import flat_connections
+from nnbf.operators.padded import PaddedIntegrals, padded_connections, padded_integrals
 
 
-class MolecularHamiltonian(nk.operator.DiscreteOperator):
+@register_pytree_node_class
+class MolecularHamiltonian(nk.operator.DiscreteJaxOperator):
     r"""Second-quantised molecular Hamiltonian with Slater-Condon matrix elements.
 
     .. math:: H = E_0 + \sum_{pq\sigma} h_{pq} c^+_{p\sigma} c_{q\sigma}
         + \tfrac12 \sum_{pqrs\sigma\tau} (pq|rs) c^+_{p\sigma} c^+_{r\tau} c_{s\tau} c_{q\sigma}
 
-    Works wherever NetKet takes a discrete operator, and gives the selected-space method its compiled
-    tables. Configurations are 0/1 occupations of 2M spin orbitals, **alpha in the first block**.
+    Works wherever NetKet takes a discrete jax operator. Local energies of an ``MCState`` go through
+    compiled kernels over bit strings that evaluate every distinct determinant once (``docs/netket.md``);
+    inside jit, ``get_conn_padded`` is pure jax. Configurations are 0/1 occupations of 2M spin orbitals,
+    **alpha in the first block**. Real multiples, sums of two such operators and shifts by a number are
+    such operators again.
     """
 
-    def __init__(self, integrals):
+    def __init__(self, integrals, *, threshold: float = 0.0):
         """Build the tables.
 
         Args:
             integrals: ``hamiltonians.MolecularIntegrals``, restricted or spin-resolved.
+            threshold: Off-diagonal matrix elements below this magnitude (Hartree) are left out;
+                :attr:`screening_error` bounds what that does to any energy.
+
+        Raises:
+            ValueError: A negative threshold.
         """
+        if threshold < 0:
+            raise ValueError(f"threshold must not be negative, got {threshold}")
         hilbert = nk.hilbert.SpinOrbitalFermions(
             integrals.n_orbitals, s=1 / 2, n_fermions_per_spin=(integrals.n_alpha, integrals.n_beta)
         )
         super().__init__(hilbert)
-        self.integrals = integrals
+        self._host = _Host(integrals, float(threshold))
+        self._data: PaddedIntegrals | None = None
+
+    @property
+    def integrals(self):
         """The integrals that the operator was built from."""
-        self.tables = build_tables(integrals)
+        return self._host.integrals
+
+    @property
+    def tables(self) -> IntegralTables:
         """Compiled integral tables."""
+        return self._host.tables
+
+    @property
+    def threshold(self) -> float:
+        """Off-diagonal elements below this magnitude are left out, Hartree."""
+        return self._host.threshold
 
     @property
     def n_orbitals(self) -> int:
@@ -53,23 +85,33 @@ class MolecularHamiltonian(nk.operator.DiscreteOperator):
     @property
     def dtype(self):
         """Matrix elements are real doubles."""
-        return np.float64
+        return np.dtype(np.float64)
 
     @property
     def is_hermitian(self) -> bool:
-        """Always."""
+        """Always, screened or not: H_ij and H_ji are left out together."""
         return True
 
-    @cached_property
+    @property
     def max_conn_size(self) -> int:
         """Upper bound on the connections of one configuration, itself included."""
         return 1 + max_connections(self.n_orbitals, self.integrals.n_alpha, self.integrals.n_beta)
 
-    @cached_property
+    @property
     def reference(self) -> np.ndarray:
         """Bit string (1, 2 W) of the reference determinant."""
         alpha, beta = self.integrals.reference_occupation
         return determinant_from_orbitals(alpha, beta, self.n_orbitals)
+
+    @property
+    def screening_error(self) -> float:
+        """Bound (Hartree) on how much leaving out small elements moves any energy.
+
+        The part left out is symmetric, and no eigenvalue of it exceeds its largest row sum of
+        magnitudes (Gershgorin). A row holds the doubles out of its occupied pairs, bounded by the pairs
+        with the largest sums, and its singles, bounded by the threshold each.
+        """
+        return self._host.screening_error
 
     def infinite_temperature_energy(self) -> float:
         """Mean of the diagonal over all determinants with the same electrons (Hartree): E_inf of the V-score.
@@ -88,13 +130,23 @@ class MolecularHamiltonian(nk.operator.DiscreteOperator):
         energy += counts[0] * counts[1] / m**2 * tables.other_single[0][diagonal, diagonal].sum()
         return float(energy)
 
+    def get_conn_padded(self, x):
+        """Connected configurations (..., K, 2M) and elements (..., K), K = ``max_conn_size``; inside jit, too."""
+        rows = x.reshape(-1, x.shape[-1])
+        n_alpha, n_beta = self.integrals.n_alpha, self.integrals.n_beta
+        connected, elements = _padded(self._padded_data, rows, n_alpha, n_beta, self.threshold)
+        return (
+            connected.reshape(*x.shape[:-1], *connected.shape[1:]),
+            elements.reshape(*x.shape[:-1], elements.shape[1]),
+        )
+
     def get_conn_flattened(
         self, x: np.ndarray, sections: np.ndarray, pad: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
-        """NetKet's connected-element interface; see ``nk.operator.DiscreteOperator``."""
+        """NetKet's connected-element interface, by the compiled kernels; see ``nk.operator.DiscreteOperator``."""
         x = np.asarray(x)
         counts, connected, elements = flat_connections(
-            self.tables, pack_occupations(x), self.integrals.n_alpha, self.integrals.n_beta
+            self.tables, pack_occupations(x), self.integrals.n_alpha, self.integrals.n_beta, self.threshold
         )
         occupations = unpack_occupations(connected, self.n_orbitals).astype(x.dtype)
         if not pad:
@@ -110,8 +162,228 @@ class MolecularHamiltonian(nk.operator.DiscreteOperator):
         sections[:] = width * np.arange(1, len(x) + 1)
         return padded.reshape(-1, x.shape[1]), values.reshape(-1)
 
+    def conjugate(self, *, concrete: bool = False):
+        """The operator itself: its elements are real."""
+        return self
+
+    def transpose(self, *, concrete: bool = False):
+        """The operator itself: it is symmetric."""
+        return self
+
+    @property
+    def H(self):
+        """The operator itself: it is Hermitian."""
+        return self
+
+    def collect(self):
+        """The operator itself."""
+        return self
+
+    def __mul__(self, factor):
+        if not (is_scalar(factor) and np.isrealobj(np.asarray(factor))):
+            return super().__mul__(factor)
+        factor = float(factor)
+        part = self.integrals
+        scaled = replace(
+            part,
+            constant=factor * part.constant,
+            one_body=factor * part.one_body,
+            two_body=factor * part.two_body,
+        )
+        return MolecularHamiltonian(scaled, threshold=abs(factor) * self.threshold)
+
+    def __neg__(self):
+        return self * -1.0
+
+    def __truediv__(self, divisor):
+        return self * (1.0 / divisor)
+
+    def __add__(self, other):
+        part = self.integrals
+        if is_scalar(other) and np.isrealobj(np.asarray(other)):
+            shifted = replace(part, constant=part.constant + float(other))
+            return MolecularHamiltonian(shifted, threshold=self.threshold)
+        if isinstance(other, MolecularHamiltonian) and other.hilbert == self.hilbert:
+            more = other.integrals
+            if part.is_spin_resolved or more.is_spin_resolved:
+                part, more = part.spin_resolved(), more.spin_resolved()
+            same_irreps = part.orbital_irreps == more.orbital_irreps and part.point_group == more.point_group
+            total = replace(
+                part,
+                constant=part.constant + more.constant,
+                one_body=part.one_body + more.one_body,
+                two_body=part.two_body + more.two_body,
+                orbital_irreps=part.orbital_irreps if same_irreps else None,
+                point_group=part.point_group if same_irreps else None,
+            )
+            # Screening the sum is not the sum of the screened: keep what either keeps.
+            return MolecularHamiltonian(total, threshold=min(self.threshold, other.threshold))
+        return super().__add__(other)
+
+    def __radd__(self, other):
+        return self + other if is_scalar(other) else super().__radd__(other)
+
+    def __sub__(self, other):
+        return self + (-1.0 * other)
+
+    def __rsub__(self, other):
+        return (-1.0 * self) + other
+
+    def _op__matmul__(self, other):
+        if isinstance(other, MolecularHamiltonian) and other.hilbert == self.hilbert:
+            return MolecularProduct(self, other)
+        return other.__rmatmul__(self)
+
+    def __eq__(self, other):
+        return isinstance(other, MolecularHamiltonian) and self._host.digest == other._host.digest
+
+    def __hash__(self):
+        return hash(self._host.digest)
+
     def __repr__(self):
+        screened = f", threshold={self.threshold:g}" if self.threshold else ""
         return (
             f"MolecularHamiltonian(n_orbitals={self.n_orbitals}, n_alpha={self.integrals.n_alpha}, "
-            f"n_beta={self.integrals.n_beta})"
+            f"n_beta={self.integrals.n_beta}{screened})"
         )
+
+    @property
+    def _padded_data(self):
+        if self._data is None:
+            # Not a leaf until jit wants it: for large bases it is as large as the integrals. Inside jit
+            # leaves are there already, and must not become constants of somebody's trace.
+            with jax.ensure_compile_time_eval():
+                self._data = padded_integrals(self.integrals)
+        return self._data
+
+    def tree_flatten(self):
+        """Integrals are leaves, everything else is static."""
+        return (self._padded_data,), (self.hilbert, self._host)
+
+    @classmethod
+    def tree_unflatten(cls, static, leaves):
+        """Put the operator together again, without building tables."""
+        operator = object.__new__(cls)
+        hilbert, host = static
+        nk.operator.DiscreteJaxOperator.__init__(operator, hilbert)
+        operator._host = host
+        operator._data = leaves[0]
+        return operator
+
+
+@register_pytree_node_class
+class MolecularProduct(nk.operator.DiscreteJaxOperator):
+    """Product of two molecular Hamiltonians, H @ H above all: what a variance by (H^2)_loc needs."""
+
+    def __init__(self, left: MolecularHamiltonian, right: MolecularHamiltonian):
+        """Keep the factors.
+
+        Args:
+            left: Acts last.
+            right: Acts first, on the same Hilbert space.
+        """
+        super().__init__(left.hilbert)
+        self.left, self.right = left, right
+
+    @property
+    def dtype(self):
+        """Matrix elements are real doubles."""
+        return np.dtype(np.float64)
+
+    @property
+    def is_hermitian(self) -> bool:
+        """Whether the factors are the same operator."""
+        return self.left == self.right
+
+    @property
+    def max_conn_size(self) -> int:
+        """Product of the factors' connections: determinants reached in several ways are repeated."""
+        return self.left.max_conn_size * self.right.max_conn_size
+
+    def get_conn_padded(self, x):
+        """Connected configurations (..., K, 2M) and elements (..., K); inside jit, too."""
+        between, first = self.left.get_conn_padded(x)
+        connected, second = self.right.get_conn_padded(between)
+        elements = first[..., None] * second
+        return (
+            connected.reshape(*x.shape[:-1], -1, x.shape[-1]),
+            elements.reshape(*x.shape[:-1], -1),
+        )
+
+    def to_sparse(self, jax_: bool = False):
+        """Product of the sparse matrices of the factors."""
+        return super().to_sparse(jax_=True) if jax_ else self.left.to_sparse() @ self.right.to_sparse()
+
+    def __eq__(self, other):
+        return isinstance(other, MolecularProduct) and (self.left, self.right) == (other.left, other.right)
+
+    def __hash__(self):
+        return hash((self.left, self.right))
+
+    def __repr__(self):
+        return f"{self.left!r} @ {self.right!r}"
+
+    def tree_flatten(self):
+        """The factors are the children."""
+        return (self.left, self.right), None
+
+    @classmethod
+    def tree_unflatten(cls, static, children):
+        """Put the product together again."""
+        return cls(*children)
+
+
+class _Host:
+    """What lives outside jax; compared by content, so that equal operators share compiled code."""
+
+    def __init__(self, integrals, threshold):
+        self.integrals = integrals
+        self.threshold = threshold
+
+    @cached_property
+    def tables(self) -> IntegralTables:
+        return build_tables(self.integrals)
+
+    @cached_property
+    def digest(self) -> bytes:
+        part = self.integrals
+        content: Any = hashlib.sha256()
+        for array in (part.constant, part.one_body, part.two_body, self.threshold):
+            content.update(np.ascontiguousarray(array).tobytes())
+        content.update(repr((part.n_alpha, part.n_beta, part.reference_occupation)).encode())
+        return content.digest()
+
+    @cached_property
+    def screening_error(self) -> float:
+        if self.threshold == 0.0:
+            return 0.0
+        tables, part = self.tables, self.integrals
+        m, counts = part.n_orbitals, (part.n_alpha, part.n_beta)
+        total = 0.0
+        for spin, n in enumerate(counts):
+            total += self.threshold * n * (m - n)
+            sums = _dropped_sums(tables.same_pointers[spin], tables.same_values[spin], self.threshold)
+            total += _largest(sums, n * (n - 1) // 2)
+        sums = _dropped_sums(tables.mixed_pointers, tables.mixed_values, self.threshold)
+        return total + _largest(sums, counts[0] * counts[1])
+
+    def __eq__(self, other):
+        return isinstance(other, _Host) and (self is other or self.digest == other.digest)
+
+    def __hash__(self):
+        return hash(self.digest)
+
+
+def _dropped_sums(pointers, values, threshold):
+    magnitudes = np.abs(values[: pointers[-1]])
+    running = np.concatenate([[0.0], np.cumsum(np.where(magnitudes < threshold, magnitudes, 0.0))])
+    return running[pointers[1:]] - running[pointers[:-1]]
+
+
+def _largest(sums, count):
+    return float(np.sum(np.sort(sums)[::-1][:count]))
+
+
+@partial(jax.jit, static_argnums=(2, 3, 4))
+def _padded(data, rows, n_alpha, n_beta, threshold):
+    return jax.vmap(lambda x: padded_connections(data, x, n_alpha, n_beta, threshold))(rows)
