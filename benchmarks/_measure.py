@@ -100,12 +100,19 @@ def read_json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def row(what: str, ours: float, netket: float, required: float | None) -> dict[str, Any]:
-    """One line of a comparison: times in seconds, and whether the required ratio was met."""
+def row(what: str, ours: float, netket: float, required: float | None, *, unit: str = "s") -> dict[str, Any]:
+    """One line of a comparison: times in s (or memory in MB), and whether the required ratio was met."""
     ratio = netket / ours
     met = None if required is None else bool(ratio >= required)
-    times = {"nnbf_s": ours, "netket_s": netket}
-    return {"what": what, **times, "ratio": ratio, "required": required, "met": met}
+    amounts = {f"nnbf_{unit}": ours, f"netket_{unit}": netket}
+    return {"what": what, **amounts, "ratio": ratio, "required": required, "met": met}
+
+
+def short_amount(entry: Mapping[str, Any], side: str) -> str:
+    """Time or memory of a side in a line of a comparison, with its unit."""
+    if f"{side}_MB" in entry:
+        return f"{entry[f'{side}_MB']:,.0f} MB"
+    return short_time(entry[f"{side}_s"])
 
 
 def short_time(value: float) -> str:

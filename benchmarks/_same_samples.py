@@ -30,6 +30,8 @@ class Options:
     """NetKet's kernels of local energies, with their chunk size."""
     on_the_fly: bool = False
     """Which of NetKet's two kernel-form SR implementations."""
+    scanned: bool = False
+    """Whether NetKet's best was looked for."""
 
 
 def local_energies(setting: Setting, options: Options) -> dict[str, Any]:

@@ -5,6 +5,7 @@ They are kept in a file, so that a ratio of today means the same as one of last 
     python benchmarks/_water.py        # trains and draws again
 """
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,16 +26,21 @@ FILE = Path(__file__).resolve().parent / "data" / "h2o_6-31g_samples.npz"
 class Setting:
     """A wave function and its samples, for both sides."""
 
+    system: Any
+    """Integrals."""
     hamiltonian: Any
     """nnbf's operator."""
-    operator: Any
-    """NetKet's."""
     state: Any
     """nnbf's state, whose parameters both sides use."""
     drawn: np.ndarray
     """(1024, 2M) occupations drawn from |psi|^2 by NetKet's Metropolis sampler."""
     distinct: np.ndarray
     """(1024, 2M) occupations, all different: drawn from |psi|^2 on V without replacement."""
+
+    @functools.cached_property
+    def operator(self) -> Any:
+        """NetKet's operator, built when it is first wanted."""
+        return theirs.operator_from_integrals(self.system)
 
     def netket_state(self, samples: np.ndarray, chunk: int) -> Any:
         """NetKet's state with the same parameters and given samples."""
@@ -60,7 +66,7 @@ def water(spin_flip: str) -> Setting:
         f"in 1,024 samples, {distinct_rows(drawn[:512])} in the first 512",
         flush=True,
     )
-    return Setting(state.hamiltonian, theirs.operator_from_integrals(system), state, drawn, distinct)
+    return Setting(system, state.hamiltonian, state, drawn, distinct)
 
 
 def distinct_rows(samples: np.ndarray) -> int:

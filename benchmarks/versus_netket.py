@@ -1,11 +1,13 @@
 """How much faster than stock NetKet is nnbf, on the same machine, model and samples?
 
-Four questions, each answered by both sides in one process or in turn:
+Five questions, each answered by both sides in one process or in turn:
 
 a. building the operator of N2/STO-3G from the same integrals (required: 50 times faster);
 b. local energies of 512 samples of H2O/6-31G (10 times);
 c. one step of stochastic reconfiguration at 1,024 samples, local energies included (10 times);
-d. reaching 0.1 mHa on N2/STO-3G from scratch, against ten steps of NetKet's VMC_SR (less time).
+d. reaching 0.1 mHa on N2/STO-3G from scratch, against ten steps of NetKet's VMC_SR (less time);
+e. NetKet's own `MCState.expect` (10 times) and `VMC_SR` step (5 times) on H2O/6-31G when nothing but the
+   operator is exchanged; peak memory.
 
 NetKet is used as well as we know how: of its operators, local-energy kernels, chunk sizes and SR
 implementations the fastest that gives the same numbers is taken, and named. Values are compared before
@@ -38,9 +40,12 @@ from _measure import (
     provenance,
     read_json,
     row,
+    short_amount,
     short_time,
     write_json,
 )
+from _monte_carlo import child as monte_carlo_child
+from _monte_carlo import monte_carlo
 from _same_samples import DIAG_SHIFT, Options, local_energies, sr_step
 from _water import water
 
@@ -56,7 +61,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("questions", nargs="*", metavar="a|b|c|d", help="which questions (default: all)")
+    parser.add_argument("questions", nargs="*", metavar="a|b|c|d|e", help="which questions (default: all)")
     parser.add_argument("--repeats", type=int, default=5, help="warm calls of each side, in turn")
     parser.add_argument(
         "--spin-flip",
@@ -74,10 +79,10 @@ def main() -> int:
         name, *arguments = given.child.split(":")
         print(json.dumps(CHILDREN[name](*arguments)))
         return 0
-    unknown = set(given.questions) - set("abcd")
+    unknown = set(given.questions) - set("abcde")
     if unknown:
-        parser.error(f"unknown question {sorted(unknown)[0]!r}: give a, b, c or d")
-    questions = given.questions or list("abcd")
+        parser.error(f"unknown question {sorted(unknown)[0]!r}: give a, b, c, d or e")
+    questions = given.questions or list("abcde")
     options = Options(given.repeats, given.spin_flip)
     suffix = "" if given.spin_flip == "none" else f"_{given.spin_flip}"
     out = given.out or RESULTS / f"versus_netket{suffix}.json"
@@ -86,12 +91,15 @@ def main() -> int:
     found: dict[str, Any] = {}
     if "a" in questions:
         found["a"] = construction(options)
-    if "b" in questions or "c" in questions:
+    if set("bce") & set(questions):
         setting = water(options.spin_flip)
         if "b" in questions:
             found["b"] = local_energies(setting, options)
         if "c" in questions:
             found["c"] = sr_step(setting, options)
+        if "e" in questions:
+            options.scanned = {"b", "c"} <= set(questions)
+            found["e"] = monte_carlo(setting, options, in_fresh_process)
     if "d" in questions:
         found["d"] = to_target(given.seeds, options)
     for name, answer in found.items():
@@ -266,7 +274,12 @@ def _child_steps(kernel: str, chunk: str, on_the_fly: str) -> dict[str, Any]:
 
 # ---- processes and the table ------------------------------------------------------------------------
 
-CHILDREN = {"construction": _child_construction, "target": _child_target, "steps": _child_steps}
+CHILDREN = {
+    "construction": _child_construction,
+    "target": _child_target,
+    "steps": _child_steps,
+    "monte_carlo": monte_carlo_child,
+}
 
 
 def in_fresh_process(child: str, **environment: str) -> dict[str, Any]:
@@ -292,8 +305,8 @@ def report(answers: Mapping[str, Any]) -> str:
                 [
                     name,
                     entry["what"],
-                    short_time(entry["nnbf_s"]),
-                    short_time(entry["netket_s"]),
+                    short_amount(entry, "nnbf"),
+                    short_amount(entry, "netket"),
                     f"{entry['ratio']:.3g}",
                     "" if required is None else f"{required:g}",
                     {None: "", True: "yes", False: "**no**"}[entry["met"]],

@@ -11,6 +11,7 @@ from hamiltonians.errors import InputError
 from hamiltonians.geometry import Geometry, read_geometry
 from hamiltonians.integrals import MolecularIntegrals, determinant_irrep, irrep_bits
 from hamiltonians.library import bundled_molecules
+from hamiltonians.properties import DEBYE, OrbitalProperties
 from hamiltonians.system import MolecularSystem, SystemInfo, load_system
 
 if TYPE_CHECKING:
@@ -50,10 +51,12 @@ _LAZY = {
 }
 
 __all__ = [
+    "DEBYE",
     "Geometry",
     "InputError",
     "MolecularIntegrals",
     "MolecularSystem",
+    "OrbitalProperties",
     "SystemInfo",
     "build_molecule",
     "bundled_molecules",

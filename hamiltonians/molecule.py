@@ -30,6 +30,7 @@ from hamiltonians.orbitals import (
     natural_orbitals,
 )
 from hamiltonians.packing import number_of_pairs
+from hamiltonians.properties import OrbitalProperties, molecular_properties
 from hamiltonians.system import MolecularSystem, SystemInfo
 
 _MOST_ORBITALS = 220  # packed integrals of this many take 4.7 GB
@@ -147,7 +148,8 @@ def build_molecule(
         source=str(molecule) if not isinstance(molecule, Geometry) else geometry.name,
         warnings=field.warnings + notes,
     )
-    return _with_references(integrals, info, field, compute_references, fci_limit)
+    properties = molecular_properties(field, core, active)
+    return _with_references(integrals, info, field, properties, compute_references, fci_limit)
 
 
 def _core_size(field: MeanField, frozen_core: bool | int) -> int:
@@ -261,6 +263,7 @@ def _with_references(
     integrals: MolecularIntegrals,
     info: SystemInfo,
     field: MeanField,
+    properties: OrbitalProperties,
     compute: bool,
     fci_limit: int,
 ) -> MolecularSystem:
@@ -279,4 +282,4 @@ def _with_references(
             f"energy of {field.method}; the reference determinant of these orbitals has "
             f"{determinant_energy(integrals):.8f}"
         )
-    return MolecularSystem(integrals, info, energies, notes)
+    return MolecularSystem(integrals, info, energies, notes, properties)

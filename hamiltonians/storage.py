@@ -1,4 +1,4 @@
-"""Saved systems: one .npz or .h5 file that holds integrals, description and references bit by bit.
+"""Saved systems: one .npz or .h5 file with integrals, description, references, properties bit by bit.
 
 Of (pq|rs) only what is unique is kept (the lower triangle of the pair matrix, all of it for the ab
 block), and of that only the elements that are not zero, with a bit mask saying which these are.
@@ -19,12 +19,14 @@ import numpy as np
 from hamiltonians.errors import InputError, one_line
 from hamiltonians.integrals import MolecularIntegrals
 from hamiltonians.packing import number_of_pairs
+from hamiltonians.properties import OrbitalProperties
 from hamiltonians.system import MolecularSystem, SystemInfo
 
 FORMAT = "molecular-system"
 VERSION = 1
 
 _SUFFIXES = (".npz", ".h5", ".hdf5")
+_PROPERTIES = ("dipole", "dipole_constant", "dipole_origin", "overlap_alpha_beta")
 
 
 def save_system(system: MolecularSystem, path: str | Path) -> Path:
@@ -111,6 +113,10 @@ def _to_arrays(system: MolecularSystem) -> dict[str, np.ndarray]:
         stored = (unique != 0.0) | np.signbit(unique)
         arrays[f"two_body_{name}_mask"] = np.packbits(stored)
         arrays[f"two_body_{name}_values"] = unique[stored]
+    for name in _PROPERTIES:
+        value = getattr(system.properties, name, None)
+        if value is not None:
+            arrays[name] = value
     return arrays
 
 
@@ -145,8 +151,14 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> MolecularSystem:
         point_group=metadata["point_group"],
         reference_occupation=(tuple(alpha), tuple(beta)),
     )
+    # Files of earlier versions have none of these.
+    known = {name: arrays[name] for name in _PROPERTIES if name in arrays}
     return MolecularSystem(
-        integrals, _info(metadata["info"]), metadata["references"], metadata["reference_notes"]
+        integrals,
+        _info(metadata["info"]),
+        metadata["references"],
+        metadata["reference_notes"],
+        OrbitalProperties(**known) if known else None,
     )
 
 

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from hamiltonians.errors import InputError
 from hamiltonians.geometry import Atoms
 from hamiltonians.integrals import MolecularIntegrals
+from hamiltonians.properties import OrbitalProperties
 
 REFERENCE_METHODS = ("hf", "mp2", "ccsd", "ccsd_t", "fci")
 """Keys of `MolecularSystem.references`."""
@@ -61,9 +62,13 @@ class MolecularSystem:
     """Energies in Hartree under "hf", "mp2", "ccsd", "ccsd_t", "fci"; None where not computed."""
     reference_notes: Mapping[str, str] = field(default_factory=dict)
     """What to know about a reference: why it is missing, or what exactly it is."""
+    properties: OrbitalProperties | None = None
+    """Dipole integrals and overlaps of the orbitals; None where unknown, as for FCIDUMP files."""
 
     def __post_init__(self) -> None:
-        """Complete the references and freeze the mappings."""
+        """Complete the references, freeze the mappings, check the properties."""
+        if self.properties is not None:
+            self.properties.check(self.integrals.n_orbitals, self.integrals.is_spin_resolved)
         unknown = set(self.references) - set(REFERENCE_METHODS)
         if unknown:
             raise InputError(

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nnbf.ansatz import NeuralBackflow
-    from nnbf.drivers import Growth, SelectedSpaceDriver, SolveResult, SolverOptions, solve
+    from nnbf.drivers import (
+        Growth,
+        MonteCarloDriver,
+        SelectedSpaceDriver,
+        SolveResult,
+        SolverOptions,
+        solve,
+        solve_vmc,
+    )
     from nnbf.operators import MolecularHamiltonian, local_energies
     from nnbf.optimize import FirstOrder, RayleighGaussNewton, StochasticReconfiguration
     from nnbf.states import SelectedState
@@ -17,6 +25,7 @@ __all__ = [
     "FirstOrder",
     "Growth",
     "MolecularHamiltonian",
+    "MonteCarloDriver",
     "NeuralBackflow",
     "RayleighGaussNewton",
     "SelectedSpaceDriver",
@@ -26,6 +35,7 @@ __all__ = [
     "StochasticReconfiguration",
     "local_energies",
     "solve",
+    "solve_vmc",
 ]
 __version__ = "0.1.0"
 
@@ -33,6 +43,7 @@ _LAZY = {
     "FirstOrder": "nnbf.optimize",
     "Growth": "nnbf.drivers",
     "MolecularHamiltonian": "nnbf.operators",
+    "MonteCarloDriver": "nnbf.drivers",
     "NeuralBackflow": "nnbf.ansatz",
     "RayleighGaussNewton": "nnbf.optimize",
     "SelectedSpaceDriver": "nnbf.drivers",
@@ -42,6 +53,7 @@ _LAZY = {
     "StochasticReconfiguration": "nnbf.optimize",
     "local_energies": "nnbf.operators",
     "solve": "nnbf.drivers",
+    "solve_vmc": "nnbf.drivers",
 }
 
 

@@ -1,9 +1,12 @@
 """The commands as data: which groups of options each has. Fields are options, their docstrings the help."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hamiltonians.errors import InputError
 from nnbf.drivers.options import SolverOptions
+from nnbf.rundir.checkpointing import INTERVAL
 from nnbf.rundir.problem import FileProblem, MoleculeProblem
 
 
@@ -11,8 +14,9 @@ from nnbf.rundir.problem import FileProblem, MoleculeProblem
 class RunOptions:
     """Method, files and what is printed."""
 
-    method: Literal["selected"] = "selected"
-    """selected: deterministic optimisation on a growing variational space of determinants."""
+    method: Literal["selected", "vmc"] = "selected"
+    """selected: deterministic optimisation on a growing variational space of determinants; vmc:
+    variational Monte Carlo, the energy with a statistical error."""
     out: str | None = None
     """Run folder, new or empty; left out: runs/<molecule>_<basis>_<time>."""
     config: str | None = None
@@ -21,6 +25,13 @@ class RunOptions:
     """Show what would be done and how large it is, and write nothing."""
     quiet: bool = False
     """Print only the final table."""
+    checkpoint_interval: float = INTERVAL
+    """Seconds between checkpoints, from which 'nnbf resume' goes on; 0: before every step."""
+
+    def __post_init__(self) -> None:
+        """Check the interval."""
+        if not 0 <= self.checkpoint_interval < math.inf:
+            raise InputError(f"checkpoint_interval must be at least 0, got {self.checkpoint_interval}")
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,12 @@ class Progress:
         if not self._quiet:
             self._print(f"run folder: {directory.path}")
 
+    def resume(self, directory: "RunDirectory", step: int) -> None:
+        """Say where the run is written, and where it goes on."""
+        if not self._quiet:
+            self._print(f"run folder: {directory.path}")
+            self._print(f"going on after {step} steps" if step else "starting from the first step")
+
     def step(self, row: Mapping[str, Any]) -> None:
         """Show one row of the history."""
         self._last_row = row
@@ -110,7 +116,8 @@ class Progress:
         parts = [f"step {row.get('step', 0)}"]
         energy = row.get("energy")
         if energy is not None:
-            parts.append(f"E {energy:.6f}")
+            error = row.get("energy_error")
+            parts.append(f"E {energy:.6f}" + (f" +- {error:.6f}" if error else ""))
             if self._yardstick is not None:
                 label, reference = self._yardstick
                 parts.append(f"{1e3 * (energy - reference):+.3f} mHa to {label}")
@@ -119,8 +126,15 @@ class Progress:
         return parts
 
     def _sizes(self, row: Mapping[str, Any]) -> list[str]:
-        sizes = (("|V|", row.get("n_space")), ("|C|", row.get("n_connected")))
-        return [f"{name} {size:,}" for name, size in sizes if size is not None]
+        sizes = (
+            ("|V|", row.get("n_space")),
+            ("|C|", row.get("n_connected")),
+            ("distinct", row.get("n_unique")),
+        )
+        parts = [f"{name} {size:,}" for name, size in sizes if size is not None]
+        if row.get("r_hat") is not None:
+            parts.append(f"R-hat {row['r_hat']:.3f}")
+        return parts
 
     def _time(self, elapsed: float) -> str:
         limit = self._options.time_limit

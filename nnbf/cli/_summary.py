@@ -83,6 +83,24 @@ def _facts(result: Mapping[str, Any]) -> list[str]:
             f"{name} {result[key]:{form}}" for name, key, form in quality if result.get(key) is not None
         ),
     ]
+    observables = result.get("observables") or {}
+    dipole, ratio = observables.get("dipole_debye"), observables.get("inverse_participation_ratio")
+    shown = []
+    if dipole is not None:
+        shown.append(f"dipole {dipole['norm']:.4f}{_error(dipole['norm_error'])} debye")
+    if ratio is not None:
+        shown.append(f"IPR {ratio['value']:.4f}{_error(ratio['error'])}")
+    occupied = observables.get("natural_occupations")
+    if occupied is not None:
+        # Those far from 0 and 2 tell how strongly the state is correlated.
+        active = [n for n in occupied["value"] if 0.02 < n < 1.98]
+        if active:
+            shown.append("natural occupations " + " ".join(f"{n:.3f}" for n in active[:8]))
+    lines.append("  ".join(shown))
     ended = result.get("message") or result["status"]
     lines.append(f"{result.get('n_steps')} steps in {clock(result['wall_time_s'])}: {ended}")
     return [line for line in lines if line]
+
+
+def _error(value: float | None) -> str:
+    return f" +/- {value:.1e}" if value else ""

@@ -31,6 +31,10 @@ COMMANDS = {
     "fcidump": Command(
         "FILE", "the same for a FCIDUMP file, or a saved system (.npz, .h5)", "nnbf.cli.solve"
     ),
+    "resume": Command("DIR", "go on with a run that was stopped, killed or at its limit", "nnbf.cli.resume"),
+    "evaluate": Command(
+        "DIR", "sample the trained state: energy with an error bar, extrapolations", "nnbf.cli.evaluate"
+    ),
     "report": Command(
         "DIR [DIR ...]", "plot, page and tables of a run again, or of several side by side", "nnbf.cli.report"
     ),
@@ -52,6 +56,8 @@ examples:
   nnbf molecule "N 0 0 0; N 0 0 1.4" --basis cc-pvdz --frozen-core --time-limit 600
   nnbf molecule O2 --basis 6-31g --spin 2 --dry-run
   nnbf fcidump H2O.FCIDUMP --out runs/water --seed 1
+  nnbf resume runs/water --time-limit 3600
+  nnbf evaluate runs/water --precision 1e-5
   nnbf report runs/*
 
 Energies are in Hartree, lengths in angstrom, times in seconds. A run writes a folder (runs/...) with its

@@ -2,18 +2,20 @@
 
 import shlex
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError
 from nnbf.cli._config_file import read_config_file
-from nnbf.cli._messages import say_error, say_warning
+from nnbf.cli._messages import say_warning
+from nnbf.cli._outcome import shown_run
 from nnbf.cli._parsing import option_value, parse_command
-from nnbf.cli.main import DONE, FAILED
+from nnbf.cli.main import DONE
 
 if TYPE_CHECKING:
     from hamiltonians import MolecularSystem
     from nnbf.cli._commands import SolveFile, SolveMolecule
-    from nnbf.rundir import CompletedRun, Problem
+    from nnbf.rundir import Problem
 
 _MOLECULE_EXAMPLES = (
     "nnbf molecule N2 --basis sto-3g",
@@ -83,37 +85,24 @@ def _show_plan(command: "SolveMolecule | SolveFile") -> int:
 
 def _solve(command: "SolveMolecule | SolveFile", command_line: str) -> int:
     from nnbf.cli._progress import Progress
-    from nnbf.rundir import RunError, StopRequest, run_system
+    from nnbf.rundir import run_system
 
     progress = Progress(command.solver, quiet=command.run.quiet)
     system = _built(command.problem, progress)
     for warning in system.info.warnings:
         say_warning(warning)
-    stop = StopRequest(announce=progress.announce_stop)
-    try:
-        with progress.following(system):
-            run = run_system(
-                system,
-                command.solver,
-                out=command.run.out,
-                problem=command.problem,
-                method=command.run.method,
-                command_line=command_line,
-                on_start=progress.start,
-                on_step=progress.step,
-                stop=stop,
-            )
-    except RunError as error:
-        say_error(
-            f"the run failed: {error} (history and failure.txt are kept in {error.directory.path}); "
-            "try another --seed, a smaller --max-step or a smaller --max-space"
-        )
-        return FAILED
-    for warning in run.result["warnings"]:
-        if warning not in system.info.warnings:
-            say_warning(warning)
-    _conclude(run, quiet=command.run.quiet)
-    return DONE
+    run = partial(
+        run_system,
+        system,
+        command.solver,
+        out=command.run.out,
+        problem=command.problem,
+        method=command.run.method,
+        command_line=command_line,
+        checkpoint_interval=command.run.checkpoint_interval,
+        on_start=progress.start,
+    )
+    return shown_run(run, system, progress, quiet=command.run.quiet)
 
 
 def _built(problem: "Problem", progress: Any, *, references: bool = True) -> "MolecularSystem":
@@ -130,16 +119,3 @@ def _built(problem: "Problem", progress: Any, *, references: bool = True) -> "Mo
             f"{error.name or error} is not installed, and building this needs it: install it, "
             "or build the system where it is and give its system.npz to 'nnbf fcidump'"
         ) from error
-
-
-def _conclude(run: "CompletedRun", *, quiet: bool) -> None:
-    from nnbf.cli._summary import print_summary
-
-    written = None
-    try:
-        from nnbf.report import write_report
-
-        written = write_report(run.directory.path)
-    except (ImportError, OSError) as error:  # the result is safe: say so, and go on
-        say_warning(f"no report was written ({error}): try 'nnbf report {run.directory.path}'")
-    print_summary(run.directory.path, run.result, written, quiet=quiet)

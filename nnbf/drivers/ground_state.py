@@ -1,31 +1,35 @@
 """From a molecular system to its ground-state energy: ``solve`` is the one call."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import netket as nk
 import numpy as np
 import optax
-from netket.utils import struct
 
 from hamiltonians import InputError, MolecularSystem, irrep_bits
 from nnbf.ansatz import NeuralBackflow
+from nnbf.drivers.final import (
+    check_observables,
+    final_observables,
+    make_spin_penalty,
+    spin_warnings,
+)
 from nnbf.drivers.growth import Growth, TailTraining
 from nnbf.drivers.options import SolverOptions
 from nnbf.drivers.selected import SelectedSpaceDriver
+from nnbf.drivers.snapshot import OnCheckpoint, Snapshot
+from nnbf.drivers.supervision import Ending, OnStep, Stopwatch, supervise
+from nnbf.observables import Observables
 from nnbf.operators import MolecularHamiltonian
 from nnbf.optimize import FirstOrder, RayleighGaussNewton, StochasticReconfiguration
 from nnbf.states import (
     SelectedState,
     connected_estimates,
     full_sum_energy,
-    spin_square,
+    sector_amplitudes,
     symmetry_sector,
 )
-
-StepCallback = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class SolveResult:
     v_score: float
     """V-score of that state (Wu et al., Science 386, 296 (2024))."""
     s_squared: float | None
-    """<S^2> on the variational space; None for spin-resolved orbitals."""
+    """<S^2> of the state behind ``energy``; None for UHF orbitals whose overlap is not known."""
     n_determinants: int
     """Determinants in the variational space (spin-flip pairs count once)."""
     n_connected: int | None
@@ -66,6 +70,8 @@ class SolveResult:
     """What the user should know before trusting the result."""
     message: str = ""
     """One line on how the calculation ended, and how to go on."""
+    observables: Observables | None = None
+    """Dipole moment, spin, density matrices ... of the state behind ``energy``."""
     state: SelectedState | None = field(default=None, repr=False, compare=False)
     """The optimised NetKet state."""
 
@@ -117,10 +123,12 @@ def solve(
     system: MolecularSystem,
     options: SolverOptions | None = None,
     *,
-    on_step: StepCallback | None = None,
+    on_step: OnStep | None = None,
     should_stop: Callable[[], bool] | None = None,
     loggers: tuple = (),
     callbacks: tuple = (),
+    resume: Snapshot | None = None,
+    on_checkpoint: OnCheckpoint | None = None,
 ) -> SolveResult:
     """Find the ground state of a molecular system by selected-space neural backflow.
 
@@ -131,18 +139,30 @@ def solve(
         should_stop: Asked after every step; true ends the optimisation early.
         loggers: NetKet loggers.
         callbacks: NetKet callbacks.
+        resume: Go on from this snapshot, one that ``on_checkpoint`` was given for the same system and
+            options (``max_steps`` and ``time_limit`` may differ; the time limit is that of the session).
+        on_checkpoint: Offered a snapshot before every step, and told to save the last one; see
+            :data:`nnbf.drivers.snapshot.OnCheckpoint`.
 
     Returns:
         The result, every energy labelled with its kind.
 
     Raises:
-        InputError: The options do not fit the system.
-        FloatingPointError: The optimisation left the finite numbers.
+        InputError: The options do not fit the system, or ``resume`` is the snapshot of other options.
+        FloatingPointError: The optimisation left the finite numbers or diverged, also with smaller steps.
     """
     options = SolverOptions() if options is None else options
-    started = time.perf_counter()
+    if not options.truncated and options.optimizer in ("auto", "rgn"):
+        raise InputError("complete local energies (truncated false) need the optimizer sr or adam")
+    stopwatch = Stopwatch(resume)
     model = make_model(system, options)
-    state = SelectedState(MolecularHamiltonian(system.integrals), model, seed=options.seed)
+    check_observables(system, options)
+    state = SelectedState(
+        MolecularHamiltonian(system.integrals),
+        model,
+        seed=options.seed,
+        spin_penalty=make_spin_penalty(system, options),
+    )
     sector = None
     if options.full_sum_limit:
         sector = symmetry_sector(state, irrep_bits(system.integrals), options.full_sum_limit)
@@ -157,55 +177,49 @@ def solve(
         ),
         tail=TailTraining(steps=options.tail_steps, seed=options.seed),
         energy_tolerance=options.energy_tolerance,
+        truncated=options.truncated,
     )
-    watch = _Watch(on_step, should_stop, started, options.time_limit)
-    driver.run(options.max_steps, out=loggers, callback=(*callbacks, watch), show_progress=False)
-    # A callback of the caller's may have ended the run, too.
-    ended = "max_steps" if driver.step_count >= options.max_steps else "interrupted"
-    status = "converged" if driver.converged else (watch.reason or ended)
-    return _evaluate(system, options, driver, sector, status, started)
+    ending = supervise(
+        driver,
+        options.max_steps,
+        stopwatch=stopwatch,
+        time_limit=options.time_limit,
+        on_step=on_step,
+        should_stop=should_stop,
+        on_checkpoint=on_checkpoint,
+        resume=resume,
+        loggers=loggers,
+        callbacks=callbacks,
+    )
+    return evaluated(system, options, state, sector, ending, stopwatch, driver.step_count, driver.n_connected)
 
 
-class _Watch(nk.callbacks.AbstractCallback):
-    """Reports steps, and ends the run at the time limit or on request."""
+def evaluated(
+    system: MolecularSystem,
+    options: SolverOptions,
+    state: SelectedState,
+    sector: np.ndarray | None,
+    ending: Ending,
+    stopwatch: Stopwatch,
+    n_steps: int,
+    n_connected: int | None = None,
+) -> SolveResult:
+    """All energies and observables of a state that was optimised.
 
-    _on_step: Any = struct.field(pytree_node=False, serialize=False)
-    _should_stop: Any = struct.field(pytree_node=False, serialize=False)
-    _started: float = struct.field(pytree_node=False, serialize=False)
-    _time_limit: float | None = struct.field(pytree_node=False, serialize=False)
-    reason: str = struct.field(pytree_node=False, serialize=False)
-
-    def __init__(self, on_step, should_stop, started, time_limit):
-        self._on_step = on_step
-        self._should_stop = should_stop
-        self._started = started
-        self._time_limit = time_limit
-        self.reason = ""
-
-    def on_step_start(self, step, log_data, driver):
-        # Not at the end of the step before, which would then be neither counted nor logged.
-        if self.reason:
-            raise nk.callbacks.RunFinished(self.reason)
-
-    def on_step_end(self, step, log_data, driver):
-        row = driver.row
-        row["time_s"] = time.perf_counter() - self._started
-        if self._on_step is not None:
-            self._on_step(row)
-        if driver.converged:
-            return
-        if self._should_stop is not None and self._should_stop():
-            self.reason = "interrupted"
-        elif self._time_limit is not None and row["time_s"] > self._time_limit:
-            self.reason = "time_limit"
-
-
-def _evaluate(system, options, driver, sector, status, started):
-    state: SelectedState = driver.state
+    Args:
+        system: What was solved.
+        options: Which estimates are wanted.
+        state: The network on the variational space.
+        sector: The whole symmetry sector, where it is summed.
+        ending: How the optimisation ended.
+        stopwatch: Of the run.
+        n_steps: Optimisation steps made.
+        n_connected: Size of the connected space, where known.
+    """
+    status = ending.status
     stats = state.expect(state.hamiltonian)
     energy, kind, variance = float(stats.mean), "variational", float(stats.variance)
     estimates: dict[str, dict[str, Any]] = {}
-    n_connected = driver.n_connected
     if options.pt2 or options.projected:
         found = connected_estimates(state, projected=options.projected)
         n_connected, variance = found.n_connected, found.variance
@@ -214,15 +228,19 @@ def _evaluate(system, options, driver, sector, status, started):
         if found.projected is not None:
             estimates["projected"] = _estimate(found.projected, False)
     estimates["variational"] = _estimate(energy, True, variance=variance)
+    sector_psi = None
     if sector is not None:
-        total, total_variance = full_sum_energy(state, sector)
+        sector_psi = sector_amplitudes(state, sector)
+        total, total_variance = full_sum_energy(state, sector, sector_psi)
         estimates["full_sum"] = _estimate(total, True, variance=total_variance, n_determinants=len(sector))
         # Both are upper bounds of the sector's ground state: the lower one is the better answer.
         if total <= energy + 1e-10:
             energy, kind, variance = total, "full_sum", total_variance
     spread = energy - state.hamiltonian.infinite_temperature_energy()
     v_score = state.hamiltonian.n_electrons * variance / spread**2 if spread else 0.0
-    warnings = list(system.info.warnings)
+    observables = final_observables(system, options, state, kind, sector, sector_psi)
+    spin = observables.s_squared
+    warnings = [*system.info.warnings, *ending.warnings, *spin_warnings(system, options, observables)]
     if status != "converged":
         warnings.append(f"the optimisation ended before it converged ({status})")
     order = ("variational", "full_sum", "projected", "pt2")
@@ -233,17 +251,18 @@ def _evaluate(system, options, driver, sector, status, started):
         estimates={name: estimates[name] for name in order if name in estimates},
         variance=variance,
         v_score=v_score,
-        s_squared=spin_square(state),
+        s_squared=None if spin is None else float(spin.value),
         n_determinants=len(state.determinants),
         n_connected=n_connected,
         n_parameters=state.n_parameters,
-        n_steps=int(driver.step_count),
+        n_steps=int(n_steps),
         status=status,
-        wall_time_s=time.perf_counter() - started,
+        wall_time_s=stopwatch.total,
         parameters=state.parameters,
         determinants=state.determinants,
         warnings=tuple(warnings),
         message=_MESSAGES[status],
+        observables=observables,
         state=state,
     )
 

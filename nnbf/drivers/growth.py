@@ -94,6 +94,10 @@ class GrowthStep:
     """Determinants reached from the old V."""
     kept: float
     """Share of the new V that was in the old one."""
+    energy: float
+    """Energy on the old V, Hartree (kind variational)."""
+    variance: float
+    """<(H - E)^2> of the state on the old V, the part that leaves V (screened) included, Hartree^2."""
 
 
 def rank_connected(state: SelectedState, growth: Growth, size: int) -> GrowthStep:
@@ -111,14 +115,15 @@ def rank_connected(state: SelectedState, growth: Growth, size: int) -> GrowthSte
     gaps = np.maximum(outside.diagonal - energy, 1e-3)
     weight = multiplicities(outside.determinants, state.spin_flip)
     second_order = -float(np.sum(weight * outside.couplings**2 / gaps))
+    variance = float(state.expect(state.hamiltonian).variance + np.sum(weight * outside.couplings**2))
     sector = growth.final_sector
     if sector is not None and size >= len(sector):
         kept = len(psi) / len(sector)
-        return GrowthStep(sector, second_order, len(outside.determinants), kept)
+        return GrowthStep(sector, second_order, len(outside.determinants), kept, energy, variance)
     scores = np.concatenate(
         [np.abs(psi) * np.sqrt(state.multiplicity), np.abs(outside.couplings / gaps) * np.sqrt(weight)]
     )
     order = np.argsort(-scores, kind="stable")[:size]
     determinants = np.concatenate([state.determinants, outside.determinants])[order]
     kept = float(np.mean(order < len(psi)))
-    return GrowthStep(determinants, second_order, len(outside.determinants), kept)
+    return GrowthStep(determinants, second_order, len(outside.determinants), kept, energy, variance)

@@ -1,6 +1,7 @@
 """The selected-space driver: optimise on V, grow V, until the energy has settled."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -10,10 +11,25 @@ from netket.utils import struct
 
 from nnbf.determinants import connected_space
 from nnbf.drivers.growth import Growth, TailTraining, rank_connected
+from nnbf.drivers.snapshot import Snapshot, pack_fields, pack_tree, unpack_fields, unpack_tree
 from nnbf.optimize import RayleighGaussNewton
-from nnbf.states import SelectedState, extended_state
+from nnbf.states import OutsideCoupling, SelectedState, extended_state
 
 PyTree = Any
+
+#: Numbers that a driver carries from step to step, as attributes with an underscore.
+_NUMBERS = (
+    "second_order",
+    "n_connected",
+    "stage",
+    "final",
+    "calm",
+    "last_change",
+    "tail_done",
+    "fraction",
+    "step_norm",
+    "iterations",
+)
 
 
 def _static():
@@ -24,6 +40,8 @@ def _static():
 class SelectedSpaceDriver(nk.driver.AbstractDriver):
     """Minimises the energy of a :class:`~nnbf.states.SelectedState` while its space grows.
 
+    Where the state has a spin penalty, that is minimised with the energy, and rows have the energy alone.
+
     A NetKet driver: ``run(n_iter, out=loggers, callback=...)`` takes NetKet's loggers and callbacks. A
     step evaluates the energy on V, lets the optimiser propose a change of the parameters, shortens it
     until the energy falls (optimisers with a line search), and applies it. Between steps V grows as
@@ -33,6 +51,8 @@ class SelectedSpaceDriver(nk.driver.AbstractDriver):
     optimizer_state: Any = _static()
     growth: Growth = _static()
     _optimizer: Any = _static()
+    _configured: Any = _static()
+    _level: int = _static()
     _energy_tolerance: float = _static()
     _variance_tolerance: float = _static()
     _patience: int = _static()
@@ -44,14 +64,18 @@ class SelectedSpaceDriver(nk.driver.AbstractDriver):
     _calm: int = _static()
     tail: TailTraining = _static()
     _window: int = _static()
+    _truncated: bool = _static()
+    _coupling: OutsideCoupling | None = _static()
     _energies: tuple[float, ...] = _static()
     _tail_done: int = _static()
     _outside: Any = _static()
+    _outside_amplitudes: Any = _static()
     _rng: Any = _static()
     _last_change: float = _static()
     _fraction: float = _static()
     _step_norm: float = _static()
     _iterations: int = _static()
+    _grown_from: dict[str, Any] | None = _static()
 
     def __init__(
         self,
@@ -63,6 +87,7 @@ class SelectedSpaceDriver(nk.driver.AbstractDriver):
         energy_tolerance: float = 1e-6,
         variance_tolerance: float = 1e-4,
         patience: int | None = None,
+        truncated: bool = True,
     ):
         """Make a driver.
 
@@ -75,9 +100,21 @@ class SelectedSpaceDriver(nk.driver.AbstractDriver):
             energy_tolerance: Converged when ``patience`` steps in a row change the energy by less, Hartree.
             variance_tolerance: ... and the energy variance inside V is below this, Hartree^2.
             patience: Number of such steps (default 2, or 20 for an optimiser without a line search).
+            truncated: Leave what is outside V out of local energies, so that the energy minimised is
+                that on V. Otherwise the network is evaluated on the whole connected space at every step.
+
+        Raises:
+            ValueError: Complete local energies with an optimiser that searches a line: what it would
+                search in is no energy to minimise.
         """
         super().__init__(state, minimized_quantity_name="Energy")
-        self._optimizer = RayleighGaussNewton() if optimizer is None else optimizer
+        self._configured = RayleighGaussNewton() if optimizer is None else optimizer
+        self._optimizer = self._configured
+        self._level = 0
+        if not truncated and self._configured.line_search:
+            raise ValueError(f"{type(self._configured).__name__} needs truncated local energies")
+        self._truncated = truncated
+        self._coupling = None
         self.growth = Growth() if growth is None else growth
         self._energy_tolerance = energy_tolerance
         self._variance_tolerance = variance_tolerance
@@ -95,10 +132,12 @@ class SelectedSpaceDriver(nk.driver.AbstractDriver):
         self._last_change = np.inf
         self._tail_done = 0
         self._outside = None
+        self._outside_amplitudes = None
         self._rng = np.random.default_rng(self.tail.seed)
         self._fraction = 1.0
         self._step_norm = 0.0
         self._iterations = 0
+        self._grown_from = None
 
     @property
     def converged(self) -> bool:
@@ -127,7 +166,8 @@ class SelectedSpaceDriver(nk.driver.AbstractDriver):
     def row(self) -> dict[str, Any]:
         """The step just made, as plain numbers: one row of a run's history."""
         stats = self._loss_stats
-        damping = getattr(self.optimizer_state, "damping", None)
+        used = self._tail_optimizer(self._tail_done - 1)[1] if self._tail_done else self.optimizer_state
+        damping = getattr(used, "damping", None)
         return {
             "step": int(self.step_count),
             "time_s": time.perf_counter() - self._started,
@@ -143,16 +183,65 @@ class SelectedSpaceDriver(nk.driver.AbstractDriver):
             "step_fraction": float(self._fraction),
             "solver_iterations": int(self._iterations),
             "stage": self._stage,
+            "evaluations": int(self.state.evaluations),
+            # The state that V grew from at this step: for extrapolations.
+            "grown_from": self._grown_from,
         }
+
+    def snapshot(self) -> Snapshot:
+        """Everything that the next step depends on; see :class:`~nnbf.drivers.ResumableDriver`."""
+        return {
+            "step": int(self.step_count),
+            "variables": pack_tree(self.state.variables),
+            "determinants": self.state.determinants,
+            "optimizer": pack_fields(self.optimizer_state),
+            "level": self._level,
+            "random": self._rng.bit_generator.state,
+            "outside_amplitudes": self._outside_amplitudes,
+            "energies": list(self._energies),
+            "evaluations": self.state.evaluations,
+            **{name: getattr(self, f"_{name}") for name in _NUMBERS},
+        }
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Go on from a snapshot, bit by bit as the driver that it was taken from.
+
+        Raises:
+            ValueError: It is the snapshot of another network, optimiser or kind of driver.
+        """
+        state: SelectedState = self.state
+        if "determinants" not in snapshot:
+            raise ValueError("the snapshot is not that of a selected-space driver")
+        optimizer, optimizer_state = self._configured.restrained(self.optimizer_state, snapshot["level"])
+        self.optimizer_state = unpack_fields(snapshot["optimizer"], like=optimizer_state)
+        self._optimizer, self._level = optimizer, snapshot["level"]
+        state.variables = unpack_tree(snapshot["variables"], like=state.variables)
+        if not np.array_equal(state.determinants, snapshot["determinants"]):
+            state.set_determinants(snapshot["determinants"])
+        self._rng.bit_generator.state = snapshot["random"]
+        self._outside, self._outside_amplitudes = None, snapshot["outside_amplitudes"]
+        if self._outside_amplitudes is not None:
+            self._find_outside()
+        self._energies = tuple(snapshot["energies"])
+        for name in _NUMBERS:
+            setattr(self, f"_{name}", snapshot[name])
+        state.evaluations = snapshot["evaluations"]
+        self._step_count = snapshot["step"]
+
+    def restrain(self, level: int) -> None:
+        """Make smaller steps from now on; 0 is as configured, each level is smaller."""
+        self._optimizer, self.optimizer_state = self._configured.restrained(self.optimizer_state, level)
+        self._level = level
 
     def compute_loss_and_update(self):
         """One step: grow V where it is due, propose, search the line."""
+        self._grown_from = None
         if self._settled:
             return self._tail_step()
         if self._stage == 0 or self._stage_is_done():
             self._grow()
         state: SelectedState = self.state
-        problem = state.tangent_problem()
+        problem = self._problem(state)
         proposal, optimizer_state = self._optimizer.propose(problem, self.optimizer_state)
         if not np.isfinite(proposal.predicted):
             raise FloatingPointError(f"step {self.step_count}: the proposed update is not finite")
@@ -168,10 +257,12 @@ class SelectedSpaceDriver(nk.driver.AbstractDriver):
         self._fraction = fraction
         self._step_norm = fraction * float(np.linalg.norm(proposal.change))
         self._iterations = proposal.iterations
-        stats = nk.stats.Stats(
-            mean=problem.energy, error_of_mean=0.0, variance=float(problem.residual @ problem.residual)
-        )
-        self._count_calm_steps(problem.energy, energy, float(stats.variance))
+        variance = float(problem.residual @ problem.residual)
+        self._count_calm_steps(problem.energy, energy, variance)
+        stats = nk.stats.Stats(mean=problem.energy, error_of_mean=0.0, variance=variance)
+        if state.spin_penalty is not None or not self._truncated:
+            # What is reported is the energy alone, and on V alone.
+            stats = state.expect(state.hamiltonian)
         return stats, jax.tree.map(lambda leaf: fraction * leaf, proposal.update)
 
     def update_parameters(self, dp: PyTree) -> None:
@@ -182,31 +273,46 @@ class SelectedSpaceDriver(nk.driver.AbstractDriver):
         """Nothing is sampled: amplitudes stay valid until the parameters change."""
 
     def _default_callbacks(self, callbacks, **kwargs):
-        return super()._default_callbacks([*callbacks, _StopWhenConverged()], **kwargs)
+        return super()._default_callbacks([*callbacks, StopWhenConverged()], **kwargs)
 
     def _tail_step(self):
         """One step on V and a sample of its connected space; the energy reported is that on V."""
         state: SelectedState = self.state
         stats = state.expect(state.hamiltonian)
         if self._outside is None:
-            self._outside = connected_space(
-                state.hamiltonian.tables, state.determinants, state.wave_function(), state.spin_flip
-            )
+            self._outside_amplitudes = state.wave_function()
+            self._find_outside()
             self._n_connected = self._n_outside
             self._stage += 1
         if self._n_outside == 0:
             return stats, jax.tree.map(lambda leaf: 0.0 * leaf, state.parameters)
         extended = extended_state(state, self._outside, self.tail.sample, self._rng)
-        optimizer = RayleighGaussNewton(
-            damping=self.tail.damping_at(self._tail_done), dense_limit=0, cg_iterations=60
-        )
+        optimizer, optimizer_state = self._tail_optimizer(self._tail_done)
         problem = extended.tangent_problem()
-        proposal, self.optimizer_state = optimizer.propose(problem, optimizer.init(state.parameters))
+        proposal, _ = optimizer.propose(problem, optimizer_state)
         fraction, _ = self._line_search(extended, problem.energy, proposal)
         self._fraction, self._iterations = fraction, proposal.iterations
         self._step_norm = fraction * float(np.linalg.norm(proposal.change))
         self._tail_done += 1
         return stats, jax.tree.map(lambda leaf: fraction * leaf, proposal.update)
+
+    def _problem(self, state):
+        if self._truncated:
+            return state.tangent_problem()
+        if self._coupling is None or self._coupling.space is not state.determinants:
+            self._coupling = OutsideCoupling(state)
+        return self._coupling.problem(state)
+
+    def _tail_optimizer(self, step):
+        optimizer = RayleighGaussNewton(damping=self.tail.damping_at(step), dense_limit=0, cg_iterations=60)
+        return optimizer.restrained(optimizer.init(self.state.parameters), self._level)
+
+    def _find_outside(self):
+        """The space that samples are drawn from, in an order that depends on the amplitudes."""
+        state: SelectedState = self.state
+        self._outside = connected_space(
+            state.hamiltonian.tables, state.determinants, self._outside_amplitudes, state.spin_flip
+        )
 
     def _line_search(self, state, energy, proposal):
         fraction = 1.0
@@ -216,7 +322,7 @@ class SelectedSpaceDriver(nk.driver.AbstractDriver):
             scale = fraction
             params = jax.tree.map(lambda p, d, s=scale: p + s * d, state.parameters, proposal.update)
             try:
-                trial = state.energy_at({**state.model_state, "params": params})
+                trial = state.objective_at({**state.model_state, "params": params})
             except FloatingPointError:
                 trial = np.inf
             if trial <= energy + noise:
@@ -248,6 +354,12 @@ class SelectedSpaceDriver(nk.driver.AbstractDriver):
         wanted = growth.next_size(size)
         found = rank_connected(state, growth, wanted)
         self._second_order, self._n_connected = found.second_order, found.n_connected
+        self._grown_from = {
+            "n_space": size,
+            "energy": found.energy,
+            "variance": found.variance,
+            "pt2": found.second_order,
+        }
         omitted = abs(found.second_order)
         enough = growth.final_sector is None and (
             omitted < growth.negligible or (size >= growth.free_size and omitted < growth.accuracy)
@@ -277,7 +389,7 @@ class SelectedSpaceDriver(nk.driver.AbstractDriver):
             self.optimizer_state = type(self.optimizer_state)(damping=damping)
 
 
-class _StopWhenConverged(nk.callbacks.AbstractCallback):
+class StopWhenConverged(nk.callbacks.AbstractCallback):
     """Ends the run when the driver says that it has converged."""
 
     def on_step_start(self, step, log_data, driver):

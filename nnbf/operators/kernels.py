@@ -90,10 +90,11 @@ def merged_connections(
     row = np.repeat(np.arange(len(rows)), count)
     element = np.concatenate(elements)
 
+    # The network dominates: its list is rounded up least. Rows cost nothing: as many as there are samples.
     n_distinct, n_connections, n_rows = (
         rounded_up(len(distinct), 64, 1.25),
         rounded_up(len(row), 1024, 1.5),
-        rounded_up(len(rows), 16, 1.5),
+        rounded_up(len(of_sample), 16, 1.5),
     )
     occupations = unpack_occupations(distinct, hamiltonian.n_orbitals)
     return MergedConnections(
@@ -119,12 +120,16 @@ def local_energy_kernel(logpsi, pars, samples, args: MergedConnections, *, chunk
     if chunk_size is not None:
         logpsi = nk.jax.apply_chunked(logpsi, in_axes=(None, 0), chunk_size=chunk_size)
     log_psi = logpsi(pars, args.occupations.astype(samples.dtype))
+    return energies_of_rows(log_psi, args)[args.of_sample]
+
+
+def energies_of_rows(log_psi: jax.Array, args: MergedConnections) -> jax.Array:
+    """Local energies of the distinct samples, (R,), from log psi on ``args.occupations``, (U,)."""
     # Padding repeats determinants that are there: its ratios are finite, and its elements zero.
     ratio = jnp.exp(log_psi[args.target] - log_psi[args.own][args.row])
-    rows = jax.ops.segment_sum(
+    return jax.ops.segment_sum(
         args.element * ratio, args.row, num_segments=len(args.own), indices_are_sorted=True
     )
-    return rows[args.of_sample]
 
 
 class ProductConnections(NamedTuple):
@@ -206,7 +211,7 @@ def product_kernel_arguments(vstate: nk.vqs.MCState, operator: MolecularProduct)
     samples = vstate.samples
     even = even_under_spin_flip(vstate, operator.left) and even_under_spin_flip(vstate, operator.right)
     outer = merged_connections(operator.left, samples, spin_flip=even)
-    inner = merged_connections(operator.right, outer.occupations, spin_flip=even)
+    inner = merged_connections(operator.right, np.asarray(outer.occupations), spin_flip=even)
     return samples, ProductConnections(outer, inner)
 
 

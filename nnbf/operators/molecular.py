@@ -6,6 +6,7 @@ from functools import cached_property, partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import netket as nk
 import numpy as np
 from jax.tree_util import register_pytree_node_class
@@ -131,7 +132,7 @@ class MolecularHamiltonian(nk.operator.DiscreteJaxOperator):
         return float(energy)
 
     def get_conn_padded(self, x):
-        """Connected configurations (..., K, 2M) and elements (..., K), K = ``max_conn_size``; inside jit, too."""
+        """Connected configurations (..., K, 2M) and elements (..., K), K = ``max_conn_size``."""
         rows = x.reshape(-1, x.shape[-1])
         n_alpha, n_beta = self.integrals.n_alpha, self.integrals.n_beta
         connected, elements = _padded(self._padded_data, rows, n_alpha, n_beta, self.threshold)
@@ -143,7 +144,7 @@ class MolecularHamiltonian(nk.operator.DiscreteJaxOperator):
     def get_conn_flattened(
         self, x: np.ndarray, sections: np.ndarray, pad: bool = False
     ) -> tuple[np.ndarray, np.ndarray]:
-        """NetKet's connected-element interface, by the compiled kernels; see ``nk.operator.DiscreteOperator``."""
+        """NetKet's connected elements, by the compiled kernels; see ``nk.operator.DiscreteOperator``."""
         x = np.asarray(x)
         counts, connected, elements = flat_connections(
             self.tables, pack_occupations(x), self.integrals.n_alpha, self.integrals.n_beta, self.threshold
@@ -161,6 +162,10 @@ class MolecularHamiltonian(nk.operator.DiscreteJaxOperator):
         values[rows, columns] = elements
         sections[:] = width * np.arange(1, len(x) + 1)
         return padded.reshape(-1, x.shape[1]), values.reshape(-1)
+
+    def to_dense(self):
+        """Matrix over ``hilbert.all_states()``, by way of the (far smaller) sparse one."""
+        return jnp.asarray(self.to_sparse().toarray())
 
     def conjugate(self, *, concrete: bool = False):
         """The operator itself: its elements are real."""
@@ -313,6 +318,10 @@ class MolecularProduct(nk.operator.DiscreteJaxOperator):
     def to_sparse(self, jax_: bool = False):
         """Product of the sparse matrices of the factors."""
         return super().to_sparse(jax_=True) if jax_ else self.left.to_sparse() @ self.right.to_sparse()
+
+    def to_dense(self):
+        """Product of the matrices of the factors."""
+        return jnp.asarray(self.to_sparse().toarray())
 
     def __eq__(self, other):
         return isinstance(other, MolecularProduct) and (self.left, self.right) == (other.left, other.right)

@@ -79,7 +79,8 @@ def padded_connections(
         elements.append(values * spin.sign_of_double(i, j, a, b))
     (i, a), (j, b) = spins[0].singles, spins[1].singles
     i, a, j, b = (
-        jnp.broadcast_to(part, (len(i), len(j))).ravel() for part in (i[:, None], a[:, None], j[None], b[None])
+        jnp.broadcast_to(part, (len(i), len(j))).ravel()
+        for part in (i[:, None], a[:, None], j[None], b[None])
     )
     moved.append([(0, i, a), (1, j, b)])
     signs = spins[0].sign_of_single(i, a) * spins[1].sign_of_single(j, b)

@@ -27,6 +27,8 @@ class FirstOrder:
 
     transformation: optax.GradientTransformation = field(default_factory=lambda: optax.adam(1e-3))
     """The optax transformation, learning rate included."""
+    scale: float = 1.0
+    """Factor of every update."""
 
     line_search = False
     """Steps are taken as proposed."""
@@ -39,6 +41,7 @@ class FirstOrder:
         """The update that optax makes of the energy gradient."""
         gradient = jax.tree.map(lambda leaf: 2.0 * leaf, problem.backward(problem.residual))
         update, inner = self.transformation.update(gradient, state.inner, problem.params)
+        update = jax.tree.map(lambda leaf: self.scale * leaf, update)
         change = problem.forward(update)
         predicted = 2.0 * float(np.dot(change, problem.residual)) + problem.curvature(change)
         return Proposal(update, change, predicted), replace(state, inner=inner)
@@ -48,3 +51,7 @@ class FirstOrder:
     ) -> FirstOrderState:
         """Nothing adapts: the schedule is optax's."""
         return state
+
+    def restrained(self, state: FirstOrderState, level: int) -> tuple["FirstOrder", FirstOrderState]:
+        """This optimiser with updates divided by four ``level`` times, and its state."""
+        return replace(self, scale=self.scale / 4.0**level), state

@@ -120,6 +120,24 @@ class RayleighGaussNewton:
             damping = state.damping
         return replace(state, damping=float(np.clip(damping, self.smallest_damping, self.largest_damping)))
 
+    def restrained(self, state: RgnState, level: int) -> tuple["RayleighGaussNewton", RgnState]:
+        """This optimiser and its state with smaller steps: for going on after numbers ran away.
+
+        Args:
+            state: Present state.
+            level: 0 changes nothing; every level divides the step bound by four and multiplies the
+                smallest damping, which starts from the initial one, by ten.
+        """
+        if level == 0:
+            return self, state
+        floor = min(self.damping * 10.0**level, self.largest_damping)
+        smaller = replace(
+            self,
+            max_step=self.max_step / 4.0**level,
+            smallest_damping=max(self.smallest_damping, floor),
+        )
+        return smaller, replace(state, damping=max(state.damping, floor))
+
     def _dense(self, problem, damping, shift):
         kernel = problem.kernel()
         matrix = problem.shifted(kernel)

@@ -75,6 +75,24 @@ class StochasticReconfiguration:
         """Nothing adapts: the learning rate is the user's."""
         return state
 
+    def restrained(self, state: SrState, level: int) -> tuple["StochasticReconfiguration", SrState]:
+        """This optimiser and its state with smaller steps: for going on after numbers ran away.
+
+        Args:
+            state: Present state.
+            level: 0 changes nothing; every level divides learning rate and step bound by four and
+                multiplies the shift by ten.
+        """
+        if level == 0:
+            return self, state
+        smaller = replace(
+            self,
+            learning_rate=self.learning_rate / 4.0**level,
+            max_step=self.max_step / 4.0**level,
+            diag_shift=self.diag_shift * 10.0**level,
+        )
+        return smaller, replace(state, learning_rate=smaller.learning_rate)
+
     def _solve(self, problem, target):
         if problem.size <= self.dense_limit:
             kernel = problem.kernel()

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from nnbf.report import numbers
 from nnbf.report.energies import best_reference, energy_rows, error_unit, missing_references
+from nnbf.report.observables import determinant_rows, observable_rows
 from nnbf.report.runs import RunRecord
 
 
@@ -39,6 +40,12 @@ def run_markdown(run: RunRecord) -> str:
     lines += [table(["", f"energy ({unit})", "±", versus, "upper bound"], rows, numbers=(1, 2, 3)), ""]
     lines += [f"{name} was not computed: {why}.\n" for name, why in missing_references(result)]
     lines += [f"* {name}: {value}" for name, value in facts if value]
+    observables = [[row.label, row.value, row.unit, row.kind] for row in observable_rows(result)]
+    if observables:
+        lines += ["", table(["observable", "value", "unit", "kind"], observables)]
+    determinants = determinant_rows(result)
+    if determinants:
+        lines += ["", table(["alpha orbitals", "beta orbitals", "weight"], determinants, numbers=(2,))]
     lines += ["", "![Energy error against steps and time](energy.png)", ""]
     return "\n".join(lines)
 

@@ -7,6 +7,7 @@ from typing import Any
 from nnbf.report import _skeleton as html
 from nnbf.report import numbers
 from nnbf.report.energies import KINDS, best_reference, energy_rows, error_unit, missing_references
+from nnbf.report.observables import density_checks, determinant_rows, observable_rows
 from nnbf.report.runs import RunRecord
 from nnbf.report.stages import stages
 
@@ -14,12 +15,13 @@ _BADGES = {"converged": "good", "failed": "bad"}
 _STATUS = {"time_limit": "time limit", "max_steps": "step limit"}
 
 
-def run_page(run: RunRecord, images: Mapping[str, bytes]) -> str:
+def run_page(run: RunRecord, images: Mapping[str, bytes], fits: Mapping[str, bytes] | None = None) -> str:
     """Return the HTML page of a run.
 
     Args:
         run: What its folder says.
         images: The plot as PNG; see `nnbf.report._skeleton.picture`.
+        fits: The plot of the extrapolations, where there is one.
     """
     result = run.result
     return html.page(
@@ -33,6 +35,8 @@ def run_page(run: RunRecord, images: Mapping[str, bytes]) -> str:
             "<h2>Energies</h2>",
             energies_table(result),
             _missing(result),
+            _extrapolations(fits),
+            _observables(result),
             _history(run),
             "<h2>Details</h2>",
             html.pairs("System", _settings(result.get("system") or {}, skip=("atoms",))),
@@ -67,6 +71,29 @@ def energies_table(result: Mapping[str, Any]) -> str:
     ]
     last = len(heads) - 1
     return html.table(heads, cells, numbers=range(1, last - 1), notes=(last,), classes=classes)
+
+
+def _observables(result: Mapping[str, Any]) -> str:
+    rows = observable_rows(result)
+    if not rows:
+        return ""
+    cells = [[row.label, row.value, row.unit, row.kind] for row in rows]
+    parts = ["<h2>Observables</h2>", html.table(["", "value", "unit", "kind"], cells)]
+    found = determinant_rows(result)
+    if found:
+        heads = ["alpha orbitals", "beta orbitals", "weight"]
+        parts += ["<h2>Largest determinants</h2>", html.table(heads, found, numbers=(2,))]
+    checks = density_checks(result)
+    if checks:
+        parts.append(html.pairs("Checks of the density matrices", list(checks.items())))
+    return "\n".join(parts)
+
+
+def _extrapolations(fits: Mapping[str, bytes] | None) -> str:
+    if not fits:
+        return ""
+    what = "Energies at the end of every stage against second-order correction and variance, with fits"
+    return f"<h2>Extrapolation</h2>\n{html.picture(fits, what)}"
 
 
 def status_words(status: str | None) -> str:

@@ -40,24 +40,26 @@ def draw_run(run: "RunRecord", theme: Theme = LIGHT, *, narrow: bool = False) ->
         return figure
     columns = _panels(figure, narrow=narrow)
     scale = _scale(run, rows)
+    sampled = rows[-1].get("energy_kind") == "vmc"
+    label = "vmc, of each step" if sampled else "variational, on V"
     heights = scale.heights([row["energy"] for row in rows])
     axis = (
         ("step", np.array([row.get("step", index) for index, row in enumerate(rows)])),
         ("time (s)", np.array([row.get("time_s") or 0.0 for row in rows])),
     )
     for (upper, lower), (name, x) in zip(columns, axis, strict=True):
-        upper.plot(x, heights, color=theme.series[0], linewidth=1.8, zorder=3, label="variational, on V")
+        upper.plot(x, heights, color=theme.series[0], linewidth=1.8, zorder=3, label=label)
         if len(x) < 40:
             upper.plot(x, heights, ".", color=theme.series[0], markersize=5, zorder=3)
         _draw_estimates(upper, run, scale, x[-1], theme)
-        _draw_space(lower, rows, x, theme)
+        _draw_space(lower, rows, x, theme, "n_unique" if sampled else "n_space")
         lower.set_xlabel(name)
         for axes in (upper, lower):
             style_axes(axes, theme)
             axes.margins(x=0.03)
         if narrow or name == "step":
             upper.set_ylabel(scale.label, color=theme.ink)
-            lower.set_ylabel("|V|", color=theme.ink)
+            lower.set_ylabel("distinct" if sampled else "|V|", color=theme.ink)
         if name != "step":
             upper.set_xlim(left=0.0)  # what came before the first step took time, too
         scale.apply(upper, _all_heights(run, scale, heights))
@@ -144,10 +146,10 @@ def _draw_estimates(axes: Any, run: "RunRecord", scale: ErrorScale, x: float, th
         )  # fmt: skip
 
 
-def _draw_space(axes: Any, rows: list[dict[str, Any]], x: np.ndarray, theme: Theme) -> None:
+def _draw_space(axes: Any, rows: list[dict[str, Any]], x: np.ndarray, theme: Theme, key: str) -> None:
     from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
-    sizes = np.array([row.get("n_space") or np.nan for row in rows], dtype=float)
+    sizes = np.array([row.get(key) or np.nan for row in rows], dtype=float)
     axes.step(x, sizes, where="post", color=theme.series[0], linewidth=1.5)
     known = np.unique(sizes[np.isfinite(sizes)])
     if not known.size:

@@ -23,6 +23,8 @@ class RunRecord:
     """Rows of history.jsonl."""
     finished: bool
     """Whether there is a result.json."""
+    evaluation: Mapping[str, Any]
+    """Content of evaluation.json, empty where the trained state was not sampled."""
 
     @property
     def title(self) -> str:
@@ -47,7 +49,7 @@ def read_run(folder: str | Path) -> RunRecord:
     history = _rows(path / "history.jsonl")
     finished = (path / "result.json").is_file()
     result = _object(path / "result.json") if finished else _so_far(config, history)
-    return RunRecord(path, config, result, history, finished)
+    return RunRecord(path, config, result, history, finished, _object(path / "evaluation.json"))
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from hamiltonians.errors import InputError
 from nnbf.report._theme import DARK, LIGHT
 from nnbf.report.compare import comparison_markdown, comparison_page, draw_comparison
+from nnbf.report.extrapolation import draw_extrapolations, has_extrapolation
 from nnbf.report.markdown import run_markdown
 from nnbf.report.page import run_page
 from nnbf.report.plot import draw_run, png
@@ -52,8 +53,11 @@ def write_report(runs: str | Path | Sequence[str | Path], *, out: str | Path | N
     written = None
     for record in records:
         images = _images(draw_run, record)
-        page = run_page(record, images)
+        fits = _images(draw_extrapolations, record) if has_extrapolation(record) else {}
+        page = run_page(record, images, fits)
         written = _write(record.path / "report", page, images["light"], run_markdown(record))
+        if fits:
+            _write_file(record.path / "report", "extrapolation.png", fits["light"])
     if target is not None:
         images = _images(draw_comparison, records)
         page = comparison_page(records, images, target)
@@ -90,9 +94,13 @@ def _write(folder: Path, page: str, plot: bytes, table: str) -> WrittenReport:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in zip(_FILES, (page.encode(), plot, table.encode()), strict=True):
-            temporary = folder / f".{name}.{os.getpid()}.tmp"
-            temporary.write_bytes(content)
-            temporary.replace(folder / name)
+            _write_file(folder, name, content)
     except OSError as error:
         raise InputError(f"cannot write {folder}: {error.strerror}; give a writable folder") from error
     return WrittenReport(*(folder / name for name in _FILES))
+
+
+def _write_file(folder: Path, name: str, content: bytes) -> None:
+    temporary = folder / f".{name}.{os.getpid()}.tmp"
+    temporary.write_bytes(content)
+    temporary.replace(folder / name)

@@ -24,6 +24,13 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
     sync_folder(path.parent)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files of a writer that was killed."""
+    for path in folder.glob(".*.tmp"):
+        with contextlib.suppress(OSError):  # they do no harm
+            path.unlink()
+
+
 def sync_folder(folder: Path) -> None:
     """Make a rename in `folder` survive a power cut, where the file system can."""
     with contextlib.suppress(OSError):  # some network file systems cannot open a folder

@@ -4,15 +4,17 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError, one_line
-from nnbf.rundir._atomic import json_line, write_json
+from nnbf.rundir._atomic import remove_leftovers, write_atomically, write_json
 from nnbf.rundir.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from nnbf.rundir.history import HistoryWriter
+from nnbf.rundir.store import CheckpointStore
 
 if TYPE_CHECKING:
     from hamiltonians import MolecularSystem, SystemInfo
@@ -46,7 +48,8 @@ def require_free(folder: str | Path) -> Path:
     if path.is_dir():
         if (path / "config.json").exists():
             raise InputError(
-                f"{path} holds another run: give another --out, or look at it with 'nnbf report {path}'"
+                f"{path} holds another run: give another --out, look at it with 'nnbf report {path}', "
+                f"or go on with it: 'nnbf resume {path}'"
             )
         if any(path.iterdir()):
             raise InputError(f"{path} holds other files: give a new or empty folder as --out")
@@ -65,7 +68,7 @@ class RunDirectory:
     """The files of one run.
 
     Make one with `create` or `open`; every write is atomic except that of `history.jsonl`, which
-    grows by whole, flushed lines.
+    grows by whole lines (see `nnbf.rundir.history`).
     """
 
     path: Path
@@ -123,9 +126,29 @@ class RunDirectory:
         return self.path / "result.json"
 
     @property
+    def failure_file(self) -> Path:
+        """The traceback of a run that broke off."""
+        return self.path / "failure.txt"
+
+    @property
+    def checkpoint_folder(self) -> Path:
+        """States to resume from, and the final wave function."""
+        return self.path / "checkpoint"
+
+    @property
     def checkpoint_file(self) -> Path:
         """Final parameters and determinants."""
-        return self.path / "checkpoint" / "final.npz"
+        return self.checkpoint_folder / "final.npz"
+
+    @property
+    def density_file(self) -> Path:
+        """Density matrices of the final state (with the option rdm2)."""
+        return self.path / "rdm.npz"
+
+    @property
+    def natural_orbitals_file(self) -> Path:
+        """The system in natural orbitals: what another run can start from."""
+        return self.path / "natural_orbitals.npz"
 
     @property
     def report_folder(self) -> Path:
@@ -144,34 +167,57 @@ class RunDirectory:
         """Write result.json."""
         write_json(self.result_file, result)
 
+    def write_failure(self, traceback: str) -> None:
+        """Write failure.txt."""
+        write_atomically(self.failure_file, lambda stream: stream.write(traceback.encode()))
+
     def write_checkpoint(self, parameters: Any, determinants: Any) -> None:
         """Write checkpoint/final.npz; see `nnbf.rundir.save_checkpoint`."""
-        self.checkpoint_file.parent.mkdir(exist_ok=True)
+        self.checkpoint_folder.mkdir(exist_ok=True)
         save_checkpoint(self.checkpoint_file, parameters, determinants)
 
-    @contextlib.contextmanager
-    def history(self) -> Iterator["HistoryWriter"]:
-        """Open history.jsonl for appending rows."""
-        with self.history_file.open("a", encoding="utf-8") as stream:
-            try:
-                yield HistoryWriter(stream)
-            finally:
-                stream.flush()
-                os.fsync(stream.fileno())
+    def history(self) -> HistoryWriter:
+        """Open history.jsonl for appending rows, and lock it; a context that closes it.
+
+        Raises:
+            InputError: Another process is working in the folder.
+            OSError: The file cannot be opened.
+        """
+        return HistoryWriter(self.history_file)
+
+    def checkpoints(self, config: Mapping[str, Any] | None = None) -> CheckpointStore:
+        """Return the store of the states to resume from.
+
+        Args:
+            config: The content of config.json, where it is known already.
+        """
+        config = self.read_config() if config is None else config
+        return CheckpointStore(self.checkpoint_folder, config.get("run"))
 
     def read_config(self) -> dict[str, Any]:
-        """Return config.json."""
-        return json.loads(self.config_file.read_text(encoding="utf-8"))
+        """Return config.json.
+
+        Raises:
+            InputError: It is damaged.
+        """
+        return _read_json(self.config_file)
 
     def read_result(self) -> dict[str, Any]:
         """Return result.json.
 
         Raises:
-            InputError: The run has not finished.
+            InputError: The run has not finished, or the file is damaged.
         """
         if not self.result_file.is_file():
             raise InputError(f"{self.path} has no result.json: the run has not finished")
-        return json.loads(self.result_file.read_text(encoding="utf-8"))
+        return _read_json(self.result_file)
+
+    def read_result_or_none(self) -> dict[str, Any] | None:
+        """Return result.json if it is there and whole."""
+        try:
+            return self.read_result()
+        except InputError:
+            return None
 
     def read_history(self) -> list[dict[str, Any]]:
         """Return the rows of history.jsonl; a line cut short by a crash is left out."""
@@ -190,29 +236,29 @@ class RunDirectory:
         """Return final parameters and determinants."""
         return load_checkpoint(self.checkpoint_file)
 
+    def remove_leftovers(self) -> None:
+        """Remove temporary files of a process that was killed."""
+        for folder in (self.path, self.checkpoint_folder):
+            remove_leftovers(folder)
+
     def discard(self) -> None:
         """Take back what is written before the first step, and the folders that were made for it."""
-        for file in (self.config_file, self.system_file, self.history_file):
+        states = self.checkpoints({}).files()
+        for file in (self.config_file, self.system_file, self.history_file, *states):
             file.unlink(missing_ok=True)
-        for folder in self.made:
+        for folder in (self.checkpoint_folder, *self.made):
             with contextlib.suppress(OSError):  # somebody else has put something there
                 folder.rmdir()
 
 
-class HistoryWriter:
-    """Appends rows to an open history file, and counts them."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self.count = 0
-        self.last: dict[str, Any] | None = None
-
-    def append(self, row: Mapping[str, Any]) -> None:
-        """Write one row and flush it, so that another program can follow."""
-        self._stream.write(json_line(row))
-        self._stream.flush()
-        self.count += 1
-        self.last = dict(row)
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({one_line(error)}): is it that of a run?") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is damaged (no JSON object)")
+    return content
 
 
 def _slug(text: str) -> str:

@@ -1,6 +1,7 @@
 """What goes into config.json and result.json, as plain dictionaries."""
 
 import math
+import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
@@ -49,16 +50,19 @@ def config_record(
     method: str,
     problem: object | None,
     command_line: str,
+    checkpoint_interval: float,
 ) -> dict[str, Any]:
-    """Return the resolved configuration of a run."""
+    """Return the resolved configuration of a run, with a name for it that no other run has."""
     described = asdict(problem) if is_dataclass(problem) and not isinstance(problem, type) else None
     return {
         "format": FORMAT,
+        "run": uuid.uuid4().hex,
         "created": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command_line": command_line,
         "method": method,
         "problem": described,
         "options": asdict(options),
+        "checkpoint_interval": checkpoint_interval,
         "seed": getattr(options, "seed", None),
         "system": system_record(system),
         "energy_unit": ENERGY_UNIT,
@@ -82,12 +86,12 @@ def result_record(
         "variance": solution.variance,
         "v_score": solution.v_score,
         "s_squared": solution.s_squared,
+        "observables": None if solution.observables is None else solution.observables.record(),
         "n_determinants": solution.n_determinants,
         "n_connected": solution.n_connected,
         "n_parameters": solution.n_parameters,
         "n_steps": solution.n_steps,
-        # Readers know four words; `stopped_by` tells a request to stop from a limit that was set.
-        "status": "time_limit" if solution.status == "interrupted" else solution.status,
+        "status": solution.status,
         "message": solution.message,
         "stopped_by": stopped_by,
         "warnings": warnings,
@@ -95,33 +99,47 @@ def result_record(
     }
 
 
-def failure_record(
+def broken_record(
     config: Mapping[str, Any],
     last: Mapping[str, Any] | None,
+    *,
+    status: str,
     message: str,
     warnings: tuple[str, ...],
     wall_time: float,
 ) -> dict[str, Any]:
-    """Return the outcome of a run that broke off, with the last energy of its history."""
+    """Return the outcome of a run that broke off, with the last energy of its history.
+
+    Args:
+        config: The content of config.json.
+        last: The last row of the history.
+        status: "failed", or "interrupted" in the middle of a step.
+        message: What happened, and what to do now.
+        warnings: One line each.
+        wall_time: Seconds that the run has taken.
+    """
     row = last or {}
     energy = row.get("energy")
-    estimates = {} if energy is None else {"variational": {"energy": energy, "error": None}}
+    kind = None if energy is None else row.get("energy_kind", "variational")
+    error = row.get("energy_error")
+    estimates = {} if kind is None else {kind: {"energy": energy, "error": error}}
     return {
         "energy": energy,
-        "energy_kind": "variational" if energy is not None else None,
-        "energy_error": None,
+        "energy_kind": kind,
+        "energy_error": error,
         "estimates": estimates,
         **_shared(config),
         "variance": row.get("variance"),
         "v_score": None,
         "s_squared": None,
+        "observables": None,
         "n_determinants": row.get("n_space"),
         "n_connected": row.get("n_connected"),
         "n_parameters": None,
-        "n_steps": row.get("step", 0),
-        "status": "failed",
+        "n_steps": row["step"] + 1 if row else 0,
+        "status": status,
         "message": message,
-        "stopped_by": None,
+        "stopped_by": "SIGINT" if status == "interrupted" else None,
         "warnings": warnings,
         "wall_time_s": wall_time,
     }

@@ -12,9 +12,10 @@ from nnbf.determinants import diagonal_elements, enumerate_sector, sector_dimens
 from nnbf.determinants.hashing import build_hash_table, find, hash_words
 from nnbf.determinants.parallel import map_row_blocks
 from nnbf.determinants.sector import determinant_irrep
-from nnbf.determinants.slater_condon import connections_of, max_connections, occupied_orbitals
+from nnbf.determinants.slater_condon import connections_of, max_connections
 from nnbf.determinants.spaces import canonicalise, connected_partitions, multiplicities
 from nnbf.determinants.sparse import sparse_times_vector
+from nnbf.determinants.spin import lowered_raised
 from nnbf.states.selected import SelectedState
 
 #: Smallest Epstein-Nesbet denominator, Hartree: below it a determinant belongs into V.
@@ -97,18 +98,32 @@ def symmetry_sector(state: SelectedState, irreps: np.ndarray, limit: int) -> np.
     return sector if len(sector) <= limit else None
 
 
-def full_sum_energy(state: SelectedState, sector: np.ndarray) -> tuple[float, float]:
+def sector_amplitudes(state: SelectedState, sector: np.ndarray) -> np.ndarray:
+    """Amplitudes psi (n,) on a whole sector, normalised over all determinants that its entries stand for."""
+    sign, log_abs = state.signed_log(sector)
+    weight = multiplicities(sector, state.spin_flip)
+    psi = sign * np.exp(log_abs - np.max(log_abs))
+    return psi / np.sqrt(np.sum(weight * psi**2))
+
+
+def full_sum_energy(
+    state: SelectedState, sector: np.ndarray, psi: np.ndarray | None = None
+) -> tuple[float, float]:
     """Rayleigh quotient and variance of psi on a whole sector: an upper bound of its ground state.
 
     The Hamiltonian is applied without storing it.
 
+    Args:
+        state: The state.
+        sector: (n, 2 W) bit strings.
+        psi: Its :func:`sector_amplitudes`, where they are known already.
+
     Returns:
         (energy, variance), Hartree and Hartree^2.
     """
-    sign, log_abs = state.signed_log(sector)
+    if psi is None:
+        psi = sector_amplitudes(state, sector)
     weight = multiplicities(sector, state.spin_flip)
-    psi = sign * np.exp(log_abs - np.max(log_abs))
-    psi /= np.sqrt(np.sum(weight * psi**2))
     product = apply_hamiltonian(state, sector, psi)
     energy = float(np.sum(weight * psi * product))
     return energy, float(np.sum(weight * (product - energy * psi) ** 2))
@@ -132,24 +147,16 @@ def apply_hamiltonian(state: SelectedState, determinants: np.ndarray, psi: np.nd
 
 
 def spin_square(state: SelectedState) -> float | None:
-    """<S^2> of the state on V; None for spin-resolved orbitals, whose overlap is not known.
-
-    ``S^2 = S_z (S_z + 1) + S_- S_+``, whose matrix elements exchange the spins of two singly
-    occupied orbitals.
-    """
+    """<S^2> of the state on V; None for spin-resolved orbitals, see :func:`nnbf.observables.s_squared`."""
     integrals = state.hamiltonian.integrals
     if integrals.is_spin_resolved:
         return None
     determinants, psi = state.determinants, state.wave_function()
-    slots = build_hash_table(determinants)
-    parts = map_row_blocks(
-        lambda lo, hi: _spin_rows(
-            determinants, slots, psi, state.multiplicity, integrals.n_orbitals, state.spin_flip, lo, hi
-        ),
-        len(determinants),
+    lowered = lowered_raised(
+        determinants, determinants, build_hash_table(determinants), psi, integrals.n_orbitals, state.spin_flip
     )
     s_z = 0.5 * (integrals.n_alpha - integrals.n_beta)
-    return float(s_z * (s_z + 1.0) + sum(parts))
+    return float(s_z * (s_z + 1.0) + np.sum(state.multiplicity * psi * lowered))
 
 
 @njit(cache=True, nogil=True)
@@ -169,42 +176,3 @@ def _apply_rows(tables, determinants, diagonal, slots, psi, fold, capacity, lo, 
             if position >= 0:
                 total += values[k] * psi[position]
         out[row] = total
-
-
-@njit(cache=True, nogil=True)
-def _spin_rows(determinants, slots, psi, multiplicity, n_orbitals, fold, lo, hi):
-    n_words = determinants.shape[1] // 2
-    occupied = np.empty(n_orbitals, np.int64)
-    parity = np.empty((2, n_orbitals + 1), np.int64)
-    flipped = np.empty(determinants.shape[1], np.uint64)
-    one = np.uint64(1)
-    total = 0.0
-    for row in range(lo, hi):
-        occupied_orbitals(determinants[row], 0, n_orbitals, occupied, parity[0])
-        occupied_orbitals(determinants[row], 1, n_orbitals, occupied, parity[1])
-        product = 0.0
-        for q in range(n_orbitals):
-            beta_only = parity[1, q] != parity[1, q + 1] and parity[0, q] == parity[0, q + 1]
-            if not beta_only:
-                continue
-            # S_- S_+ raises q and lowers p: p = q gives 1, p singly occupied by alpha an exchange.
-            product += psi[row]
-            for p in range(n_orbitals):
-                alpha_only = parity[0, p] != parity[0, p + 1] and parity[1, p] == parity[1, p + 1]
-                if not alpha_only:
-                    continue
-                for w in range(determinants.shape[1]):
-                    flipped[w] = determinants[row, w]
-                for spin in range(2):
-                    flipped[spin * n_words + (p >> 6)] ^= one << np.uint64(p & 63)
-                    flipped[spin * n_words + (q >> 6)] ^= one << np.uint64(q & 63)
-                if fold:
-                    canonicalise(flipped)
-                position = find(slots, determinants, flipped, hash_words(flipped))
-                if position < 0:
-                    continue
-                low, high = (p, q) if p < q else (q, p)
-                sign = parity[0, low + 1] ^ parity[0, high] ^ parity[1, low + 1] ^ parity[1, high]
-                product += psi[position] if sign else -psi[position]
-        total += multiplicity[row] * psi[row] * product
-    return total

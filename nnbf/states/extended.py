@@ -45,11 +45,18 @@ def extended_state(
         @ coupling
         @ scipy.sparse.diags(1.0 / np.sqrt(state.multiplicity))
     )
+    diagonal = outside.diagonal[chosen]
+    both = np.concatenate([state.determinants, tail])
+    if state.spin_penalty is not None:
+        penalty = state.spin_penalty.matrix(both, state.hamiltonian.n_orbitals, state.spin_flip)
+        size = len(state.determinants)
+        coupling = coupling + np.sqrt(scale) * penalty[size:, :size]
+        diagonal = diagonal + penalty.diagonal()[size:]
     matrix = scipy.sparse.bmat(
-        [[state.matrix, coupling.T], [coupling, scipy.sparse.diags(outside.diagonal[chosen])]], format="csr"
+        [[state.objective, coupling.T], [coupling, scipy.sparse.diags(diagonal)]], format="csr"
     )
     return state.with_space(
-        np.concatenate([state.determinants, tail]),
+        both,
         np.concatenate([state.multiplicity, copies * scale]),
         matrix,
     )

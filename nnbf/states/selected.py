@@ -20,6 +20,7 @@ from nnbf.determinants import (
 from nnbf.determinants.sparse import sparse_times_vector
 from nnbf.operators import MolecularHamiltonian
 from nnbf.optimize import GradientFactors, TangentProblem, gradient_factors
+from nnbf.states.penalty import SpinPenalty
 
 PyTree = Any
 
@@ -46,6 +47,7 @@ class SelectedState(nk.vqs.VariationalState):
         spin_flip: bool | None = None,
         variables: PyTree | None = None,
         seed: int = 0,
+        spin_penalty: SpinPenalty | None = None,
     ):
         """Make a state.
 
@@ -57,6 +59,7 @@ class SelectedState(nk.vqs.VariationalState):
             spin_flip: Whether psi is even under spin flip (default: what ``model.spin_flip`` says).
             variables: Parameters and other variables; default a fresh initialisation from ``seed``.
             seed: Seed of the initialisation.
+            spin_penalty: What optimisers minimise besides the energy; expectation values are without it.
 
         Raises:
             ValueError: If ``spin_flip`` is asked for with different numbers of alpha and beta electrons.
@@ -67,6 +70,8 @@ class SelectedState(nk.vqs.VariationalState):
         self.model = model
         """The Flax module."""
         self.mutable = False
+        self.evaluations = 0
+        """Determinants that the network was evaluated on so far, gradients included."""
         if spin_flip is None:
             spin_flip = getattr(model, "spin_flip", "none") != "none"
         integrals = hamiltonian.integrals
@@ -74,6 +79,8 @@ class SelectedState(nk.vqs.VariationalState):
             raise ValueError("spin flip needs as many alpha as beta electrons in the same orbitals")
         self.spin_flip = bool(spin_flip)
         """Whether V holds spin-flip representatives."""
+        self.spin_penalty = spin_penalty
+        """What optimisers minimise besides the energy."""
         if variables is None:
             dummy = jnp.asarray(unpack_occupations(hamiltonian.reference, hamiltonian.n_orbitals), float)
             # Compiled: only what makes the parameters is left of the forward pass.
@@ -82,6 +89,7 @@ class SelectedState(nk.vqs.VariationalState):
         self.set_determinants(hamiltonian.reference if determinants is None else determinants)
 
     _matrix: scipy.sparse.csr_matrix | None
+    _objective: scipy.sparse.csr_matrix | None
     _cached_amplitudes: np.ndarray | None
 
     @property
@@ -102,6 +110,18 @@ class SelectedState(nk.vqs.VariationalState):
             self._matrix = symmetrised(rows, self._multiplicity).tocsr()
         return self._matrix
 
+    @property
+    def objective(self) -> scipy.sparse.csr_matrix:
+        """What is minimised, (n, n), Hartree: ``matrix``, with the spin penalty where there is one."""
+        if self.spin_penalty is None:
+            return self.matrix
+        if self._objective is None:
+            penalty = self.spin_penalty.matrix(
+                self._determinants, self.hamiltonian.n_orbitals, self.spin_flip
+            )
+            self._objective = (self.matrix + penalty).tocsr()
+        return self._objective
+
     def set_determinants(self, determinants: np.ndarray) -> None:
         """Replace V; with spin flip, representatives are taken and must be distinct.
 
@@ -115,6 +135,7 @@ class SelectedState(nk.vqs.VariationalState):
         self._multiplicity: np.ndarray = multiplicities(determinants, self.spin_flip)
         self._occupations = _occupations(determinants, self.hamiltonian.n_orbitals)
         self._matrix = None
+        self._objective = None
         self.reset()
 
     def with_space(
@@ -125,9 +146,10 @@ class SelectedState(nk.vqs.VariationalState):
         Args:
             determinants: (n, 2 W) bit strings.
             multiplicity: (n,) weights in place of the multiplicities.
-            matrix: Symmetric (n, n) matrix on the orthonormal basis, Hartree.
+            matrix: Symmetric (n, n) matrix on the orthonormal basis, Hartree, with any penalty.
         """
         other = self._replace_model()
+        other.spin_penalty = None
         other.set_determinants(determinants)
         other._multiplicity = np.asarray(multiplicity, dtype=np.float64)
         other._matrix = matrix
@@ -144,6 +166,7 @@ class SelectedState(nk.vqs.VariationalState):
     def signed_log(self, determinants: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Sign and log|psi| (n,) of bit strings (n, 2 W), in batches of one compiled shape."""
         n = len(determinants)
+        self.evaluations += n
         if n <= BATCH:
             batches = [determinants]
         else:
@@ -170,6 +193,7 @@ class SelectedState(nk.vqs.VariationalState):
 
     def amplitudes_at(self, variables: PyTree) -> np.ndarray:
         """Like :meth:`amplitudes`, for other variables."""
+        self.evaluations += len(self._determinants)
         sign, log_abs = (np.asarray(part) for part in _signed_log(self.model, variables, self._occupations))
         largest = np.max(log_abs)
         if not np.isfinite(largest) or np.any(np.isnan(log_abs)):
@@ -186,13 +210,19 @@ class SelectedState(nk.vqs.VariationalState):
         amplitudes = self.amplitudes_at(variables)
         return float(amplitudes @ sparse_times_vector(self.matrix, amplitudes))
 
+    def objective_at(self, variables: PyTree) -> float:
+        """What is minimised, for other variables, Hartree: :meth:`energy_at` plus any spin penalty."""
+        amplitudes = self.amplitudes_at(variables)
+        return float(amplitudes @ sparse_times_vector(self.objective, amplitudes))
+
     def gradient_factors(self) -> GradientFactors:
         """Structured gradients of log|psi| on V."""
+        self.evaluations += len(self._determinants)
         return _factors(self.model, self.variables, self._occupations)
 
     def tangent_problem(self) -> TangentProblem:
-        """State, energy, residual and Jacobian for one optimisation step."""
-        return TangentProblem(self.gradient_factors(), self.parameters, self.amplitudes(), self.matrix)
+        """State, energy (with any spin penalty), residual and Jacobian for one optimisation step."""
+        return TangentProblem(self.gradient_factors(), self.parameters, self.amplitudes(), self.objective)
 
     def _replace_model(self, model=None, *, apply_fun=None, variables=None):
         if apply_fun is not None:
@@ -203,6 +233,7 @@ class SelectedState(nk.vqs.VariationalState):
             determinants=self._determinants,
             spin_flip=self.spin_flip,
             variables=self.variables if variables is None else variables,
+            spin_penalty=self.spin_penalty,
         )
 
     def __repr__(self):

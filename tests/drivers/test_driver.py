@@ -220,7 +220,7 @@ def test_a_step_that_is_not_finite_is_an_error():
         ({"time_limit": -1.0}, "time_limit must be positive"),
         ({"learning_rate": float("nan")}, "learning_rate must be positive, got nan"),
         ({"momentum": 1.0}, r"momentum must lie in \[0, 1\), got 1.0"),
-        ({"optimizer": "sgd"}, "optimizer must be one of rgn, sr, adam, got 'sgd'"),
+        ({"optimizer": "sgd"}, "optimizer must be one of auto, rgn, sr, adam, got 'sgd'"),
         ({"spin_flip": "odd"}, "spin_flip must be one of auto, none, average, canonical"),
         ({"hidden": (4, 0)}, "widths of hidden layers"),
         ({"n_determinants": 0}, "n_determinants must be at least 1"),

@@ -50,6 +50,8 @@ def test_dense_matrix_equals_openfermion(size, n_alpha, n_beta, spin_resolved):
     expected = openfermion_sector(openfermion_matrix(integrals), size, configs)
     assert np.allclose(operator.to_dense(), expected, rtol=0, atol=1e-11)
     assert np.allclose(operator.to_sparse().toarray(), expected, rtol=0, atol=1e-11)
+    # By the padded connections.
+    assert np.allclose(operator.to_sparse(jax_=True).todense(), expected, rtol=0, atol=1e-11)
     assert operator.infinite_temperature_energy() == pytest.approx(
         np.trace(expected) / len(configs), abs=1e-11
     )

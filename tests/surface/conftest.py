@@ -1,7 +1,7 @@
 """Runs without a solver: a small system, a solver that plays back numbers, a finished run folder."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -46,25 +46,33 @@ def rows(energies=ENERGIES) -> list[dict]:
 
 @dataclass
 class FakeSolver:
-    """Stands in for `nnbf.drivers.ground_state.solve`; `during` is called after the second step."""
+    """Stands in for `nnbf.drivers.ground_state.solve`; `during` is called after the second step.
+
+    A run that is stopped can be resumed; `steps` are the first steps of its sessions.
+    """
 
     during: object = None
     before: object = None
     seen_options: object = None
+    steps: list = field(default_factory=list)
 
-    def __call__(self, system, options, *, on_step=None, should_stop=None):
+    def __call__(self, system, options, *, on_step=None, should_stop=None, resume=None, on_checkpoint=None):
         self.seen_options = options
+        first = 0 if resume is None else resume["driver"]["step"]
+        self.steps.append(first)
         if self.before is not None:
             self.before()
-        done = []
-        for row in rows():
+        last = first - 1
+        for row in rows()[first:]:
+            on_checkpoint(lambda: _snapshot(row["step"]), False)  # noqa: B023
             on_step(row)
-            done.append(row)
+            last = row["step"]
             if self.during is not None and row["step"] == 1:
                 self.during()
             if should_stop():
                 break
-        energy = done[-1]["energy"]
+        on_checkpoint(lambda: _snapshot(last + 1), True)
+        energy = rows()[last]["energy"]
         status = "interrupted" if should_stop() else "converged"
         return SimpleNamespace(
             energy=energy,
@@ -77,10 +85,11 @@ class FakeSolver:
             variance=1e-6,
             v_score=1e-7,
             s_squared=0.0,
+            observables=None,
             n_determinants=4,
             n_connected=1,
             n_parameters=10,
-            n_steps=len(done),
+            n_steps=last + 1,
             status=status,
             wall_time_s=0.3,
             parameters={"Dense_0": {"kernel": np.arange(6.0).reshape(2, 3)}, "list": [np.ones(2)]},
@@ -88,6 +97,10 @@ class FakeSolver:
             warnings=(*system.info.warnings, "made up"),
             message=status,
         )
+
+
+def _snapshot(step):
+    return {"elapsed_s": 0.1 * step, "driver": {"step": step, "determinants": np.ones((1, 2), np.uint64)}}
 
 
 @pytest.fixture

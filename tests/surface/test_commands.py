@@ -37,7 +37,7 @@ def test_version(capsys):
     assert capsys.readouterr().out.startswith("nnbf ")
 
 
-@pytest.mark.parametrize("name", ["molecule", "fcidump", "report"])
+@pytest.mark.parametrize("name", ["molecule", "fcidump", "resume", "report"])
 def test_help_of_commands(name, capsys):
     assert main([name, "--help"]) == 0
     captured = capsys.readouterr()
@@ -60,7 +60,7 @@ def test_help_shows_every_option_with_its_default(capsys, monkeypatch):
     for expected in (
         "(default: sto-3g)",
         "(default: 128)",
-        "(default: rgn)",
+        "(default: auto)",
         "Hartree",
         "seconds",
         "angstrom",
@@ -144,7 +144,7 @@ def test_a_signal_ends_the_run_with_a_result(here, built, solver, capsys, number
     solver.during = lambda: os.kill(os.getpid(), number)
     assert main(["molecule", "H2", "--out", "run"]) == 0
     result = json.loads((here / "run" / "result.json").read_text())
-    assert result["status"] == "time_limit"
+    assert result["status"] == "interrupted"
     assert result["stopped_by"] == number.name
     assert result["n_steps"] == 2
     assert result["energy"] == -1.09
@@ -163,7 +163,7 @@ def test_interrupting_twice_keeps_the_history(here, built, solver, capsys):
     assert main(["molecule", "H2", "--out", "run"]) == 1
     assert capsys.readouterr().err.endswith("error: interrupted\n")
     result = json.loads((here / "run" / "result.json").read_text())
-    assert result["status"] == "failed"
+    assert result["status"] == "interrupted"
     assert result["energy"] == -1.09
     assert result["estimates"] == {"variational": {"energy": -1.09, "error": None}}
     assert len((here / "run" / "history.jsonl").read_text().splitlines()) == 2
@@ -178,10 +178,10 @@ def test_a_failed_run_says_how_to_go_on(here, built, solver, capsys, error):
     assert main(["molecule", "H2", "--out", "run"]) == 1
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert "the run failed" in line
-    assert "--seed" in line
+    assert "nnbf resume run" in line
     result = json.loads((here / "run" / "result.json").read_text())
     assert result["status"] == "failed"
-    assert result["message"]
+    assert "nnbf resume run" in result["message"]
     assert type(error).__name__ in (here / "run" / "failure.txt").read_text()
     assert main(["report", "run"]) == 0
 

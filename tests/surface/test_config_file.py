@@ -78,7 +78,7 @@ def test_a_negative_charge_is_a_value(here):
         ("hidden = ['a']", "wrong type"),
         ("basis = 6", "basis = 6 has the wrong type: give text"),
         ("solver = 3", "unknown key 'solver'"),
-        ("[solver]\noptimizer = 'newton'", "give one of rgn, sr, adam"),
+        ("[solver]\noptimizer = 'newton'", "give one of auto, rgn, sr, adam"),
         ("seed = 1\n[solver]\nseed = 2", "'solver.seed' is given twice"),
         ("time-limit = 1\ntime_limit = 2", "'time_limit' is given twice"),
         ("max-space = -1", "options.toml: max_space must be at least 1"),

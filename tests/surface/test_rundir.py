@@ -39,7 +39,7 @@ def test_result_and_config_hold_what_others_read(system, solver, tmp_path):
     assert run.result["estimates"]["projected"]["energy"] < run.result["energy"]
     config = run.directory.read_config()
     assert config["command_line"] == "nnbf molecule H2"
-    assert config["options"]["optimizer"] == "rgn"
+    assert config["options"]["optimizer"] == "auto"
     assert config["seed"] == 0
     assert {"nnbf", "python", "jax", "jaxlib", "netket", "numpy", "pyscf"} <= set(config["versions"])
     assert config["system"]["fci_dimension"] == 4

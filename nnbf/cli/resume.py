@@ -1,0 +1,79 @@
+"""The command `nnbf resume`: go on with a run from its last checkpoint."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from hamiltonians.errors import InputError
+from nnbf.cli._messages import say_warning
+from nnbf.cli._outcome import shown_run
+from nnbf.cli._parsing import parse_command
+from nnbf.cli.main import DONE
+
+_EXAMPLES = ("nnbf resume runs/demo", "nnbf resume runs/demo --max-steps 2000 --time-limit 3600")
+
+
+@dataclass(frozen=True)
+class ResumeTarget:
+    """What to go on with."""
+
+    folder: str
+    """Run folder."""
+
+
+@dataclass(frozen=True)
+class ResumeOptions:
+    """Limits, and what is printed; everything else is as the run began."""
+
+    max_steps: int | None = None
+    """Most optimisation steps, those made already included; left out: as before."""
+    time_limit: float | None = None
+    """Stop optimising after this many seconds from now (inf: no limit); left out: as before, from now."""
+    quiet: bool = False
+    """Print only the final table."""
+
+    def __post_init__(self) -> None:
+        """Check the limits."""
+        if self.time_limit is not None and not self.time_limit > 0:
+            raise InputError(f"time_limit must be positive, got {self.time_limit}")
+        if self.max_steps is not None and self.max_steps < 1:
+            raise InputError(f"max_steps must be at least 1, got {self.max_steps}")
+
+
+@dataclass(frozen=True)
+class ResumeCommand:
+    """Go on with a run that was stopped, killed or at its limit, from its last checkpoint.
+
+    On the same machine the outcome is bit by bit that of a run that never stopped.
+    """
+
+    target: ResumeTarget
+    """What to go on with."""
+    options: ResumeOptions = field(default_factory=ResumeOptions)
+    """Limits, and what is printed."""
+
+
+def resume(arguments: Sequence[str]) -> int:
+    """Run `nnbf resume` and return its exit code."""
+    command = parse_command(ResumeCommand, arguments, prog="nnbf resume", examples=_EXAMPLES)
+    from nnbf.cli._progress import Progress
+    from nnbf.rundir import plan_resumption, resume_run
+
+    options = command.options
+    plan = plan_resumption(command.target.folder, max_steps=options.max_steps, time_limit=options.time_limit)
+    if plan.nothing_to_do is not None:
+        print(f"{plan.directory.path}: {plan.nothing_to_do}")
+        return DONE
+    progress = Progress(plan.options, quiet=options.quiet)
+    system = plan.directory.read_system()
+    for warning in system.info.warnings:
+        say_warning(warning)
+    run = partial(
+        resume_run,
+        plan,
+        system,
+        command_line=shlex.join(["nnbf", "resume", *arguments]),
+        on_start=progress.resume,
+    )
+    return shown_run(run, system, progress, quiet=options.quiet)

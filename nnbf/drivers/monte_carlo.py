@@ -1,0 +1,274 @@
+"""The Monte Carlo driver: sample, estimate, step, with smaller steps as the energy settles."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import netket as nk
+import numpy as np
+from netket.utils import struct
+
+from nnbf.drivers.selected import StopWhenConverged
+from nnbf.drivers.snapshot import Snapshot, pack_fields, pack_tree, unpack_fields, unpack_tree
+from nnbf.operators import MolecularHamiltonian
+from nnbf.optimize import StochasticReconfiguration
+from nnbf.states import SampledStep, sampled_step
+
+PyTree = Any
+
+#: Largest split R-hat at which chains agree (Gelman et al., Bayesian Data Analysis).
+LARGEST_R_HAT = 1.1
+#: A state that is seen through fewer distinct determinants than this may be stuck on them.
+FEWEST_UNIQUE = 8
+
+_NUMBERS = ("evaluations", "scale", "reductions", "energies", "errors", "r_hats")
+
+
+@dataclass(frozen=True)
+class StepSchedule:
+    """Steps shrink each time that the energy has stopped falling; after the last time the run is done."""
+
+    window: int = 20
+    """Steps whose energies are averaged before two averages are compared."""
+    factor: float = 0.3
+    """What each reduction multiplies the steps with."""
+    reductions: int = 3
+    """Reductions before the end."""
+    tolerance: float = 2e-5
+    """A window that gains less (Hartree), or less than two standard errors, counts as settled."""
+
+
+def _static():
+    """A driver attribute that is neither traced nor saved."""
+    return struct.field(pytree_node=False, serialize=False)
+
+
+class MonteCarloDriver(nk.driver.AbstractDriver):
+    """Minimises the energy of a NetKet ``MCState`` with an optimiser of ``nnbf.optimize``.
+
+    A NetKet driver: ``run(n_iter, out=loggers, callback=...)`` takes NetKet's loggers and callbacks.
+    Repeated samples are merged and weighted, also for samplers of another power of ``|psi|`` than the
+    square, which NetKet's own drivers do not take. The run ends by itself when steps have become
+    small, the energy has settled, and the chains agree.
+    """
+
+    optimizer_state: Any = _static()
+    hamiltonian: MolecularHamiltonian = _static()
+    schedule: StepSchedule = _static()
+    _optimizer: Any = _static()
+    _configured: Any = _static()
+    _level: int = _static()
+    _started: float = _static()
+    _found: SampledStep | None = _static()
+    _fewest_unique: int = _static()
+    _scale: float = _static()
+    _reductions: int = _static()
+    _energies: tuple[float, ...] = _static()
+    _errors: tuple[float, ...] = _static()
+    _r_hats: tuple[float, ...] = _static()
+    _step_norm: float = _static()
+    _evaluations: int = _static()
+
+    def __init__(
+        self,
+        state: nk.vqs.MCState,
+        hamiltonian: MolecularHamiltonian,
+        *,
+        optimizer: Any = None,
+        schedule: StepSchedule | None = None,
+        n_reachable: int | None = None,
+    ):
+        """Make a driver.
+
+        Args:
+            state: The state to optimise, its wave function real; any sampler.
+            hamiltonian: The Hamiltonian.
+            optimizer: An optimiser of ``nnbf.optimize`` that needs no line search (default stochastic
+                reconfiguration with SPRING momentum).
+            schedule: When steps shrink (default :class:`StepSchedule`).
+            n_reachable: Determinants there are, where few: the run is not called converged while it
+                sees fewer than these, or :data:`FEWEST_UNIQUE`.
+
+        Raises:
+            ValueError: The optimiser searches a line: energies of samples are too noisy for that.
+        """
+        super().__init__(state, minimized_quantity_name="Energy")
+        self._configured = StochasticReconfiguration() if optimizer is None else optimizer
+        if self._configured.line_search:
+            raise ValueError(
+                f"{type(self._configured).__name__} needs exact energies: take SR or first order"
+            )
+        self.hamiltonian = hamiltonian
+        self.schedule = StepSchedule() if schedule is None else schedule
+        self._optimizer, self._level = self._configured, 0
+        self.optimizer_state = self._optimizer.init(state.parameters)
+        self._started = time.perf_counter()
+        self._found = None
+        self._fewest_unique = FEWEST_UNIQUE if n_reachable is None else min(n_reachable, FEWEST_UNIQUE)
+        self._scale = 1.0
+        self._reductions = 0
+        self._energies = self._errors = self._r_hats = ()
+        self._step_norm = 0.0
+        self._evaluations = 0
+
+    @property
+    def converged(self) -> bool:
+        """Whether the energy has settled at the smallest steps, and the samples can be trusted."""
+        return self._reductions > self.schedule.reductions and not self.doubts
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why the samples of the last steps cannot be trusted, one line each."""
+        found = []
+        # One value fluctuates: the median of the last window counts.
+        typical = float(np.median(self._r_hats)) if self._r_hats else np.nan
+        if typical > LARGEST_R_HAT:
+            found.append(
+                f"the chains disagree (split R-hat {typical:.2f} above {LARGEST_R_HAT}): give longer "
+                "sweeps (--sweep-size), more chains (--n-chains), or tempering (--n-temperatures)"
+            )
+        n_unique = 0 if self._found is None else len(self._found.samples.counts)
+        if n_unique < self._fewest_unique:
+            found.append(
+                f"only {n_unique} distinct determinants were sampled, of at least {self._fewest_unique} "
+                "to be expected: give more --n-samples, a smaller --sampling-power, or a larger --noise"
+            )
+        return tuple(found)
+
+    @property
+    def last(self) -> SampledStep | None:
+        """Samples and estimates of the last step."""
+        return self._found
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The step just made, as plain numbers: one row of a run's history."""
+        found = self._found
+        if found is None:
+            raise RuntimeError("no step was made")
+        stats = found.statistics
+        acceptance = getattr(self.state.sampler_state, "acceptance", None)
+        return {
+            "step": int(self.step_count),
+            "time_s": time.perf_counter() - self._started,
+            "energy": float(stats.mean),
+            "energy_kind": "vmc",
+            "energy_error": float(stats.error_of_mean),
+            "variance": float(stats.variance),
+            "r_hat": float(stats.R_hat),
+            "tau_corr": float(stats.tau_corr),
+            "acceptance": None if acceptance is None else float(acceptance),
+            "n_unique": len(found.samples.counts),
+            "n_samples": int(found.samples.counts.sum()),
+            "unseen": found.samples.unseen,
+            "step_norm": float(self._step_norm),
+            "step_scale": float(self._scale),
+            "reductions": self._reductions,
+            "evaluations": int(self._evaluations),
+        }
+
+    def snapshot(self) -> Snapshot:
+        """Everything that the next step depends on; see :class:`~nnbf.drivers.ResumableDriver`."""
+        return {
+            "step": int(self.step_count),
+            "variables": pack_tree(self.state.variables),
+            "sampler": pack_tree(_raw_keys(self.state.sampler_state)),
+            "optimizer": pack_fields(self.optimizer_state),
+            "level": self._level,
+            **{name: _as_list(getattr(self, f"_{name}")) for name in _NUMBERS},
+        }
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Go on from a snapshot, bit by bit as the driver that it was taken from.
+
+        Raises:
+            ValueError: It is the snapshot of another network, sampler, optimiser or kind of driver.
+        """
+        state = self.state
+        if "sampler" not in snapshot:
+            raise ValueError("the snapshot is not that of a Monte Carlo driver")
+        optimizer, optimizer_state = self._configured.restrained(self.optimizer_state, snapshot["level"])
+        self.optimizer_state = unpack_fields(snapshot["optimizer"], like=optimizer_state)
+        self._optimizer, self._level = optimizer, snapshot["level"]
+        state.variables = unpack_tree(snapshot["variables"], like=state.variables)
+        sampler = unpack_tree(snapshot["sampler"], like=_raw_keys(state.sampler_state))
+        state.sampler_state = _wrapped_keys(sampler, like=state.sampler_state)
+        state.reset()
+        for name in _NUMBERS:
+            value = snapshot[name]
+            setattr(self, f"_{name}", tuple(value) if isinstance(value, list) else value)
+        self._step_count = snapshot["step"]
+
+    def restrain(self, level: int) -> None:
+        """Make smaller steps from now on; 0 is as configured, each level is smaller."""
+        self._optimizer, self.optimizer_state = self._configured.restrained(self.optimizer_state, level)
+        self._level = level
+
+    def compute_loss_and_update(self):
+        """One step: sample, estimate, propose."""
+        found = sampled_step(self.state, self.hamiltonian)
+        self._found = found
+        self._evaluations += self._sampling_cost() + found.samples.evaluations + found.problem.size
+        proposal, self.optimizer_state = self._optimizer.propose(found.problem, self.optimizer_state)
+        if not np.isfinite(proposal.predicted):
+            raise FloatingPointError(f"step {self.step_count}: the proposed update is not finite")
+        scale = self._scale
+        self._step_norm = scale * float(np.linalg.norm(proposal.change))
+        self._follow_schedule(found.statistics)
+        return found.statistics, jax.tree.map(lambda leaf: scale * leaf, proposal.update)
+
+    def update_parameters(self, dp: PyTree) -> None:
+        """Add the update to the parameters."""
+        self.state.parameters = jax.tree.map(lambda p, d: p + d, self.state.parameters, dp)
+
+    def _default_callbacks(self, callbacks, **kwargs):
+        return super()._default_callbacks([*callbacks, StopWhenConverged()], **kwargs)
+
+    def _sampling_cost(self):
+        """Evaluations of the network that one step's samples took."""
+        state, sampler = self.state, self.state.sampler
+        if sampler.is_exact:
+            return getattr(sampler, "n_listed", state.hilbert.n_states if state.hilbert.is_indexable else 0)
+        sweeps = state.chain_length + state.n_discard_per_chain
+        replicas = getattr(sampler, "n_replicas", 1)
+        return sampler.n_chains * replicas * sweeps * sampler.sweep_size
+
+    def _follow_schedule(self, statistics):
+        window = self.schedule.window
+        self._r_hats = (*self._r_hats, float(statistics.R_hat))[-window:]
+        self._energies = (*self._energies, float(statistics.mean))[-2 * window :]
+        self._errors = (*self._errors, float(statistics.error_of_mean))[-2 * window :]
+        if len(self._energies) < 2 * window or self._reductions > self.schedule.reductions:
+            return
+        gain = np.mean(self._energies[:window]) - np.mean(self._energies[window:])
+        noise = np.sqrt(np.sum(np.square(self._errors))) / window
+        if gain < max(self.schedule.tolerance, 2.0 * noise):
+            self._reductions += 1
+            if self._reductions <= self.schedule.reductions:
+                self._scale *= self.schedule.factor
+            self._energies = self._errors = ()
+
+
+def _is_key(leaf):
+    return isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _raw_keys(tree):
+    return jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree)
+
+
+def _wrapped_keys(tree, like):
+    return jax.tree.map(
+        lambda leaf, old: (
+            jax.random.wrap_key_data(leaf, impl=jax.random.key_impl(old)) if _is_key(old) else leaf
+        ),
+        tree,
+        like,
+    )
+
+
+def _as_list(value):
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,310 @@
+"""Ground states by variational Monte Carlo: ``solve_vmc``, the counterpart of ``solve``."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import netket as nk
+import numpy as np
+
+from hamiltonians import InputError, MolecularSystem, irrep_bits
+from nnbf.ansatz import NeuralBackflow
+from nnbf.determinants import enumerate_sector
+from nnbf.drivers.ground_state import SolveResult, evaluated, make_model, make_optimizer
+from nnbf.drivers.monte_carlo import LARGEST_R_HAT, MonteCarloDriver, StepSchedule
+from nnbf.drivers.options import SolverOptions
+from nnbf.drivers.snapshot import OnCheckpoint, Snapshot
+from nnbf.drivers.supervision import OnStep, Stopwatch, supervise
+from nnbf.operators import MolecularHamiltonian
+from nnbf.sampling import ExcitationRule, SectorSampler
+from nnbf.states import (
+    DistinctSamples,
+    SelectedState,
+    distinct_samples,
+    symmetry_sector,
+    weighted_statistics,
+)
+
+#: Sectors up to this size are listed, and sampled exactly.
+EXACT_LIMIT = 100_000
+#: Discarded samples of every chain before the first step, and before the final energy.
+THERMALISATION = 50
+#: Sampled determinants, those of largest amplitude, that become the variational space of the result.
+LARGEST_SPACE = 4096
+#: Samples of a round for the final energy, most rounds, and rounds before the precision is given up.
+FINAL_SAMPLES, FINAL_ROUNDS, FEWEST_ROUNDS = 16384, 50, 3
+#: Warn where the chance that the next sample is a new determinant is larger than this.
+LARGEST_UNSEEN = 0.3
+
+
+def solve_vmc(
+    system: MolecularSystem,
+    options: SolverOptions | None = None,
+    *,
+    on_step: OnStep | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    loggers: tuple = (),
+    callbacks: tuple = (),
+    resume: Snapshot | None = None,
+    on_checkpoint: OnCheckpoint | None = None,
+) -> SolveResult:
+    """Find the ground state of a molecular system by variational Monte Carlo with neural backflow.
+
+    The headline energy is of kind ``vmc``, from fresh samples of the final state. The variational space
+    of the result holds the sampled determinants of largest amplitude.
+
+    Args:
+        system: Integrals and what they describe.
+        options: How to search; defaults are meant to be good.
+        on_step: Called with one row of numbers after every step.
+        should_stop: Asked after every step; true ends the optimisation early.
+        loggers: NetKet loggers.
+        callbacks: NetKet callbacks.
+        resume: Go on from this snapshot; as for :func:`nnbf.drivers.solve`.
+        on_checkpoint: Offered a snapshot before every step; as for :func:`nnbf.drivers.solve`.
+
+    Returns:
+        The result, every energy labelled with its kind.
+
+    Raises:
+        InputError: The options do not fit the system, or ``resume`` is the snapshot of other options.
+        FloatingPointError: The optimisation left the finite numbers or diverged, also with smaller steps.
+    """
+    options = SolverOptions() if options is None else options
+    _check(options)
+    stopwatch = Stopwatch(resume)
+    model = make_model(system, options)
+    hamiltonian = MolecularHamiltonian(system.integrals)
+    selected = SelectedState(hamiltonian, model, seed=options.seed)
+    irreps = irrep_bits(system.integrals)
+    known = symmetry_sector(selected, irreps, max(options.full_sum_limit, EXACT_LIMIT))
+    sampler = make_sampler(system, options, hamiltonian, model, known)
+    state = nk.vqs.MCState(
+        sampler,
+        model,
+        n_samples=_multiple(options.n_samples, sampler.n_chains),
+        variables=selected.variables,
+        sampler_seed=options.seed,
+        chunk_size=None,
+    )
+    if resume is None and not sampler.is_exact:
+        state.sample(chain_length=1, n_discard_per_chain=THERMALISATION)
+    driver = MonteCarloDriver(
+        state,
+        hamiltonian,
+        optimizer=_optimizer(options),
+        schedule=StepSchedule(tolerance=0.2 * options.precision),
+        n_reachable=None if known is None else len(known),
+    )
+    ending = supervise(
+        driver,
+        options.max_steps,
+        stopwatch=stopwatch,
+        time_limit=options.time_limit,
+        on_step=on_step,
+        should_stop=should_stop,
+        on_checkpoint=on_checkpoint,
+        resume=resume,
+        loggers=loggers,
+        callbacks=callbacks,
+    )
+    if driver.doubts:
+        ending = replace(ending, warnings=(*ending.warnings, *driver.doubts))
+    final = sample_energy(state, hamiltonian, options, should_stop)
+    selected.variables = state.variables
+    selected.set_determinants(final.largest)
+    sector = known if known is not None and len(known) <= options.full_sum_limit else None
+    result = evaluated(system, options, selected, sector, ending, stopwatch, driver.step_count)
+    return _with_energy(result, final, hamiltonian, options)
+
+
+def make_sampler(
+    system: MolecularSystem,
+    options: SolverOptions,
+    hamiltonian: MolecularHamiltonian,
+    model: NeuralBackflow,
+    sector: np.ndarray | None = None,
+) -> nk.sampler.Sampler:
+    """The sampler that ``options`` describe.
+
+    Args:
+        system: What is sampled.
+        options: Kind of sampler, power of ``|psi|``, proposals, chains.
+        hamiltonian: Its matrix elements guide heat-bath proposals.
+        model: Its spin-flip symmetry is that of the samples.
+        sector: All determinants (representatives) of the symmetry sector, where they are known.
+    """
+    integrals = system.integrals
+    fold = model.spin_flip != "none"
+    if options.sampler == "exact" and sector is None:
+        sector = _whole_sector(integrals, irrep_bits(integrals), fold)
+    small = sector is not None and len(sector) <= EXACT_LIMIT
+    if sector is not None and (options.sampler == "exact" or (options.sampler == "auto" and small)):
+        return SectorSampler(
+            hamiltonian.hilbert, sector, spin_flip=fold, machine_pow=options.sampling_power, dtype=np.int8
+        )
+    rule = ExcitationRule(
+        integrals.n_orbitals,
+        integrals.n_alpha,
+        integrals.n_beta,
+        tables=hamiltonian.tables if options.proposal == "heat-bath" else None,
+        orbital_irreps=irrep_bits(integrals),
+        reference=integrals.reference_occupation,
+    )
+    chains = {
+        "n_chains": options.n_chains,
+        "sweep_size": options.sweep_size or 2 * integrals.n_orbitals,
+        "machine_pow": options.sampling_power,
+        "dtype": np.int8,
+    }
+    if options.n_temperatures > 1:
+        return nk.sampler.ParallelTemperingSampler(
+            hamiltonian.hilbert, rule, n_replicas=options.n_temperatures, **chains
+        )
+    return nk.sampler.MetropolisSampler(hamiltonian.hilbert, rule, **chains)
+
+
+@dataclass(frozen=True, eq=False)
+class SampledEnergy:
+    """The energy of a state from fresh samples."""
+
+    statistics: nk.stats.Stats
+    """Of all samples."""
+    n_samples: int
+    n_unique: int
+    acceptance: float | None
+    unseen: float
+    """Chance that the next sample is a determinant not drawn before."""
+    largest: np.ndarray
+    """The :data:`LARGEST_SPACE` sampled determinants of largest amplitude, bit strings."""
+
+
+def sample_energy(
+    state: nk.vqs.MCState,
+    hamiltonian: MolecularHamiltonian,
+    options: SolverOptions,
+    should_stop: Callable[[], bool] | None = None,
+) -> SampledEnergy:
+    """Sample a state until the error of its energy is below ``options.precision``.
+
+    Chains start anew from a seed of their own: the samples depend on the parameters alone. A precision
+    that would take more than :data:`FINAL_ROUNDS` rounds is given up early.
+    """
+    sampler = state.sampler
+    fresh = nk.vqs.MCState(
+        sampler,
+        state.model,
+        n_samples=_multiple(FINAL_SAMPLES, sampler.n_chains),
+        variables=state.variables,
+        sampler_seed=options.seed + 1,
+    )
+    if not sampler.is_exact:
+        fresh.sample(chain_length=1, n_discard_per_chain=THERMALISATION)
+    fresh.n_discard_per_chain = 0
+    batches: list[DistinctSamples] = []
+    while True:
+        fresh.reset()
+        batches.append(distinct_samples(fresh, hamiltonian))
+        statistics = weighted_statistics(batches, sampler)
+        # The error falls with the root of the rounds: a precision that is out of reach is not tried for.
+        ratio = float(statistics.error_of_mean) / options.precision
+        hopeless = len(batches) >= FEWEST_ROUNDS and len(batches) * ratio**2 > FINAL_ROUNDS
+        if ratio <= 1.0 or hopeless or (should_stop is not None and should_stop()):
+            break
+    determinants = np.concatenate([batch.determinants for batch in batches])
+    log_abs = np.concatenate([batch.log_abs for batch in batches])
+    counts = np.concatenate([batch.counts for batch in batches])
+    distinct, first, of_row = np.unique(determinants, axis=0, return_index=True, return_inverse=True)
+    totals = np.bincount(of_row.ravel(), weights=counts)
+    by_size = np.argsort(-log_abs[first], kind="stable")[:LARGEST_SPACE]
+    acceptance = getattr(fresh.sampler_state, "acceptance", None)
+    return SampledEnergy(
+        statistics=statistics,
+        n_samples=int(totals.sum()),
+        n_unique=len(distinct),
+        acceptance=None if acceptance is None else float(acceptance),
+        unseen=float(np.sum(totals == 1) / totals.sum()),
+        largest=distinct[by_size],
+    )
+
+
+def _with_energy(result, final, hamiltonian, options):
+    stats = final.statistics
+    energy, variance = float(stats.mean), float(stats.variance)
+    spread = energy - hamiltonian.infinite_temperature_energy()
+    error, r_hat = float(stats.error_of_mean), float(stats.R_hat)
+    estimate = {
+        "energy": energy,
+        "error": error,
+        "upper_bound": True,
+        "variance": variance,
+        "r_hat": r_hat,
+        "tau_corr": float(stats.tau_corr),
+        "acceptance": final.acceptance,
+        "n_samples": final.n_samples,
+        "n_unique": final.n_unique,
+        "unseen": final.unseen,
+    }
+    warnings = list(result.warnings)
+    status, message = result.status, result.message
+    if r_hat > LARGEST_R_HAT:
+        warnings.append(
+            f"chains of the final energy disagree (split R-hat {r_hat:.2f} above {LARGEST_R_HAT})"
+        )
+        if status == "converged":
+            status, message = "max_steps", "the final energy's chains disagree: not called converged"
+    if final.unseen > LARGEST_UNSEEN:
+        warnings.append(
+            f"{100 * final.unseen:.0f} % of the samples are determinants drawn once: give more --n-samples"
+        )
+    if error > options.precision:
+        warnings.append(
+            f"the error of the energy, {error:.1e}, is above the precision {options.precision:.1e}: "
+            "sample longer with 'nnbf evaluate'"
+        )
+    return replace(
+        result,
+        energy=energy,
+        energy_kind="vmc",
+        energy_error=error,
+        estimates={"vmc": estimate, **result.estimates},
+        variance=variance,
+        v_score=hamiltonian.n_electrons * variance / spread**2 if spread else 0.0,
+        status=status,
+        message=message,
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def _optimizer(options):
+    if options.optimizer == "auto":
+        options = replace(options, optimizer="sr")
+    # The kernel of samples is noisier than that of exact sums: a tenfold shift kept steps from overshooting.
+    return make_optimizer(replace(options, damping=10.0 * options.damping))
+
+
+def _whole_sector(integrals, irreps, fold):
+    from nnbf.determinants.sector import determinant_irrep
+
+    alpha, beta = integrals.reference_occupation
+    return enumerate_sector(
+        integrals.n_orbitals,
+        integrals.n_alpha,
+        integrals.n_beta,
+        irreps,
+        determinant_irrep(alpha, beta, irreps),
+        fold,
+    )
+
+
+def _check(options):
+    if options.optimizer == "rgn":
+        raise InputError("optimizer rgn needs exact sums: with --method vmc take sr or adam")
+    for name, neutral in (("spin_penalty", 0.0), ("tail_steps", 0)):
+        if getattr(options, name) != neutral:
+            raise InputError(f"{name} needs --method selected")
+    if options.n_temperatures > 1 and options.n_temperatures % 2:
+        raise InputError(f"n_temperatures must be 1 or even, got {options.n_temperatures}")
+
+
+def _multiple(n_samples, n_chains):
+    return -(-n_samples // n_chains) * n_chains

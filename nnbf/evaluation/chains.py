@@ -1,0 +1,182 @@
+r"""Metropolis samples of |psi|^2 over the whole sector, where that is too large to be tabulated.
+
+With :math:`p = |\psi|^2 / Z`, Z unknown, and psi normalised on L, all that is known is summed once: what
+concerns L, and with psi evaluated on C(L), what H reaches from L, also the diagonal of H there. Since H is
+symmetric, :math:`\sum_{i \notin L} \psi_i h^L_i = \sum_{i \in L} \psi_i h^o_i = B`
+(:mod:`nnbf.evaluation.split`), and
+
+.. math:: E - E_0 = \langle x \rangle_p, \qquad
+    x_i = \langle L|H - E_0|L\rangle + 2B + \sum_{j \in C} \psi_j^2 (H_{jj} - E_0) \; (i \in L), \qquad
+    x_i = h^o_i / \psi_i - [i \in C] (H_{ii} - E_0) \; (i \notin L)
+
+The mean is linear in the samples: unbiased for samples of p. The coupling with L is left out of
+:math:`x_i` on purpose: where psi is small, :math:`h^L_i / \psi_i` is seldom drawn and then huge. Second
+moments are split in the same way. No coefficient is fitted: few samples lie outside L.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import netket as nk
+import numpy as np
+
+from nnbf.determinants import (
+    diagonal_elements,
+    multiplicities,
+    pack_occupations,
+    spin_flip_representatives,
+    unpack_occupations,
+)
+from nnbf.determinants.hashing import merge_equal
+from nnbf.evaluation.draws import Draw
+from nnbf.evaluation.split import AmplitudeTable
+from nnbf.states import SelectedState
+
+#: Sweeps of all chains in one call of the sampler: one length is compiled.
+STRIDE = 16
+#: Such calls before samples count; chains start from draws of |psi|^2 on L.
+THERMALISATION = 2
+
+
+class ChainSource:
+    """Metropolis chains over the whole sector."""
+
+    method = "metropolis"
+    independent = False
+    exact = None
+
+    def __init__(
+        self,
+        state: SelectedState,
+        table: AmplitudeTable,
+        reference: float,
+        amplitudes_of: Callable[[np.ndarray], np.ndarray],
+        rule: nk.sampler.rules.MetropolisRule,
+        *,
+        chains: int,
+        seed: int,
+    ):
+        """Sum over L and its connected space, and thermalise the chains.
+
+        Args:
+            state: The trained state; its model and variables are sampled.
+            table: L, then all that H reaches from it, with psi in units in which ``amplitudes_of`` gives it.
+            reference: E_0, Hartree.
+            amplitudes_of: psi (n,) of bit strings (n, 2 W).
+            rule: Proposals of the chains.
+            chains: Number of chains.
+            seed: Seed of starting points and moves.
+        """
+        self._state, self._table, self._amplitudes_of = state, table, amplitudes_of
+        self.reference, self.n_large = reference, table.n_large
+        table.shift = reference
+        n, psi = table.n_large, table.amplitudes
+        m = multiplicities(table.determinants, state.spin_flip)
+        norm = float(np.sum(m[:n] * psi[:n] ** 2))
+        reached = table.reached_from_large(m)
+        _, other = table.rows(table.determinants[:n])
+        local = reached[:n] + other
+        # What couples the rest with L, and the diagonal on C, belong to the exact part.
+        diagonal = diagonal_elements(table.tables, table.determinants[n:]) - reference
+        self._diagonal = diagonal
+        drawn = np.where(psi[n:] != 0, m[n:], 0.0)
+        known = np.where(psi[n:] != 0, reached[n:], 0.0) + diagonal * psi[n:]
+        energy = np.sum(m[:n] * psi[:n] * (local + other)) + np.sum(drawn * psi[n:] ** 2 * diagonal)
+        self._energy_large = float(energy) / norm
+        self._second_large = float(np.sum(m[:n] * local**2) + np.sum(drawn * known**2)) / norm
+        self._cache: dict[bytes, tuple[float, float]] = {}
+        self._seen: set[bytes] = set()
+
+        electrons = state.hamiltonian.n_electrons
+        self._sampler = nk.sampler.MetropolisSampler(
+            state.hamiltonian.hilbert, rule, n_chains=chains, sweep_size=max(10, electrons), dtype=jnp.int8
+        )
+        start, key = jax.random.split(jax.random.key(seed))
+        self._chain = self._sampler.init_state(state.model, state.variables, key)
+        self._chain = self._chain.replace(σ=self._starting_points(start, m[:n] * psi[:n] ** 2, chains))
+        self._chain = self._sampler.reset(state.model, state.variables, self._chain)
+        self._sample(THERMALISATION)
+        self._chain = self._chain.replace(
+            n_steps_proc=jnp.zeros_like(self._chain.n_steps_proc),
+            n_accepted_proc=jnp.zeros_like(self._chain.n_accepted_proc),
+        )
+
+    @property
+    def n_unique(self) -> int:
+        """Distinct determinants drawn so far (flip pairs count once)."""
+        return len(self._seen)
+
+    @property
+    def acceptance(self) -> float:
+        """Share of accepted moves since the chains were thermalised."""
+        return float(self._chain.acceptance)
+
+    def draw(self, n_samples: int) -> Draw:
+        """Let every chain make its share of the samples."""
+        chains = self._sampler.n_chains
+        calls = max(1, round(n_samples / (chains * STRIDE)))
+        samples = self._sample(calls)
+        determinants = pack_occupations(samples.reshape(-1, samples.shape[-1]))
+        if self._state.spin_flip:
+            determinants = spin_flip_representatives(determinants)
+        distinct, of_sample = merge_equal(determinants)
+        self._seen.update(row.tobytes() for row in distinct)
+        position = self._table.positions(distinct)
+        large = (position >= 0) & (position < self.n_large)
+        energy = np.full(len(distinct), self._energy_large)
+        second = np.full(len(distinct), self._second_large)
+        energy[~large], second[~large] = self._outside(distinct[~large])
+        shape = samples.shape[:2]
+
+        none = np.zeros((*shape, 0))
+
+        def of(values):
+            return values[of_sample].reshape(*shape, *values.shape[1:])
+
+        return Draw(
+            energy=of(energy),
+            energy_controls=none,
+            second=of(second),
+            second_controls=none,
+            outside=of((~large).astype(float)),
+        )
+
+    def _outside(self, determinants):
+        """What is not known of ``h / psi`` and of its square, outside L; each evaluated once."""
+        keys = [row.tobytes() for row in determinants]
+        new = [index for index, key in enumerate(keys) if key not in self._cache]
+        if new:
+            rows = np.ascontiguousarray(determinants[new])
+            psi = self._amplitudes_of(rows)
+            large, other = self._table.rows_completed(rows, self._amplitudes_of)
+            large, other = large / psi, other / psi
+            position = self._table.positions(rows)
+            connected = position >= self.n_large
+            diagonal = np.where(connected, self._diagonal[position - self.n_large], 0.0)
+            rest, known = other - diagonal, np.where(connected, large + diagonal, 0.0)
+            values = zip(rest, rest * (rest + 2.0 * known))
+            self._cache.update(zip([keys[index] for index in new], values))
+        found = np.array([self._cache[key] for key in keys]).reshape(-1, 2)
+        return found[:, 0], found[:, 1]
+
+    def _sample(self, calls):
+        """Occupations (chains, calls * STRIDE, 2M)."""
+        parts = []
+        for _ in range(calls):
+            samples, self._chain = self._sampler.sample(
+                self._state.model, self._state.variables, state=self._chain, chain_length=STRIDE
+            )
+            parts.append(np.asarray(samples))
+        return np.concatenate(parts, axis=1)
+
+    def _starting_points(self, key, weights, chains):
+        """Draws from |psi|^2 on L, each or its spin flip."""
+        table, m = self._table, self._state.hamiltonian.n_orbitals
+        pick, flip = jax.random.split(key)
+        drawn = jax.random.choice(pick, len(weights), (chains,), p=jnp.asarray(weights / weights.sum()))
+        points = unpack_occupations(table.determinants[np.asarray(drawn)], m)
+        if self._state.spin_flip:
+            flipped = np.asarray(jax.random.bernoulli(flip, 0.5, (chains,)))
+            points = np.where(flipped[:, None], np.roll(points, m, axis=-1), points)
+        return jnp.asarray(points, self._sampler.dtype)

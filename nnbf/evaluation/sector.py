@@ -1,0 +1,141 @@
+r"""Samples where psi is tabulated on the whole symmetry sector: only what is outside L is drawn.
+
+With psi normalised on L, :math:`Z = 1 + N_o`, and :math:`h^L, h^o` the two parts of
+:math:`(H - E_0)\psi` (:mod:`nnbf.evaluation.split`), the energy is
+
+.. math:: E - E_0 = \frac1Z \Big[ \langle L|H - E_0|L\rangle + 2 \sum_{i \notin L} \psi_i h^L_i
+    + \sum_{i \notin L} \psi_i h^o_i \Big]
+
+Everything but the last sum is exact: h^L is scattered from the rows of L. The last sum is estimated from
+determinants drawn with probability q; psi h^L, psi^2 H_ii and psi^2, whose sums are known, are
+control variates. q is half |psi|^2 and half |psi|: no sample can weigh arbitrarily much where psi is
+small, as it could with |psi|^2 alone.
+"""
+
+import numpy as np
+
+from nnbf.determinants import diagonal_elements
+from nnbf.evaluation.draws import Draw, as_chains
+from nnbf.evaluation.split import AmplitudeTable
+
+CHAINS = 32
+
+
+class SectorSource:
+    """Independent samples from the part of a sector that is not summed exactly."""
+
+    method = "sector"
+    independent = True
+    acceptance = None
+
+    def __init__(
+        self, table: AmplitudeTable, multiplicity: np.ndarray, reference: float, rng: np.random.Generator
+    ):
+        """Sum what is summed exactly.
+
+        Args:
+            table: The whole sector, L first. Its amplitudes are normalised on L here, and its shift set.
+            multiplicity: How many determinants each entry stands for, (n,).
+            reference: E_0, Hartree.
+            rng: Source of randomness.
+        """
+        self._table, self._rng = table, rng
+        self.reference, self.n_large = reference, table.n_large
+        table.shift = reference
+        m, n = multiplicity, table.n_large
+        table.amplitudes /= np.sqrt(np.sum(m[:n] * table.amplitudes[:n] ** 2))
+        psi = table.amplitudes
+        self._h_large = table.reached_from_large(m)
+        _, other = table.rows(table.determinants[:n])
+        self._multiplicity = m[n:]
+        self._psi = psi[n:]
+        self._reached = self._h_large[n:]
+        self._diagonal = (diagonal_elements(table.tables, table.determinants[n:]) - reference) * self._psi
+        weights = self._multiplicity * self._psi**2
+        self._norm = 1.0 + float(np.sum(weights))
+        own = float(np.sum(m[:n] * psi[:n] * self._h_large[:n]))
+        cross = float(np.sum(m[:n] * psi[:n] * other))
+        self._energy = own + 2.0 * cross
+        self._second = float(np.sum(m[:n] * (self._h_large[:n] + other) ** 2))
+        self._known = np.stack(self._known_terms(slice(None)), axis=1)
+        self._totals = self._multiplicity @ self._known
+        self._other = np.full(len(self._psi), np.nan)
+        self._probability = self._cumulative = None
+        if self._norm > 1.0:
+            absolute = self._multiplicity * np.abs(self._psi)
+            q = 0.5 * weights / np.sum(weights) + 0.5 * absolute / np.sum(absolute)
+            self._probability, self._cumulative = q, np.cumsum(q)
+
+    @property
+    def size(self) -> int:
+        """Determinants of the sector (flip pairs count once)."""
+        return self.n_large + len(self._psi)
+
+    @property
+    def outside(self) -> float:
+        """Weight of all that is not in L."""
+        return 1.0 - 1.0 / self._norm
+
+    @property
+    def exact(self) -> tuple[float, float] | None:
+        """Energy and second moment where psi vanishes outside L."""
+        return None if self._probability is not None else (self._energy, self._second)
+
+    @property
+    def n_unique(self) -> int:
+        """Distinct determinants drawn so far."""
+        return int(np.count_nonzero(np.isfinite(self._other)))
+
+    def draw(self, n_samples: int) -> Draw:
+        """Draw independent determinants outside L."""
+        assert self._cumulative is not None
+        assert self._probability is not None
+        length = max(4, -(-n_samples // CHAINS))
+        uniform = self._rng.random(CHAINS * length) * self._cumulative[-1]
+        drawn = np.minimum(np.searchsorted(self._cumulative, uniform, side="right"), len(self._psi) - 1)
+        energy, second, controls = self.values(drawn)
+        return Draw(
+            energy=as_chains(energy, CHAINS),
+            energy_controls=as_chains(controls[:, :3], CHAINS),
+            second=as_chains(second, CHAINS),
+            second_controls=as_chains(controls[:, 3:], CHAINS),
+            outside=np.full((CHAINS, length), self.outside),
+        )
+
+    @property
+    def probability(self) -> np.ndarray | None:
+        """Chance q (n,) of every determinant outside L; None where psi vanishes there."""
+        return self._probability
+
+    def values(self, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Energies (n,), second moments (n,) and controls (n, 6) of determinants by their place outside L.
+
+        Under q their means are ``E - E_0``, ``<(E_loc - E_0)^2>`` and zero.
+        """
+        assert self._probability is not None
+        self._complete(np.unique(drawn))
+        scale = self._multiplicity[drawn] / (self._probability[drawn] * self._norm)
+        other, reached = self._other[drawn], self._reached[drawn]
+        energy = self._energy / self._norm + scale * self._psi[drawn] * other
+        second = self._second / self._norm + scale * (reached + other) ** 2
+        controls = scale[:, None] * self._known[drawn] - self._totals / self._norm
+        return energy, second, controls
+
+    def full_sum(self) -> tuple[float, float]:
+        """Energy and variance by summing everything (Hartree, Hartree^2)."""
+        self._complete(np.arange(len(self._psi)))
+        m = self._multiplicity
+        energy = (self._energy + float(np.sum(m * self._psi * self._other))) / self._norm
+        second = (self._second + float(np.sum(m * (self._reached + self._other) ** 2))) / self._norm
+        return self.reference + energy, second - energy**2
+
+    def _known_terms(self, part):
+        psi, diagonal = self._psi[part], self._diagonal[part]
+        # Where psi vanishes nothing is drawn: that must not count among the known sums either.
+        reached = np.where(psi != 0, self._reached[part], 0.0)
+        return psi * reached, psi * diagonal, psi**2, reached**2, reached * diagonal, diagonal**2
+
+    def _complete(self, positions):
+        missing = positions[np.isnan(self._other[positions])]
+        if len(missing):
+            _, self._other[missing] = self._table.rows(self._table.determinants[self.n_large + missing])

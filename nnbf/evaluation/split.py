@@ -1,0 +1,169 @@
+"""Rows of ``H psi`` in two parts: what large determinants contribute, and what all others do."""
+
+import numpy as np
+from numba import njit
+
+from nnbf.determinants import IntegralTables, diagonal_elements, max_connections
+from nnbf.determinants.bitstrings import spin_flip_representatives
+from nnbf.determinants.connections import flat_connections
+from nnbf.determinants.hashing import build_hash_table, find, find_rows, hash_words, merge_equal
+from nnbf.determinants.parallel import map_row_blocks
+from nnbf.determinants.slater_condon import connections_of
+from nnbf.determinants.spaces import canonicalise
+
+#: Connections that are held in memory at once where determinants are missing from the table.
+CONNECTIONS_AT_ONCE = 2_000_000
+
+
+class AmplitudeTable:
+    r"""Amplitudes of listed determinants, the first ``n_large`` of which form the set L.
+
+    Gives, for a determinant i and the Hamiltonian shifted by a reference energy,
+
+    .. math:: h^L_i = \sum_{j \in L} (H - E_0)_{ij} \psi_j, \qquad
+        h^o_i = \sum_{j \notin L} (H - E_0)_{ij} \psi_j
+
+    The shift keeps second moments free of cancellation.
+    """
+
+    def __init__(
+        self,
+        tables: IntegralTables,
+        counts: tuple[int, int],
+        determinants: np.ndarray,
+        amplitudes: np.ndarray,
+        n_large: int,
+        *,
+        spin_flip: bool,
+        shift: float = 0.0,
+    ):
+        """Make a table.
+
+        Args:
+            tables: Integral tables.
+            counts: Numbers of alpha and beta electrons.
+            determinants: (n, 2 W) distinct bit strings, representatives where ``spin_flip``; L first.
+            amplitudes: psi (n,).
+            n_large: Size of L.
+            spin_flip: Whether psi is even under spin flip and entries stand for flip pairs.
+            shift: Reference energy E_0, Hartree.
+        """
+        self.tables = tables
+        self.counts = counts
+        self.determinants = np.ascontiguousarray(determinants)
+        self.amplitudes = np.asarray(amplitudes, dtype=np.float64)
+        self.n_large = n_large
+        self.spin_flip = spin_flip
+        self.shift = shift
+        self._slots = build_hash_table(self.determinants)
+        self._capacity = max_connections(tables.n_orbitals, *counts) + 1
+
+    def positions(self, determinants: np.ndarray) -> np.ndarray:
+        """Position (n,) of every bit string in the table, -1 where it is not listed."""
+        return find_rows(self._slots, self.determinants, determinants)
+
+    def rows(self, determinants: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """``(h_L, h_o)``, each (n,), of listed determinants all of whose connections are listed.
+
+        Connections that are not listed count as zero.
+        """
+        determinants = np.ascontiguousarray(determinants)
+        large, other = np.empty(len(determinants)), np.empty(len(determinants))
+        diagonal = diagonal_elements(self.tables, determinants) - self.shift
+        block = max(1, min(4096, -(-len(determinants) // 8)))
+
+        def work(lo, hi):
+            _split_rows(
+                self.tables, determinants, diagonal, self.determinants, self._slots, self.amplitudes,
+                self.n_large, self.spin_flip, self._capacity, lo, hi, large, other,
+            )  # fmt: skip
+
+        map_row_blocks(work, len(determinants), block)
+        return large, other
+
+    def reached_from_large(self, multiplicity: np.ndarray) -> np.ndarray:
+        """``h_L`` (n,) of every entry of the table, from the rows of L alone.
+
+        Args:
+            multiplicity: How many determinants each entry stands for, (n,).
+        """
+        out = np.zeros(len(self.determinants))
+        large = self.determinants[: self.n_large]
+        diagonal = diagonal_elements(self.tables, large) - self.shift
+        _scatter_rows(
+            self.tables, self.determinants, diagonal, self._slots, self.amplitudes, multiplicity,
+            self.n_large, self.spin_flip, self._capacity, out,
+        )  # fmt: skip
+        return out
+
+    def rows_completed(self, determinants: np.ndarray, amplitudes_of) -> tuple[np.ndarray, np.ndarray]:
+        """Like :meth:`rows`, where connections may be missing from the table.
+
+        Args:
+            determinants: (n, 2 W) bit strings, representatives where ``spin_flip``.
+            amplitudes_of: Bit strings (k, 2 W) -> psi (k,); asked once for every determinant missing
+                from the table in a block of rows.
+        """
+        size = max(1, CONNECTIONS_AT_ONCE // self._capacity)
+        blocks = [determinants[lo : lo + size] for lo in range(0, len(determinants), size)]
+        parts = [self._completed_block(block, amplitudes_of) for block in blocks]
+        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+
+    def _completed_block(self, rows, amplitudes_of):
+        counts, connected, elements = flat_connections(self.tables, rows, *self.counts)
+        starts = np.cumsum(counts) - counts
+        elements[starts] -= self.shift  # the diagonal comes first
+        if self.spin_flip:
+            connected = spin_flip_representatives(connected)
+        position = self.positions(connected)
+        missing = position < 0
+        distinct, index = merge_equal(connected[missing])
+        psi = self.amplitudes[position]
+        if len(distinct):
+            psi[missing] = amplitudes_of(distinct)[index]
+        terms = elements * psi
+        in_large = (position >= 0) & (position < self.n_large)
+        large = np.add.reduceat(np.where(in_large, terms, 0.0), starts)
+        return large, np.add.reduceat(np.where(in_large, 0.0, terms), starts)
+
+
+@njit(cache=True, nogil=True)
+def _split_rows(tables, rows, diagonal, keys, slots, psi, n_large, fold, capacity, lo, hi, large, other):
+    n = tables.n_orbitals
+    occupied = np.empty((2, n), np.int64)
+    parity = np.empty((2, n + 1), np.int64)
+    connected = np.empty((capacity, rows.shape[1]), np.uint64)
+    values = np.empty(capacity)
+    for row in range(lo, hi):
+        sums = np.zeros(2)
+        own = find(slots, keys, rows[row], hash_words(rows[row]))
+        if own >= 0:
+            sums[0 if own < n_large else 1] += diagonal[row] * psi[own]
+        count = connections_of(tables, rows[row], 0.0, occupied, parity, connected, values)
+        for k in range(count):
+            if fold:
+                canonicalise(connected[k])
+            position = find(slots, keys, connected[k], hash_words(connected[k]))
+            if position >= 0:
+                sums[0 if position < n_large else 1] += values[k] * psi[position]
+        large[row] = sums[0]
+        other[row] = sums[1]
+
+
+@njit(cache=True, nogil=True)
+def _scatter_rows(tables, keys, diagonal, slots, psi, multiplicity, n_large, fold, capacity, out):
+    n = tables.n_orbitals
+    occupied = np.empty((2, n), np.int64)
+    parity = np.empty((2, n + 1), np.int64)
+    connected = np.empty((capacity, keys.shape[1]), np.uint64)
+    values = np.empty(capacity)
+    for row in range(n_large):
+        out[row] += diagonal[row] * psi[row]
+        count = connections_of(tables, keys[row], 0.0, occupied, parity, connected, values)
+        for k in range(count):
+            if fold:
+                canonicalise(connected[k])
+            position = find(slots, keys, connected[k], hash_words(connected[k]))
+            if position >= 0:
+                # One entry stands for several determinants: H is symmetric between determinants only.
+                out[position] += values[k] * psi[row] * multiplicity[row] / multiplicity[position]

@@ -1,0 +1,144 @@
+"""history.jsonl: one whole line of JSON a step, appended as steps are made and taken back with them."""
+
+import bisect
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hamiltonians.errors import InputError
+from nnbf.rundir._atomic import json_line
+
+
+class HistoryWriter:
+    """Appends rows to a history file, and counts them.
+
+    A row whose step is not after the last one's takes back the rows from that step on: the steps in
+    the file always rise. Rows that cannot be written (a full disk) are kept and written later.
+
+    The file is locked while it is open, so that no two processes work in one run folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, and read what is in it up to the first line that is not whole.
+
+        Raises:
+            InputError: Another process has it open.
+            OSError: It cannot be opened.
+        """
+        self._path = path
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            _lock(self._descriptor, path)
+            self._steps, self._ends = _whole_rows(path.read_bytes())
+            self._cut()
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+        self._waiting: list[dict[str, Any]] = []
+        self.problem: str | None = None
+        """Why rows could not be written at some time, if that was so."""
+
+    @property
+    def count(self) -> int:
+        """Number of rows, those that wait to be written included."""
+        return len(self._steps) + len(self._waiting)
+
+    @property
+    def last(self) -> dict[str, Any] | None:
+        """The last row."""
+        if self._waiting:
+            return self._waiting[-1]
+        if not self._ends:
+            return None
+        start = self._ends[-2] if len(self._ends) > 1 else 0
+        return json.loads(os.pread(self._descriptor, self._ends[-1] - start, start))
+
+    def append(self, row: Mapping[str, Any]) -> None:
+        """Write one row, so that another program can follow."""
+        self.keep_before(row["step"])
+        self._waiting.append(dict(row))
+        self._write_waiting()
+
+    def keep_before(self, step: int) -> None:
+        """Take back the rows of this step and of all after it."""
+        self._waiting = [row for row in self._waiting if row["step"] < step]
+        if self._steps and self._steps[-1] >= step:
+            kept = bisect.bisect_left(self._steps, step)
+            del self._steps[kept:], self._ends[kept:]
+            self._cut()
+
+    def sync(self) -> None:
+        """Make all rows survive a power cut.
+
+        Raises:
+            OSError: Rows are waiting that cannot be written, or the disk reports an error.
+        """
+        if not self._write_waiting():
+            raise OSError(f"{self._path.name} cannot be written ({self.problem})")
+        os.fsync(self._descriptor)
+
+    def __enter__(self) -> "HistoryWriter":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write what is waiting, as far as that is possible, and close the file."""
+        with contextlib.suppress(OSError):
+            self.sync()
+        os.close(self._descriptor)
+
+    def _write_waiting(self) -> bool:
+        try:
+            while self._waiting:
+                line = json_line(self._waiting[0]).encode()
+                start = self._ends[-1] if self._ends else 0
+                written = 0
+                while written < len(line):
+                    written += os.pwrite(self._descriptor, line[written:], start + written)
+                self._ends.append(start + len(line))
+                self._steps.append(self._waiting.pop(0)["step"])
+        except OSError as error:
+            self.problem = error.strerror or str(error)
+            with contextlib.suppress(OSError):
+                self._cut()
+            return False
+        return True
+
+    def _cut(self) -> None:
+        os.ftruncate(self._descriptor, self._ends[-1] if self._ends else 0)
+
+
+def _whole_rows(content: bytes) -> tuple[list[int], list[int]]:
+    """Return the steps up to the first line that is no row, and where in the file each row ends."""
+    steps: list[int] = []
+    ends: list[int] = []
+    position = 0
+    for line in content.split(b"\n")[:-1]:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            break
+        step = row.get("step") if isinstance(row, dict) else None
+        if not isinstance(step, int) or (steps and step <= steps[-1]):
+            break
+        position += len(line) + 1
+        steps.append(step)
+        ends.append(position)
+    return steps, ends
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise InputError(
+            f"another process is working in {path.parent}: wait until it is done, or stop it first"
+        ) from error
+    except OSError:  # a network file system without locks
+        return

@@ -1,0 +1,91 @@
+"""The trained wave function of a run folder: what it describes, and where its amplitudes are large."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hamiltonians.errors import InputError
+from nnbf.rundir.directory import RunDirectory
+from nnbf.rundir.methods import method_named
+
+if TYPE_CHECKING:
+    from hamiltonians import MolecularSystem
+    from nnbf.states import SelectedState
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedState:
+    """A wave function as a run left it."""
+
+    directory: RunDirectory
+    """The folder of the run."""
+    system: "MolecularSystem"
+    """What was solved."""
+    options: Any
+    """Options of the run's method."""
+    state: "SelectedState"
+    """The network with its parameters, on V; on the reference determinant where no V is known."""
+    determinants: np.ndarray | None
+    """V, (n, 2 W) bit strings; None where the run has none."""
+    step: int | None
+    """Optimisation steps that were made; None where only the final parameters are left."""
+    notes: tuple[str, ...]
+    """One line for everything that is not as it should be."""
+
+
+def load_trained(folder: RunDirectory) -> TrainedState:
+    """Read the newest whole checkpoint of a run, or else its final parameters.
+
+    Raises:
+        InputError: There is no trained wave function, or the files do not fit together.
+    """
+    config = folder.read_config()
+    if not folder.system_file.is_file():
+        raise InputError(f"{folder.path} has no {folder.system_file.name}: give the folder of a run")
+    system = folder.read_system()
+    if not hasattr(system, "integrals"):
+        raise InputError(f"{folder.path} holds no molecule: 'nnbf evaluate' samples those only")
+    options = method_named(config.get("method") or "selected").make_options(config.get("options"))
+    found = folder.checkpoints(config).load()
+    notes = found.problems
+    final = folder.read_checkpoint() if folder.checkpoint_file.is_file() else None
+    determinants = None if final is None else final.determinants
+    if found.snapshot is not None:
+        driver = found.snapshot["driver"]
+        determinants = driver.get("determinants", determinants)
+        state = _state(system, options, driver["variables"], determinants, folder)
+        return TrainedState(folder, system, options, state, determinants, int(driver["step"]), notes)
+    if final is None:
+        raise InputError(
+            f"{folder.path} holds no checkpoint that is whole: run it for longer with "
+            f"'nnbf resume {folder.path}'"
+        )
+    state = _state(system, options, final.parameters, determinants, folder)
+    return TrainedState(folder, system, options, state, determinants, None, notes)
+
+
+def _state(
+    system: "MolecularSystem", options: Any, saved: Any, determinants: np.ndarray | None, folder: RunDirectory
+) -> "SelectedState":
+    """Return the state; `saved` is a list of the leaves of all variables, or the tree of parameters."""
+    import jax
+
+    from nnbf.drivers import make_model
+    from nnbf.drivers.snapshot import unpack_tree
+    from nnbf.operators import MolecularHamiltonian
+    from nnbf.states import SelectedState
+
+    state = SelectedState(
+        MolecularHamiltonian(system.integrals), make_model(system, options), seed=options.seed
+    )
+    try:
+        if isinstance(saved, list):
+            state.variables = unpack_tree(saved, like=state.variables)
+        else:
+            state.parameters = unpack_tree(jax.tree.leaves(saved), like=state.parameters)
+    except ValueError as error:
+        raise InputError(f"the checkpoint of {folder.path} does not fit its options: {error}") from error
+    if determinants is not None:
+        state.set_determinants(determinants)
+    return state

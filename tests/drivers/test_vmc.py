@@ -1,0 +1,135 @@
+"""Monte Carlo runs: energies against full summation, whatever samples and optimiser."""
+
+import dataclasses
+
+import jax
+import netket as nk
+import numpy as np
+import pytest
+
+from hamiltonians import InputError, build_molecule
+from nnbf.drivers import SolverOptions, make_model, solve_vmc
+from nnbf.drivers.monte_carlo import MonteCarloDriver
+from nnbf.drivers.vmc import make_sampler, sample_energy
+from nnbf.operators import MolecularHamiltonian
+from nnbf.optimize import RayleighGaussNewton, StochasticReconfiguration
+from nnbf.states import SelectedState, full_sum_energy, sampled_step, symmetry_sector
+
+SMALL = SolverOptions(hidden=(16,), n_samples=1024, n_chains=16, max_steps=400, seed=1)
+
+
+@pytest.fixture(scope="module")
+def lih():
+    return build_molecule("LiH", "sto-3g")
+
+
+@pytest.fixture(scope="module")
+def trained(lih):
+    rows = []
+    return solve_vmc(lih, SMALL, on_step=rows.append), rows
+
+
+def test_finds_the_ground_state_with_an_honest_error(lih, trained):
+    result, rows = trained
+    estimate = result.estimates["vmc"]
+    assert (result.energy, result.energy_kind) == (estimate["energy"], "vmc")
+    assert abs(result.energy - lih.references["fci"]) < 5e-4
+    assert 0 < result.energy_error <= SMALL.precision
+    assert abs(result.energy - result.estimates["full_sum"]["energy"]) < 4 * result.energy_error + 1e-6
+    assert result.estimates["full_sum"]["energy"] > lih.references["fci"] - 1e-9
+    assert estimate["n_unique"] <= estimate["n_samples"]
+    assert result.status == "converged"
+    assert rows[-1]["step_scale"] < rows[0]["step_scale"]
+    for row in rows:
+        assert {"r_hat", "tau_corr", "acceptance", "n_unique", "energy_error"} <= set(row)
+
+
+def states_of(system, options, **sampler_options):
+    options = dataclasses.replace(options, **sampler_options)
+    hamiltonian = MolecularHamiltonian(system.integrals)
+    model = make_model(system, dataclasses.replace(options, noise=0.5))
+    selected = SelectedState(hamiltonian, model, seed=3)
+    sector = symmetry_sector(selected, np.zeros(system.integrals.n_orbitals, int), 10**6)
+    selected.set_determinants(sector)
+    sampler = make_sampler(system, options, hamiltonian, model, sector)
+    state = nk.vqs.MCState(
+        sampler, model, n_samples=2048, variables=selected.variables, sampler_seed=options.seed
+    )
+    return state, selected, hamiltonian, options
+
+
+@pytest.mark.parametrize("power", [2.0, 1.0])
+def test_energy_gradient_and_variance_are_those_of_the_full_sum(lih, power):
+    state, selected, hamiltonian, _ = states_of(lih, SMALL, sampling_power=power)
+    energy, variance = full_sum_energy(selected, selected.determinants)
+    exact = selected.tangent_problem()
+    wanted = np.concatenate([np.ravel(x) for x in jax.tree.leaves(exact.backward(exact.residual))])
+    energies, errors, gradients = [], [], []
+    for _ in range(20):
+        state.reset()
+        found = sampled_step(state, hamiltonian)
+        energies.append(float(found.statistics.mean))
+        errors.append(float(found.statistics.error_of_mean))
+        gradient = found.problem.backward(found.problem.residual)
+        gradients.append(np.concatenate([np.ravel(x) for x in jax.tree.leaves(gradient)]))
+        assert abs(found.problem.energy - energies[-1]) < 1e-10
+    spread = np.std(energies, ddof=1)
+    assert abs(np.mean(energies) - energy) < 4 * spread / np.sqrt(20)
+    assert 0.5 < np.sqrt(np.mean(np.square(errors))) / spread < 2.0
+    assert float(found.statistics.variance) == pytest.approx(variance, rel=0.5)
+    deviation = np.linalg.norm(np.mean(gradients, axis=0) - wanted)
+    noise = np.linalg.norm(np.std(gradients, axis=0, ddof=1)) / np.sqrt(20)
+    assert deviation < 2.0 * noise
+    assert noise < 0.3 * np.linalg.norm(wanted)
+
+
+def test_markov_chains_give_the_same_energy(lih):
+    state, selected, hamiltonian, options = states_of(lih, SMALL, sampler="metropolis")
+    energy, _ = full_sum_energy(selected, selected.determinants)
+    final = sample_energy(state, hamiltonian, dataclasses.replace(options, precision=1e-2))
+    error = float(final.statistics.error_of_mean)
+    assert error <= 1e-2
+    assert abs(float(final.statistics.mean) - energy) < 4 * error
+    assert 0 < final.acceptance < 1
+    assert len(np.unique(final.largest, axis=0)) == len(final.largest)
+
+
+def test_resumed_run_has_the_same_bits(lih, trained):
+    _, rows = trained
+    snapshots = []
+
+    def keep(take, must):
+        snapshots.append(take())
+        return True
+
+    options = dataclasses.replace(SMALL, max_steps=30, full_sum_limit=0)
+    again = []
+    solve_vmc(lih, dataclasses.replace(options, max_steps=12), on_checkpoint=keep)
+    solve_vmc(lih, options, on_step=again.append, resume=snapshots[7])
+    assert [row["step"] for row in again] == list(range(7, 30))
+    assert [row["energy"] for row in again] == [row["energy"] for row in rows[7:30]]
+
+
+def test_doubtful_samples_are_not_called_converged(lih):
+    # One determinant alone is seen: its local energy is constant, but that proves nothing.
+    options = dataclasses.replace(SMALL, noise=1e-9, sampling_power=2.0, n_samples=64, max_steps=220)
+    result = solve_vmc(lih, options)
+    assert result.status != "converged"
+    assert any("distinct determinants" in warning for warning in result.warnings)
+
+
+def test_what_makes_no_sense_is_refused(lih):
+    for wrong in ({"optimizer": "rgn"}, {"spin_penalty": 0.1}, {"tail_steps": 3}, {"n_temperatures": 3}):
+        with pytest.raises(InputError):
+            solve_vmc(lih, dataclasses.replace(SMALL, **wrong))
+    state, _, hamiltonian, _ = states_of(lih, SMALL)
+    with pytest.raises(ValueError, match="exact energies"):
+        MonteCarloDriver(state, hamiltonian, optimizer=RayleighGaussNewton())
+
+
+def test_driver_takes_netket_loggers(lih):
+    state, _, hamiltonian, _ = states_of(lih, SMALL)
+    log = nk.logging.RuntimeLog()
+    driver = MonteCarloDriver(state, hamiltonian, optimizer=StochasticReconfiguration())
+    driver.run(3, out=log, show_progress=False)
+    assert len(log.data["Energy"]["Mean"]) == 3

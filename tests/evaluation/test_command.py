@@ -1,0 +1,139 @@
+"""`nnbf evaluate` on the folder of a tiny run."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from hamiltonians import InputError
+from nnbf.cli import main
+from nnbf.rundir.directory import RunDirectory
+from nnbf.rundir.trained import load_trained
+
+
+@pytest.fixture(scope="module")
+def solved(tmp_path_factory):
+    """A run on LiH, whose V is a part of the sector."""
+    folder = tmp_path_factory.mktemp("runs") / "lih"
+    words = ["molecule", "LiH", "--hidden", "12", "--max-space", "30", "--no-references", "--quiet"]
+    assert main([*words, "--max-steps", "30", "--out", str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture
+def run(solved, tmp_path):
+    return shutil.copytree(solved, tmp_path / "run")
+
+
+def content(path):
+    return json.loads(path.read_text())
+
+
+def test_estimates_are_added(run, capsys):
+    before = content(run / "result.json")
+    # As a larger run would have left them.
+    rows = [
+        {"step": k, "energy": -7.7, "grown_from": {"n_space": n, "energy": e, "variance": v, "pt2": p}}
+        for k, (n, e, v, p) in enumerate([(16, -7.74, 0.09, -0.03), (20, -7.77, 0.03, -0.01)])
+    ]
+    (run / "history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["evaluate", str(run), "--large", "6", "--precision", "1e-5", "--seed", "3"]) == 0
+    after, record = content(run / "result.json"), content(run / "evaluation.json")
+    vmc, full_sum = after["estimates"]["vmc"], after["estimates"]["full_sum"]
+    assert vmc["error"] <= 1e-5
+    assert abs(vmc["energy"] - full_sum["energy"]) < 4 * vmc["error"]
+    assert abs(vmc["variance"] - full_sum["variance"]) < 4 * vmc["variance_error"]
+    assert {"v_score", "n_samples", "n_unique", "outside", "r_hat", "tau", "acceptance"} <= set(vmc)
+    assert vmc["seed"] == 3
+    assert record["rounds"][-1]["energy"] == vmc["energy"]
+    # The headline and all other estimates stay.
+    for key in ("energy", "energy_kind", "variance", "status"):
+        assert after[key] == before[key]
+    assert before["estimates"].items() <= after["estimates"].items()
+    extrapolated = after["estimates"]["extrapolated"]
+    assert extrapolated["method"] == "pt2"
+    assert extrapolated["n_points"] == 3
+    assert extrapolated["upper_bound"] is False
+    assert (run / "report" / "extrapolation.png").stat().st_size > 10_000
+    assert "<h2>Extrapolation</h2>" in (run / "report" / "index.html").read_text()
+    shown = capsys.readouterr().out
+    assert "VMC" in shown
+    assert "determinants summed exactly" in shown
+
+
+def test_same_seed_same_numbers(run):
+    energies = []
+    for _ in range(2):
+        assert main(["evaluate", str(run), "--large", "6", "--quiet"]) == 0
+        energies.append(content(run / "result.json")["estimates"]["vmc"]["energy"])
+    assert energies[0] == energies[1]
+
+
+def test_headline_of_a_monte_carlo_run_is_replaced(run):
+    result = content(run / "result.json")
+    (run / "result.json").write_text(json.dumps({**result, "energy_kind": "vmc", "energy": -1.0}))
+    assert main(["evaluate", str(run), "--quiet"]) == 0
+    after = content(run / "result.json")
+    assert after["energy"] == after["estimates"]["vmc"]["energy"]
+    assert after["energy_error"] == after["estimates"]["vmc"]["error"]
+
+
+def test_unfinished_run(run, capsys):
+    (run / "result.json").unlink()
+    assert main(["evaluate", str(run), "--quiet"]) == 0
+    assert "has not ended" in capsys.readouterr().err
+    assert not (run / "result.json").exists()
+    assert content(run / "evaluation.json")["n_samples"] > 0
+
+
+def test_result_of_another_step_stays(run, capsys):
+    result = content(run / "result.json")
+    (run / "result.json").write_text(json.dumps({**result, "n_steps": result["n_steps"] - 1}))
+    assert main(["evaluate", str(run), "--quiet"]) == 0
+    assert "stays as it is" in capsys.readouterr().err
+    assert "vmc" not in content(run / "result.json")["estimates"]
+
+
+class TestTrainedState:
+    def test_checkpoint_and_final_parameters_agree(self, run):
+        folder = RunDirectory.open(run)
+        newest = load_trained(folder)
+        assert newest.step == content(run / "result.json")["n_steps"]
+        for path in folder.checkpoints().files():
+            path.unlink()
+        final = load_trained(folder)
+        assert final.step is None
+        assert np.array_equal(newest.determinants, final.determinants)
+        energies = [found.state.energy_at(found.state.variables) for found in (newest, final)]
+        assert energies[0] == energies[1]
+        assert energies[0] == pytest.approx(
+            content(run / "result.json")["estimates"]["variational"]["energy"]
+        )
+
+    def test_nothing_trained(self, run):
+        shutil.rmtree(run / "checkpoint")
+        with pytest.raises(InputError, match="no checkpoint that is whole"):
+            load_trained(RunDirectory.open(run))
+
+    def test_other_options(self, run):
+        config = content(run / "config.json")
+        config["options"]["hidden"] = [13]
+        (run / "config.json").write_text(json.dumps(config))
+        with pytest.raises(InputError, match="does not fit its options"):
+            load_trained(RunDirectory.open(run))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nowhere"], "not a run folder"),
+        (["nowhere", "--precision", "0"], "--precision must be positive"),
+        (["nowhere", "--sampler", "exact"], "--sampler"),
+    ],
+)
+def test_bad_input(tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    assert main(["evaluate", *words]) == 2
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,86 @@
+"""The spin penalty on V: S^2 as a matrix, what is minimised and what is reported."""
+
+import numpy as np
+import pytest
+
+from nnbf.ansatz import NeuralBackflow
+from nnbf.determinants import connected_space
+from nnbf.operators import MolecularHamiltonian
+from nnbf.states import SelectedState, SpinPenalty, extended_state, spin_square
+from tests.determinants.oracles import (
+    bit_strings,
+    configurations,
+    even_spin_basis,
+    random_integrals,
+    random_variables,
+)
+from tests.states.test_selected import spin_square_matrix
+
+STRENGTH = 0.7
+
+
+def make_state(electrons=(2, 1), *, fold=False, keep=None, penalty=None):
+    size = 4
+    integrals = random_integrals(size, *electrons, seed=1)
+    model = NeuralBackflow(
+        size, *electrons, hidden=(), n_determinants=1, spin_flip="canonical" if fold else "none"
+    )
+    configs = configurations(size, *electrons)
+    places = even_spin_basis(configs)[0] if fold else range(len(configs))
+    chosen = [configs[k] for k in places][:keep]
+    state = SelectedState(
+        MolecularHamiltonian(integrals),
+        model,
+        determinants=bit_strings(chosen, size),
+        variables=random_variables(model, 2 * size, seed=3),
+        spin_penalty=penalty or SpinPenalty(STRENGTH),
+    )
+    return state, configs, chosen
+
+
+def test_penalty_is_the_spin_operator():
+    state, configs, _ = make_state()
+    expected = STRENGTH * (spin_square_matrix(configs) - 0.75 * np.eye(len(configs)))
+    assert (state.objective - state.matrix).toarray() == pytest.approx(expected, abs=1e-12)
+
+
+def test_folded_penalty_is_that_of_even_states():
+    state, configs, _ = make_state((2, 2), fold=True)
+    basis = even_spin_basis(configs)[1]
+    expected = STRENGTH * basis.T @ spin_square_matrix(configs) @ basis
+    assert (state.objective - state.matrix).toarray() == pytest.approx(expected, abs=1e-12)
+
+
+def test_energies_are_without_the_penalty():
+    state, _, _ = make_state(keep=9)
+    energy = float(state.expect(state.hamiltonian).mean)
+    c = state.amplitudes()
+    assert energy == pytest.approx(c @ (state.matrix @ c), abs=1e-12)
+    assert state.energy_at(state.variables) == pytest.approx(energy, abs=1e-12)
+    raised = STRENGTH * (spin_square(state) - 0.75)
+    assert raised > 0.01
+    assert state.objective_at(state.variables) == pytest.approx(energy + raised, abs=1e-11)
+    assert state.tangent_problem().energy == pytest.approx(energy + raised, abs=1e-11)
+
+
+def test_samples_outside_carry_the_penalty():
+    state, configs, chosen = make_state(keep=9)
+    outside = connected_space(state.hamiltonian.tables, state.determinants, state.wave_function())
+    extended = extended_state(state, outside, 1000, np.random.default_rng(0))
+    order = {row.tobytes(): k for k, row in enumerate(bit_strings(configs, 4))}
+    places = [order[row.tobytes()] for row in extended.determinants]
+    penalty = STRENGTH * (spin_square_matrix(configs) - 0.75 * np.eye(len(configs)))[np.ix_(places, places)]
+    without, _, _ = make_state(keep=9)
+    without.spin_penalty = None
+    bare = extended_state(without, outside, 1000, np.random.default_rng(0))
+    found = (extended.matrix - bare.matrix).toarray()
+    n = len(chosen)
+    assert found[:, :n] == pytest.approx(penalty[:, :n], abs=1e-12)
+    assert np.diag(found) == pytest.approx(np.diag(penalty), abs=1e-12)
+    assert extended.objective is extended.matrix
+
+
+def test_overlaps_that_leave_the_orbitals_are_refused():
+    SpinPenalty(1.0, np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0])
+    with pytest.raises(ValueError, match="span different spaces"):
+        SpinPenalty(1.0, 0.9 * np.eye(3))
