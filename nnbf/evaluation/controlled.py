@@ -34,8 +34,8 @@ def coefficients(values: np.ndarray, controls: np.ndarray) -> np.ndarray:
         values: Samples x, any shape.
         controls: Samples of the control variates, the same shape and (k,) more.
     """
-    columns = controls.reshape(-1, controls.shape[-1])
-    if columns.shape[1] == 0 or len(columns) < 2:
+    columns = controls.reshape(values.size, controls.shape[-1])
+    if 0 in columns.shape or len(columns) < 2:
         return np.zeros(columns.shape[1])
     x = values.reshape(-1)
     centred = columns - columns.mean(axis=0)
