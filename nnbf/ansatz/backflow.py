@@ -114,8 +114,8 @@ class NeuralBackflow(nn.Module):
             name="orbitals",
         )(x)
         x = x.reshape(*x.shape[:-1], n_det, n_out)
-        up = _occupied(occupations[..., :m], n_a)[..., None, :, None]
-        down = _occupied(occupations[..., m:], n_b)[..., None, :, None]
+        up = occupied_orbitals(occupations[..., :m], n_a)[..., None, :, None]
+        down = occupied_orbitals(occupations[..., m:], n_b)[..., None, :, None]
         if self.blocked:
             alpha = x[..., : m * n_a].reshape(*x.shape[:-1], m, n_a)
             beta = x[..., m * n_a :].reshape(*x.shape[:-1], m, n_b)
@@ -163,7 +163,7 @@ class NeuralBackflow(nn.Module):
         return (jnp.asarray(orbitals, dtype) + noise).reshape(shape)
 
 
-def _occupied(occupations: jax.Array, n_electrons: int) -> jax.Array:
+def occupied_orbitals(occupations: jax.Array, n_electrons: int) -> jax.Array:
     """Ascending indices (..., N) of the occupied orbitals of one spin; static N."""
     below = jnp.cumsum(occupations > 0.5, axis=-1)
     # The k-th electron sits where the running count first exceeds k; sorting gives the same more slowly.

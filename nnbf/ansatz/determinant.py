@@ -36,3 +36,46 @@ def signed_logsumexp(sign: jax.Array, log_abs: jax.Array, axis: int = -1) -> tup
     magnitude = jnp.where(nonzero, jnp.abs(total), 1.0)
     log_total = jnp.where(nonzero, jnp.log(magnitude), -jnp.inf)
     return jnp.sign(total), log_total + jnp.squeeze(shift, axis=axis)
+
+
+@jax.custom_jvp
+def logdet(matrices: jax.Array) -> jax.Array:
+    """Complex ``log det`` of (..., N, N) real or complex matrices, imaginary part in (-pi, pi].
+
+    Derivatives and singular matrices as in `slogdet`: ``-inf`` there, with derivative zero.
+    """
+    sign, log_abs = jnp.linalg.slogdet(matrices)
+    return log_abs + 1j * jnp.angle(sign)
+
+
+@logdet.defjvp
+def _logdet_jvp(primals, tangents):
+    (matrices,), (tangent,) = primals, tangents
+    value = logdet(matrices)
+    inverse = jnp.linalg.inv(matrices)
+    regular = jnp.all(jnp.isfinite(inverse), axis=(-2, -1)) & jnp.isfinite(value.real)
+    inverse = jnp.where(regular[..., None, None], inverse, 0.0)
+    return value, jnp.einsum("...ij,...ji->...", inverse, tangent).astype(value.dtype)
+
+
+def log_of_sum(terms: jax.Array, logs: jax.Array) -> jax.Array:
+    """Complex logarithm of ``sum_d terms_d exp(logs_d)`` along the last axis.
+
+    Where the sum vanishes the result is finite, about -708 above the largest logarithm (or above 0 where
+    no term is left), and its derivative is zero: a Markov chain can leave such a configuration.
+
+    Args:
+        terms: Factors (..., D), real or complex, that need no gradient.
+        logs: Logarithms (..., D), real or complex; -inf for a term that is zero.
+    """
+    largest = jnp.max(logs.real, axis=-1, keepdims=True)
+    shift = jax.lax.stop_gradient(jnp.where(jnp.isfinite(largest), largest, 0.0))
+    total = jnp.sum(terms * jnp.exp(logs - shift), axis=-1)
+    nonzero = total != 0
+    safe = jnp.where(nonzero, total, 1.0)
+    if jnp.iscomplexobj(safe):
+        logarithm = jnp.log(safe)
+    else:
+        logarithm = jnp.log(jnp.abs(safe)) + 1j * jnp.where(safe < 0, jnp.pi, 0.0)
+    lowest = jnp.log(jnp.finfo(safe.dtype).tiny)
+    return jnp.where(nonzero, logarithm, lowest) + jnp.squeeze(shift, axis=-1)

@@ -26,8 +26,9 @@ from nnbf.determinants import pack_occupations, spin_flip_representatives
 from nnbf.determinants.hashing import merge_equal
 from nnbf.operators import MolecularHamiltonian
 from nnbf.operators.kernels import energies_of_rows, even_under_spin_flip, merged_connections, rounded_up
-from nnbf.optimize import GradientFactors, gradient_factors
+from nnbf.optimize import GradientFactors
 from nnbf.optimize.tangent import TangentSpace
+from nnbf.states.selected import log_abs_factors
 
 PyTree = Any
 
@@ -165,7 +166,7 @@ def sampled_step(state: nk.vqs.MCState, hamiltonian: MolecularHamiltonian) -> Sa
     found = distinct_samples(state, hamiltonian)
     n = len(found.counts)
     occupations = padded_rows(found.occupations)
-    factors = _factors(state.model, state.variables, occupations)
+    factors = log_abs_factors(state.model, state.variables, occupations)
     shares = found.counts * np.exp(found.log_weights - found.log_weights.max())
     # Padding carries no weight.
     padding = len(occupations) - n
@@ -235,13 +236,3 @@ def _local_energies(model, chunk_size, variables, connections):
     apply = nk.jax.apply_chunked(model.apply, in_axes=(None, 0), chunk_size=chunk_size)
     log_psi = apply(variables, connections.occupations.astype(jnp.float64))
     return energies_of_rows(log_psi, connections).real, log_psi[connections.own].real
-
-
-@partial(jax.jit, static_argnums=0)
-def _factors(model, variables, occupations):
-    rest = {name: value for name, value in variables.items() if name != "params"}
-
-    def log_abs(params, x):
-        return jnp.real(model.apply({"params": params, **rest}, x))
-
-    return gradient_factors(log_abs, variables["params"], occupations)

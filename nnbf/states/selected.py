@@ -218,7 +218,7 @@ class SelectedState(nk.vqs.VariationalState):
     def gradient_factors(self) -> GradientFactors:
         """Structured gradients of log|psi| on V."""
         self.evaluations += len(self._determinants)
-        return _factors(self.model, self.variables, self._occupations)
+        return log_abs_factors(self.model, self.variables, self._occupations)
 
     def tangent_problem(self) -> TangentProblem:
         """State, energy (with any spin penalty), residual and Jacobian for one optimisation step."""
@@ -295,7 +295,8 @@ def _signed_log(model, variables, occupations):
 
 
 @partial(jax.jit, static_argnums=0)
-def _factors(model, variables, occupations):
+def log_abs_factors(model, variables, occupations):
+    """Factors of the derivatives of the logarithm of |psi|; see :func:`nnbf.optimize.gradient_factors`."""
     rest = {name: value for name, value in variables.items() if name != "params"}
 
     def log_abs(params, x):

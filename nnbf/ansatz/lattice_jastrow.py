@@ -1,0 +1,82 @@
+"""Density correlations of lattice fermions: a factor per distance, or from a network."""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from netket.utils import HashableArray
+
+from nnbf.ansatz.lattice_network import LatticeNetwork
+
+
+class DistanceJastrow(nn.Module):
+    r"""Translation-invariant Jastrow factor, one parameter for each distance and pair of spins.
+
+    .. math::
+
+        J(n) = \tfrac12 \sum_{\sigma, i \ne j} W_{d(ij)} n_{i\sigma} n_{j\sigma}
+               + \sum_{ij} W'_{d(ij)} n_{i\uparrow} n_{j\downarrow}
+
+    with d the graph distance; the second sum, on-site term included, is there with two spins only.
+    """
+
+    distances: HashableArray
+    """(n_sites, n_sites) whole numbers: the distance of two sites, 0 for a site and itself."""
+    n_spins: int = 1
+    """Spins of a site, 1 or 2."""
+    param_dtype: Any = jnp.float64
+    """Type of the parameters, real or complex."""
+
+    @nn.compact
+    def __call__(self, occupations: jax.Array) -> jax.Array:
+        """Return J (...,) of occupations (..., n_spins * n_sites), up block first."""
+        distances = np.asarray(self.distances)
+        largest, n_sites = int(distances.max()), len(distances)
+        same = self.param("same_spin", nn.initializers.zeros, (largest,), self.param_dtype)
+        n = occupations.reshape(*occupations.shape[:-1], self.n_spins, n_sites).astype(self.param_dtype)
+        table = jnp.concatenate([jnp.zeros((1,), same.dtype), same])[distances]
+        value = 0.5 * jnp.sum((n @ table) * n, axis=(-2, -1))
+        if self.n_spins == 2:
+            other = self.param("opposite_spin", nn.initializers.zeros, (largest + 1,), self.param_dtype)
+            value += jnp.sum((n[..., 0, :] @ other[distances]) * n[..., 1, :], axis=-1)
+        return value
+
+
+class NetworkJastrow(nn.Module):
+    """Jastrow factor from a convolutional network: one output of every cell, summed over the cells."""
+
+    size: tuple[int, int]
+    """Unit cells along a1 and a2."""
+    features: int = 8
+    """Width of the hidden layers."""
+    depth: int = 2
+    """Number of convolutions."""
+    kernel: tuple[int, int] = (3, 3)
+    """Extent of a convolution."""
+    periodic: tuple[bool, bool] = (True, True)
+    """Directions that close on themselves."""
+    activation: Callable[[jax.Array], jax.Array] = nn.silu
+    """Activation."""
+    output_scale: float = 0.05
+    """Scale of the initial output weights."""
+    param_dtype: Any = jnp.float64
+    """Type of the parameters, real or complex."""
+
+    @nn.compact
+    def __call__(self, features: jax.Array) -> jax.Array:
+        """Return J (...,) of the features of the cells (..., L1, L2, C)."""
+        network = LatticeNetwork(
+            1,
+            self.features,
+            self.depth,
+            self.kernel,
+            self.periodic,
+            activation=self.activation,
+            output_scale=self.output_scale,
+            param_dtype=self.param_dtype,
+            name="network",
+        )
+        return jnp.sum(network(features), axis=(-3, -2, -1))

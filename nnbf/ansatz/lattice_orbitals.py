@@ -1,0 +1,239 @@
+"""Orbitals of lattice fermions with a unit cell of one site, of a few, or of the whole lattice."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from netket.utils import HashableArray
+
+from hamiltonians.errors import InputError
+from hamiltonians.lattice import LatticeModel
+from nnbf.ansatz.fillings import Band, lowest_fillings
+
+
+@dataclass(frozen=True)
+class LatticeOrbitals:
+    r"""Orbitals of one spin, as plane waves times amplitudes that repeat from cell to cell.
+
+    .. math:: M_{\mu i} = E_{\mu i} u_{\mu, c(i)}, \quad E_{\mu i} = e^{i k_\mu \cdot r_i}
+
+    with c(i) the place of site i in its cell. A cell of one site has nothing but phases: one determinant of
+    such orbitals, with any equivariant backflow, has momentum :math:`\sum_\mu k_\mu` exactly. A cell as large
+    as the lattice, with E = 1, holds any orbitals.
+
+    Real orbitals are kept as complex channels as well: the first ones, with real E and u, give one orbital
+    each; the last ``n_pairs`` give two, their real and imaginary parts. Those stand for k and -k, and their
+    determinant is real and has the momentum of the rest.
+    """
+
+    envelope: HashableArray
+    """E (D, channels, n_sites) of D determinants; real if there are no pairs and all phases are."""
+    amplitudes: HashableArray
+    """Initial u (D, channels, sites of a cell)."""
+    places: HashableArray
+    """c (n_sites,), whole numbers from 0."""
+    is_real: bool
+    """Whether the determinant is real."""
+    n_pairs: int = 0
+    """How many of the channels are pairs k, -k; they come last."""
+    trainable: bool = True
+    """Whether u is varied."""
+
+    def __post_init__(self):
+        n_sets, channels, n_sites = np.asarray(self.envelope).shape
+        places = np.asarray(self.places)
+        if places.shape != (n_sites,):
+            raise ValueError(f"places must have shape ({n_sites},), got {places.shape}")
+        expected = (n_sets, channels, int(places.max()) + 1)
+        if np.asarray(self.amplitudes).shape != expected:
+            raise ValueError(
+                f"amplitudes must have shape {expected}, got {np.asarray(self.amplitudes).shape}"
+            )
+        if self.n_pairs and not self.is_real:
+            raise ValueError("pairs are for real orbitals: complex ones are channels of their own")
+
+    @property
+    def n_determinants(self) -> int:
+        """Determinants D."""
+        return np.asarray(self.envelope).shape[0]
+
+    @property
+    def n_channels(self) -> int:
+        """Complex (or real) numbers that make up the orbitals at one site."""
+        return np.asarray(self.envelope).shape[1]
+
+    @property
+    def n_sites(self) -> int:
+        """Sites of the lattice."""
+        return np.asarray(self.envelope).shape[2]
+
+    @property
+    def n_particles(self) -> int:
+        """Orbitals, as many as particles."""
+        return self.n_channels + self.n_pairs
+
+    @property
+    def n_complex(self) -> int:
+        """Channels, the last ones, with a real and an imaginary part."""
+        return self.n_pairs if self.is_real else self.n_channels
+
+
+def given_orbitals(matrices: np.ndarray) -> LatticeOrbitals:
+    """Return whole-lattice orbitals that start at given ones, as from Hartree-Fock.
+
+    Args:
+        matrices: (N, n_sites), or (D, N, n_sites) for a sum of D determinants, real or complex.
+    """
+    matrices = np.asarray(matrices)
+    if matrices.ndim == 2:
+        matrices = matrices[None]
+    if matrices.ndim != 3 or matrices.shape[1] > matrices.shape[2]:
+        raise ValueError(f"orbitals must have shape (N, n_sites) with N <= n_sites, got {matrices.shape[-2:]}")
+    return LatticeOrbitals(
+        HashableArray(np.ones(matrices.shape)),
+        HashableArray(matrices),
+        HashableArray(np.arange(matrices.shape[2])),
+        is_real=not np.iscomplexobj(matrices),
+    )
+
+
+def free_orbitals(
+    model: LatticeModel,
+    momentum: tuple[float, float] | None = None,
+    *,
+    cell: tuple[int, int] = (1, 1),
+    n_determinants: int = 1,
+    real: bool | None = None,
+) -> tuple[LatticeOrbitals, ...]:
+    """Return the orbitals of free fermions, lowest in energy at a total momentum; one entry for each spin.
+
+    Args:
+        model: The lattice, its hopping, boundary and particles; the interaction plays no part.
+        momentum: Total momentum in units of 2 pi / L, twist included (N particles in a twist theta have
+            momenta in N theta / 2 pi + whole numbers); default: the one of the lowest energy.
+        cell: Cells in the unit cell of the orbitals: (1, 1) for plane waves, the size of the lattice for
+            free orbitals, or what an order needs between.
+        n_determinants: How many fillings of that momentum to add up, from the lowest in energy.
+        real: True for real orbitals, which need the filled momenta in pairs k, -k; False for complex ones;
+            None for real where possible.
+
+    Raises:
+        InputError: The momentum is not on the lattice or has no filling, the cell does not fit, or real
+            orbitals are not possible.
+    """
+    if not all(model.periodic):
+        return _without_momentum(model, momentum, cell, n_determinants)
+    if any(c < 1 or extent % c for c, extent in zip(cell, model.size, strict=True)):
+        raise InputError(f"unit cell {cell[0]}x{cell[1]} does not divide the {model.size[0]}x{model.size[1]}")
+    bands = _bands(model)
+    fillings = lowest_fillings(bands, model.size, model.particles, _whole(model, momentum), n_determinants)
+    if len(fillings) < n_determinants:
+        raise InputError(
+            f"momentum {momentum}: {len(fillings)} fillings, not {n_determinants}; ask for fewer determinants"
+        )
+    sets = [[filling[spin] for filling in fillings] for spin in range(len(model.particles))]
+    return tuple(_from_fillings(model, bands, fillings_of, cell, real) for fillings_of in sets)
+
+
+def _without_momentum(model, momentum, cell, n_determinants):
+    if momentum is not None:
+        raise InputError("an open boundary has no momentum: leave it out")
+    if n_determinants != 1 or tuple(cell) not in ((1, 1), tuple(model.size)):
+        raise InputError("with an open boundary there is one determinant of whole-lattice orbitals")
+    vectors = np.linalg.eigh(model.hopping)[1]
+    return tuple(given_orbitals(vectors[:, :number].T) for number in model.particles)
+
+
+def _whole(model, momentum):
+    # Momenta as whole numbers: what is left when each particle's share of the twist is taken off.
+    if momentum is None:
+        return None
+    shares = [model.n_particles * flux for flux in model.flux]
+    whole = [round(k - share) for k, share in zip(momentum, shares, strict=True)]
+    for k, share, integer in zip(momentum, shares, whole, strict=True):
+        if abs(k - share - integer) > 1e-6:
+            offset = f" plus {share % 1:g}" if share % 1 else ""
+            raise InputError(f"momentum {k:g}: give a whole number{offset}, in units of 2 pi / L")
+    return whole[0] % model.size[0], whole[1] % model.size[1]
+
+
+def _bands(model: LatticeModel) -> list[Band]:
+    """All states of one free particle: whole-number momentum, energy, amplitudes on the sites of a cell."""
+    n_basis = model.lattice.n_basis
+    blocks = np.asarray(model.hopping)[:n_basis].reshape(n_basis, model.n_cells, n_basis)
+    bands = []
+    for m1 in range(model.size[0]):
+        for m2 in range(model.size[1]):
+            wave = _plane_wave(model, (m1, m2)).reshape(model.n_cells, n_basis)[:, 0]
+            matrix = np.einsum("brc,r->bc", blocks, wave)
+            if np.abs(wave.imag).max() == 0.0 and np.abs(matrix.imag).max() < 1e-12:
+                matrix = matrix.real
+            energies, vectors = np.linalg.eigh(matrix)
+            for band in range(n_basis):
+                # The largest component real and positive, so that k and -k are conjugates.
+                vector = vectors[:, band]
+                top = np.argmax(np.abs(vector) > 0.99 * np.abs(vector).max())
+                vector = vector * np.abs(vector[top]) / vector[top] * np.sqrt(n_basis)
+                bands.append(Band((m1, m2), band, float(energies[band]), vector))
+    return bands
+
+
+def _plane_wave(model, whole):
+    turns = sum(
+        (m + flux) * model.cells[:, axis] / model.size[axis]
+        for axis, (m, flux) in enumerate(zip(whole, model.flux, strict=True))
+    )
+    wave = np.exp(2j * np.pi * turns)
+    # Quarter turns without rounding errors: phases of +-1 decide whether orbitals are real.
+    quarters = np.rint(4 * turns)
+    exact = np.array([1, 1j, -1, -1j])[quarters.astype(int) % 4]
+    return np.where(np.abs(4 * turns - quarters) < 1e-9, exact, wave)
+
+
+def _from_fillings(model, bands, fillings, cell, real):
+    split = [_pairs(model, bands, filling) for filling in fillings]
+    possible = all(parts is not None for parts in split) and len({len(p[1]) for p in split if p}) == 1
+    if real and not possible:
+        raise InputError("these filled momenta do not come in pairs k, -k: the orbitals must be complex")
+    is_real = possible if real is None else real
+    chosen = [[*parts[0], *parts[1]] for parts in split] if is_real else fillings
+    n_pairs = len(split[0][1]) if is_real else 0
+    n_basis = model.lattice.n_basis
+    places = (model.cells[:, 0] % cell[0]) * cell[1] + model.cells[:, 1] % cell[1]
+    places = places * n_basis + model.sublattices
+    n_places = cell[0] * cell[1] * n_basis
+    shape = (len(chosen), len(chosen[0]))
+    envelope = np.zeros((*shape, model.n_sites), dtype=complex)
+    amplitudes = np.zeros((*shape, n_places), dtype=complex)
+    for d, filling in enumerate(chosen):
+        for channel, index in enumerate(filling):
+            envelope[d, channel] = _plane_wave(model, bands[index].momentum)
+            amplitudes[d, channel] = np.tile(bands[index].vector, n_places // n_basis)
+    if is_real and not n_pairs:
+        envelope, amplitudes = envelope.real, amplitudes.real
+    return LatticeOrbitals(
+        HashableArray(envelope),
+        HashableArray(amplitudes),
+        HashableArray(places),
+        is_real,
+        n_pairs,
+        trainable=n_places > 1,
+    )
+
+
+def _pairs(model, bands, filling):
+    """Split filled states into those that are their own conjugate and one of every pair, or None."""
+    index = {(bands[i].momentum, bands[i].band): i for i in filling}
+    single, pairs = [], []
+    offsets = [round(2 * flux) for flux in model.flux]
+    if any(abs(2 * flux - o) > 1e-12 for flux, o in zip(model.flux, offsets, strict=True)):
+        return None
+    for (momentum, band), i in index.items():
+        opposite = tuple((-m - o) % extent for m, o, extent in zip(momentum, offsets, model.size, strict=True))
+        partner = index.get((opposite, band))
+        if partner is None:
+            return None
+        if partner == i:
+            single.append(i)
+        elif partner > i:
+            pairs.append(i)
+    return single, pairs
