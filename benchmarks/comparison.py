@@ -174,7 +174,7 @@ def measured(task: Mapping[str, Any]) -> dict[str, Any]:
         "evaluations": rows[-1]["evaluations"],
         "n_parameters": result.n_parameters,
         "kind": rows[-1]["energy_kind"],
-        "error_mHa": typical_end([error for _, _, error in curve]),
+        "error_mHa": typical_end([error for _, _, error in curve], rows[-1]["energy_kind"]),
         "full_sum_mHa": None if full is None else 1e3 * (full["energy"] - exact),
         "pt2_mHa": 1e3 * (result.estimates["pt2"]["energy"] - exact),
         "crossings": {str(level): first_below(level, curve) for level in LEVELS},
@@ -182,8 +182,10 @@ def measured(task: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def typical_end(errors: Sequence[float]) -> float:
-    """Median of the last ten errors: single steps of Monte Carlo scatter."""
+def typical_end(errors: Sequence[float], kind: str) -> float:
+    """The last error; with Monte Carlo the median of the last ten, since single steps scatter."""
+    if kind != "vmc":
+        return errors[-1]
     last = sorted(errors[-10:])
     return last[len(last) // 2]
 
@@ -287,7 +289,8 @@ def draw(content: Mapping[str, Any], path: Path) -> None:
         left.set_ylabel("error to FCI (mHa)")
         left.set_title(f"{molecule}, STO-3G, |V| = {SPACES[molecule]:,}", loc="left")
         left.set_ylim(1e-3, 1e3)
-    panels[0][0].legend(fontsize=7, loc="lower left")
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=8, ncols=4, loc="outside lower center", frameon=False)
     figure.savefig(path, dpi=100)
     pyplot.close(figure)
 

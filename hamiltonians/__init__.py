@@ -1,4 +1,4 @@
-"""Hamiltonians of electrons: molecules, FCIDUMP files and what other packages hold.
+"""Hamiltonians of electrons: molecules, FCIDUMP files, lattices and what other packages hold.
 
 Nothing here needs PySCF, OpenFermion or NetKet until a function that uses them is called, so a saved
 system can be loaded and solved without them.
@@ -10,15 +10,26 @@ from typing import TYPE_CHECKING, Any
 from hamiltonians.errors import InputError
 from hamiltonians.geometry import Geometry, read_geometry
 from hamiltonians.integrals import MolecularIntegrals, determinant_irrep, irrep_bits
+from hamiltonians.lattice import LatticeModel
 from hamiltonians.library import bundled_molecules
 from hamiltonians.properties import DEBYE, OrbitalProperties
+
+# Not lazily: the function has the name of its module.
+from hamiltonians.space_group import Sector, SpaceGroup, all_sectors, move_configurations, space_group
 from hamiltonians.system import MolecularSystem, SystemInfo, load_system
 
 if TYPE_CHECKING:
     from hamiltonians.active_space import parse_active_space
     from hamiltonians.determinant import determinant_energy, lowest_determinant
+    from hamiltonians.exact_lattice import ExactLevels, exact_levels, is_affordable
     from hamiltonians.fci import fci_energy_of_integrals
     from hamiltonians.fcidump import read_fcidump, write_fcidump
+    from hamiltonians.lattice_operators import (
+        lattice_configurations,
+        lattice_to_fermion_operator,
+        lattice_to_netket,
+        lattice_to_sparse,
+    )
     from hamiltonians.molecule import build_molecule
     from hamiltonians.netket import to_netket
     from hamiltonians.openfermion import (
@@ -48,31 +59,51 @@ _LAZY = {
     "to_fermion_operator": "openfermion",
     "to_interaction_operator": "openfermion",
     "to_molecular_data": "openfermion",
+    "lattice_configurations": "lattice_operators",
+    "lattice_to_fermion_operator": "lattice_operators",
+    "lattice_to_netket": "lattice_operators",
+    "lattice_to_sparse": "lattice_operators",
+    "ExactLevels": "exact_lattice",
+    "exact_levels": "exact_lattice",
+    "is_affordable": "exact_lattice",
 }
 
 __all__ = [
     "DEBYE",
+    "ExactLevels",
     "Geometry",
     "InputError",
+    "LatticeModel",
     "MolecularIntegrals",
     "MolecularSystem",
     "OrbitalProperties",
+    "Sector",
+    "SpaceGroup",
     "SystemInfo",
+    "all_sectors",
     "build_molecule",
     "bundled_molecules",
     "determinant_energy",
     "determinant_irrep",
+    "exact_levels",
     "fci_energy_of_integrals",
     "from_fermion_operator",
     "from_interaction_operator",
     "from_molecular_data",
     "irrep_bits",
+    "is_affordable",
+    "lattice_configurations",
+    "lattice_to_fermion_operator",
+    "lattice_to_netket",
+    "lattice_to_sparse",
     "load_system",
     "lowest_determinant",
+    "move_configurations",
     "parse_active_space",
     "read_fcidump",
     "read_geometry",
     "reference_energies",
+    "space_group",
     "to_fermion_operator",
     "to_interaction_operator",
     "to_molecular_data",

@@ -2,8 +2,19 @@
 
 from nnbf._precision import enable_double_precision
 from nnbf.ansatz.backflow import NeuralBackflow
+from nnbf.ansatz.equivariant import EquivariantBackflow, ProjectedBackflow
+from nnbf.ansatz.lattice_orbitals import LatticeOrbitals, free_orbitals, given_orbitals
+from nnbf.ansatz.projection import SymmetryElements
 
-__all__ = ["NeuralBackflow"]
+__all__ = [
+    "EquivariantBackflow",
+    "LatticeOrbitals",
+    "NeuralBackflow",
+    "ProjectedBackflow",
+    "SymmetryElements",
+    "free_orbitals",
+    "given_orbitals",
+]
 
 # Parameters are doubles by default, whichever name of the package is imported first.
 enable_double_precision()

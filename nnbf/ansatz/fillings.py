@@ -30,7 +30,7 @@ def lowest_fillings(
     momentum: Momentum | None,
     count: int,
 ) -> list[tuple[tuple[int, ...], ...]]:
-    """Return the `count` fillings of lowest energy at a total momentum, lowest first (fewer if there are fewer).
+    """Return the `count` fillings of lowest energy at a total momentum, lowest first, or all there are.
 
     Args:
         bands: States of one particle, the same for each spin.

@@ -87,7 +87,9 @@ def given_orbitals(matrices: np.ndarray) -> LatticeOrbitals:
     if matrices.ndim == 2:
         matrices = matrices[None]
     if matrices.ndim != 3 or matrices.shape[1] > matrices.shape[2]:
-        raise ValueError(f"orbitals must have shape (N, n_sites) with N <= n_sites, got {matrices.shape[-2:]}")
+        raise ValueError(
+            f"orbitals must have shape (N, n_sites) with N <= n_sites, got {matrices.shape[-2:]}"
+        )
     return LatticeOrbitals(
         HashableArray(np.ones(matrices.shape)),
         HashableArray(matrices),
@@ -98,7 +100,7 @@ def given_orbitals(matrices: np.ndarray) -> LatticeOrbitals:
 
 def free_orbitals(
     model: LatticeModel,
-    momentum: tuple[float, float] | None = None,
+    momentum: tuple[int, int] | None = None,
     *,
     cell: tuple[int, int] = (1, 1),
     n_determinants: int = 1,
@@ -108,8 +110,9 @@ def free_orbitals(
 
     Args:
         model: The lattice, its hopping, boundary and particles; the interaction plays no part.
-        momentum: Total momentum in units of 2 pi / L, twist included (N particles in a twist theta have
-            momenta in N theta / 2 pi + whole numbers); default: the one of the lowest energy.
+        momentum: Total momentum (mx, my) in units of 2 pi / L, modulo L, as in `hamiltonians.space_group`: in
+            a twist theta N particles have N theta / L more. Default: the one of the lowest energy. With an
+            open boundary the orbitals are those of the lowest energy, and a projection makes the momentum.
         cell: Cells in the unit cell of the orbitals: (1, 1) for plane waves, the size of the lattice for
             free orbitals, or what an order needs between.
         n_determinants: How many fillings of that momentum to add up, from the lowest in energy.
@@ -117,43 +120,29 @@ def free_orbitals(
             None for real where possible.
 
     Raises:
-        InputError: The momentum is not on the lattice or has no filling, the cell does not fit, or real
-            orbitals are not possible.
+        InputError: The momentum has too few fillings, the cell does not fit, or real orbitals are not
+            possible.
     """
-    if not all(model.periodic):
-        return _without_momentum(model, momentum, cell, n_determinants)
+    if any(extent > 1 and not closed for extent, closed in zip(model.size, model.periodic, strict=True)):
+        return _open(model, cell, n_determinants)
     if any(c < 1 or extent % c for c, extent in zip(cell, model.size, strict=True)):
         raise InputError(f"unit cell {cell[0]}x{cell[1]} does not divide the {model.size[0]}x{model.size[1]}")
     bands = _bands(model)
-    fillings = lowest_fillings(bands, model.size, model.particles, _whole(model, momentum), n_determinants)
+    if momentum is not None:
+        momentum = (momentum[0] % model.size[0], momentum[1] % model.size[1])
+    fillings = lowest_fillings(bands, model.size, model.particles, momentum, n_determinants)
     if len(fillings) < n_determinants:
-        raise InputError(
-            f"momentum {momentum}: {len(fillings)} fillings, not {n_determinants}; ask for fewer determinants"
-        )
+        where = "" if momentum is None else f"of momentum ({momentum[0]},{momentum[1]}) "
+        raise InputError(f"{n_determinants} determinants: there are {len(fillings)} fillings {where}in all")
     sets = [[filling[spin] for filling in fillings] for spin in range(len(model.particles))]
     return tuple(_from_fillings(model, bands, fillings_of, cell, real) for fillings_of in sets)
 
 
-def _without_momentum(model, momentum, cell, n_determinants):
-    if momentum is not None:
-        raise InputError("an open boundary has no momentum: leave it out")
+def _open(model, cell, n_determinants):
     if n_determinants != 1 or tuple(cell) not in ((1, 1), tuple(model.size)):
         raise InputError("with an open boundary there is one determinant of whole-lattice orbitals")
     vectors = np.linalg.eigh(model.hopping)[1]
     return tuple(given_orbitals(vectors[:, :number].T) for number in model.particles)
-
-
-def _whole(model, momentum):
-    # Momenta as whole numbers: what is left when each particle's share of the twist is taken off.
-    if momentum is None:
-        return None
-    shares = [model.n_particles * flux for flux in model.flux]
-    whole = [round(k - share) for k, share in zip(momentum, shares, strict=True)]
-    for k, share, integer in zip(momentum, shares, whole, strict=True):
-        if abs(k - share - integer) > 1e-6:
-            offset = f" plus {share % 1:g}" if share % 1 else ""
-            raise InputError(f"momentum {k:g}: give a whole number{offset}, in units of 2 pi / L")
-    return whole[0] % model.size[0], whole[1] % model.size[1]
 
 
 def _bands(model: LatticeModel) -> list[Band]:
@@ -228,7 +217,9 @@ def _pairs(model, bands, filling):
     if any(abs(2 * flux - o) > 1e-12 for flux, o in zip(model.flux, offsets, strict=True)):
         return None
     for (momentum, band), i in index.items():
-        opposite = tuple((-m - o) % extent for m, o, extent in zip(momentum, offsets, model.size, strict=True))
+        opposite = tuple(
+            (-m - o) % extent for m, o, extent in zip(momentum, offsets, model.size, strict=True)
+        )
         partner = index.get((opposite, band))
         if partner is None:
             return None

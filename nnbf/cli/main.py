@@ -31,6 +31,11 @@ COMMANDS = {
     "fcidump": Command(
         "FILE", "the same for a FCIDUMP file, or a saved system (.npz, .h5)", "nnbf.cli.solve"
     ),
+    "spectrum": Command(
+        "{tv,hubbard} --size 4x4 --particles 5",
+        "levels of a lattice model by momentum and irrep",
+        "nnbf.cli.spectrum",
+    ),
     "resume": Command("DIR", "go on with a run that was stopped, killed or at its limit", "nnbf.cli.resume"),
     "evaluate": Command(
         "DIR", "sample the trained state: energy with an error bar, extrapolations", "nnbf.cli.evaluate"

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from hamiltonians.errors import InputError
 from nnbf.cli._parsing import parse_command
 from nnbf.cli.main import DONE
 
@@ -40,8 +41,15 @@ class ReportCommand:
 def report(arguments: Sequence[str]) -> int:
     """Run `nnbf report` and return its exit code."""
     command = parse_command(ReportCommand, arguments, prog="nnbf report", examples=_EXAMPLES)
+    from nnbf.cli.spectrum import report_spectrum
     from nnbf.report import write_report
+    from nnbf.rundir.spectrum import is_spectrum
 
+    spectra = [folder for folder in command.target.folders if is_spectrum(folder)]
+    if spectra:
+        if len(command.target.folders) > 1:
+            raise InputError(f"{spectra[0]} holds a spectrum: 'nnbf report' shows one spectrum at a time")
+        return report_spectrum(spectra[0], quiet=command.output.quiet)
     written = write_report(command.target.folders, out=command.output.out)
     if not command.output.quiet:
         print(f"page   {written.page}\nplot   {written.plot}\ntable  {written.table}")

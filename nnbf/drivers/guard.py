@@ -43,7 +43,7 @@ class EnergyGuard:
         Raises:
             FloatingPointError: The energy is not finite, or runs away.
         """
-        step, energy = row["step"], row["energy"]
+        step, energy = row["step"], row.get("objective", row["energy"])
         if not math.isfinite(energy):
             raise FloatingPointError(f"step {step}: the energy is not finite")
         stage = row.get("stage")

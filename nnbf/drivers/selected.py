@@ -11,6 +11,7 @@ from netket.utils import struct
 
 from nnbf.determinants import connected_space
 from nnbf.drivers.growth import Growth, TailTraining, rank_connected
+from nnbf.drivers.line_search import search_line
 from nnbf.drivers.snapshot import Snapshot, pack_fields, pack_tree, unpack_fields, unpack_tree
 from nnbf.optimize import RayleighGaussNewton
 from nnbf.states import OutsideCoupling, SelectedState, extended_state
@@ -247,7 +248,7 @@ class SelectedSpaceDriver(nk.driver.AbstractDriver):
             raise FloatingPointError(f"step {self.step_count}: the proposed update is not finite")
         fraction, energy = 1.0, None
         if self._optimizer.line_search:
-            fraction, energy = self._line_search(state, problem.energy, proposal)
+            fraction, energy = search_line(state, problem.energy, proposal, len(state.determinants))
         gain = (
             (energy - problem.energy) / proposal.predicted
             if energy is not None and proposal.predicted
@@ -290,7 +291,7 @@ class SelectedSpaceDriver(nk.driver.AbstractDriver):
         optimizer, optimizer_state = self._tail_optimizer(self._tail_done)
         problem = extended.tangent_problem()
         proposal, _ = optimizer.propose(problem, optimizer_state)
-        fraction, _ = self._line_search(extended, problem.energy, proposal)
+        fraction, _ = search_line(extended, problem.energy, proposal, len(extended.determinants))
         self._fraction, self._iterations = fraction, proposal.iterations
         self._step_norm = fraction * float(np.linalg.norm(proposal.change))
         self._tail_done += 1
@@ -313,22 +314,6 @@ class SelectedSpaceDriver(nk.driver.AbstractDriver):
         self._outside = connected_space(
             state.hamiltonian.tables, state.determinants, self._outside_amplitudes, state.spin_flip
         )
-
-    def _line_search(self, state, energy, proposal):
-        fraction = 1.0
-        # Rounding of a sum over V: differences below this are no information.
-        noise = 1e-14 * abs(energy) * np.sqrt(len(state.determinants))
-        while fraction > 1e-3:
-            scale = fraction
-            params = jax.tree.map(lambda p, d, s=scale: p + s * d, state.parameters, proposal.update)
-            try:
-                trial = state.objective_at({**state.model_state, "params": params})
-            except FloatingPointError:
-                trial = np.inf
-            if trial <= energy + noise:
-                return fraction, trial
-            fraction *= 0.5
-        return 0.0, energy
 
     def _count_calm_steps(self, before, after, variance):
         if after is None:

@@ -41,6 +41,8 @@ def load_trained(folder: RunDirectory) -> TrainedState:
         InputError: There is no trained wave function, or the files do not fit together.
     """
     config = folder.read_config()
+    if config.get("command") == "spectrum":
+        raise InputError(f"{folder.path} holds a spectrum, whose energies are exact sums: nothing to sample")
     if not folder.system_file.is_file():
         raise InputError(f"{folder.path} has no {folder.system_file.name}: give the folder of a run")
     system = folder.read_system()

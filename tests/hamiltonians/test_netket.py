@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from hamiltonians import build_molecule, to_netket
+from hamiltonians import (
+    LatticeModel,
+    build_molecule,
+    lattice_configurations,
+    lattice_to_netket,
+    lattice_to_sparse,
+    to_netket,
+)
 
 nk = pytest.importorskip("netket")
 
@@ -34,3 +41,27 @@ def test_alpha_fills_the_first_block(build):
     connected, elements = operator.get_conn_padded(reference)
     same = np.all(np.asarray(connected) == reference[:, None], axis=-1)
     assert np.asarray(elements)[same].sum() == pytest.approx(-7.315525981281086, abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(
+            LatticeModel("hubbard", "2x2", "1,3", U=2.0, V=-0.3, t_prime=0.1, boundary=("apbc", "open")),
+            marks=pytest.mark.slow,
+        ),
+        LatticeModel("tv", "3x2", 3, V=2.0, t_prime=0.3, boundary=(0.2, -0.35)),
+    ],
+    ids=str,
+)
+def test_lattice_operators_agree_with_the_sparse_matrix(model):
+    hilbert, operator = lattice_to_netket(model)
+    configurations = lattice_configurations(model)
+    assert hilbert.n_states == len(configurations)
+    position = {tuple(state): index for index, state in enumerate(configurations.tolist())}
+    connected, elements = operator.get_conn_padded(configurations.astype(np.int8))
+    dense = np.zeros((len(configurations),) * 2, dtype=complex)
+    for row, (states, values) in enumerate(zip(np.asarray(connected), np.asarray(elements), strict=True)):
+        for state, value in zip(states.tolist(), values, strict=True):
+            dense[row, position[tuple(state)]] += value
+    np.testing.assert_allclose(lattice_to_sparse(model).toarray(), dense, atol=1e-12)

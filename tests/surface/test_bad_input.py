@@ -47,6 +47,45 @@ def test_molecule(refused, words, message):
     assert re.search(message, refused("molecule", *words))
 
 
+TV = ("tv", "--particles", "3")
+WRONG_SPECTRUM = {
+    "no particles": (["tv"], "give --particles"),
+    "no model": ([], "no kind given"),
+    "unknown model": (["ising"], "give one of tv, hubbard"),
+    "too many particles": (["tv", "--particles", "17"], "17 particles on 16 sites: give 0 to 16"),
+    "two spins of one": (["tv", "--particles", "2,2"], "give one number"),
+    "momentum off the lattice": (
+        [*TV, "--momenta", "4,0"],
+        r"momentum \(4,0\) is not on the lattice: give mx",
+    ),
+    "momentum off a twisted lattice": (
+        [*TV, "--boundary", "0.3", "--momenta", "0.3,0"],
+        r"the shift by a twist is understood",
+    ),
+    "unknown irrep": ([*TV, "--momenta", "0,0", "--irreps", "B3"], "A1, A2, B1, B2, E"),
+    "irrep that the little group lacks": (
+        [*TV, "--momenta", "1,0", "--irreps", "B1"],
+        r"irrep 'B1': the little group Cs of momentum \(1,0\)",
+    ),
+    "irrep of a square on a rectangle": (
+        [*TV, "--size", "4x3", "--irreps", "E"],
+        "irrep 'E': the little group C2v",
+    ),
+    "irrep that a twist breaks": ([*TV, "--boundary", "0.3,pbc", "--irreps", "A1"], "irrep 'A1': .*twist"),
+    "spin of the spinless": ([*TV, "--spin", "even"], "spin"),
+    "too large": (["tv", "--size", "6x6", "--particles", "13"], "more than full_sum_limit"),
+    "no size": ([*TV, "--size", "4"], "give two whole numbers, such as 4x4"),
+    "neighbours twice": ([*TV, "--neighbour-repulsion", "1"], "is --interaction"),
+    "levels": ([*TV, "--levels", "0"], "levels must be at least 1"),
+    "cell": ([*TV, "--cell", "2"], "cell 2: give two whole numbers"),
+}
+
+
+@pytest.mark.parametrize(("words", "message"), WRONG_SPECTRUM.values(), ids=WRONG_SPECTRUM.keys())
+def test_spectrum(refused, words, message):
+    assert re.search(message, refused("spectrum", *words))
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -1,0 +1,128 @@
+"""Point groups of the plane: operations, names (C4v, C2, Cs, ...) and irreps as matrices.
+
+Use it for the little group of a momentum. Operations are integer matrices on lattice coordinates; rotations
+carry their angle, mirrors the angle of their line. Names and characters are those of the usual tables
+(Cotton; Altmann and Herzig), with these choices where the tables leave one:
+
+* A' and B1 are even, A'' and B2 odd under the reference mirror; on the square lattice that is the x axis, so
+  that B1 is even under the axis mirrors and B2 under the diagonal ones.
+* Rows of E (E1) transform as (x, y), those of E2 as (x^2 - y^2, 2 x y), in Cartesian coordinates.
+* Without mirrors the complex pair of E is split: 1E turns by exp(-2 pi i / n), 2E by its conjugate.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hamiltonians.lattice_geometry import LatticeGeometry
+
+
+@dataclass(frozen=True)
+class PointOperation:
+    """A rotation or a mirror about the centre."""
+
+    matrix: tuple[tuple[int, int], tuple[int, int]]
+    """Its matrix on lattice coordinates."""
+    is_mirror: bool
+    """Whether it is a mirror."""
+    angle: int
+    """In degrees: of the rotation (0 to 359), or of the mirror line with the x axis (0 to 179)."""
+
+    def turn_line(self, angle: int) -> int:
+        """Return the angle of a line, in degrees, after the operation."""
+        return (2 * self.angle - angle if self.is_mirror else angle + self.angle) % 180
+
+    def __str__(self) -> str:
+        return f"mirror at {self.angle} deg" if self.is_mirror else f"rotation by {self.angle} deg"
+
+
+@dataclass(frozen=True, eq=False)
+class Irrep:
+    """An irreducible representation of a point group."""
+
+    name: str
+    """Mulliken symbol: A1, B2, E, A', ..."""
+    matrices: np.ndarray
+    """(n_operations, d, d) unitary matrices, in the order of the operations."""
+
+    @property
+    def dimension(self) -> int:
+        """Size d of the matrices."""
+        return self.matrices.shape[1]
+
+    @property
+    def characters(self) -> np.ndarray:
+        """(n_operations,) traces."""
+        return np.trace(self.matrices, axis1=1, axis2=2)
+
+
+def point_operations(lattice: LatticeGeometry) -> tuple[PointOperation, ...]:
+    """Return the point group of an infinite lattice, identity first."""
+    vectors = np.array(lattice.vectors)
+    operations = []
+    for matrix in lattice.operations():
+        # Columns of the transposed vectors are a1, a2: Cartesian = vectors^T . coordinates.
+        cartesian = vectors.T @ matrix @ np.linalg.inv(vectors.T)
+        is_mirror = bool(np.linalg.det(cartesian) < 0)
+        degrees = round(np.degrees(np.arctan2(cartesian[1, 0], cartesian[0, 0]))) % 360
+        rows = (tuple(matrix[0].tolist()), tuple(matrix[1].tolist()))
+        operations.append(PointOperation(rows, is_mirror, degrees // 2 if is_mirror else degrees))
+    return tuple(operations)
+
+
+def point_group_name(operations: Sequence[PointOperation]) -> str:
+    """Return the Schoenflies name: C1, Cs, or Cn, Cnv."""
+    order = sum(not operation.is_mirror for operation in operations)
+    if order == len(operations):
+        return f"C{order}"
+    return "Cs" if order == 1 else f"C{order}v"
+
+
+def point_group_irreps(operations: Sequence[PointOperation], reference_mirror: int = 0) -> tuple[Irrep, ...]:
+    """Return all irreps of a point group.
+
+    Args:
+        operations: The whole group.
+        reference_mirror: Angle of the line, in degrees, of the mirror under which B1 is even.
+    """
+    order = sum(not operation.is_mirror for operation in operations)
+    steps = [0 if g.is_mirror else g.angle * order // 360 for g in operations]
+    if order == len(operations):
+        return tuple(
+            Irrep(name, np.exp(-2j * np.pi * power * np.array(steps) / order).reshape(-1, 1, 1))
+            for name, power in _cyclic_names(order)
+        )
+    mirror = np.array([-1.0 if g.is_mirror else 1.0 for g in operations])
+    tables = {"A'": mirror**2, "A''": mirror} if order == 1 else {"A1": mirror**2, "A2": mirror}
+    if order % 2 == 0:
+        lines = [(g.angle - reference_mirror) * order // 180 if g.is_mirror else 0 for g in operations]
+        b1 = np.array([(-1.0) ** (step + line) for step, line in zip(steps, lines, strict=True)])
+        tables |= {"B1": b1, "B2": b1 * mirror}
+    irreps = [Irrep(name, values.reshape(-1, 1, 1)) for name, values in tables.items()]
+    pairs = (order - 1) // 2
+    for power in range(1, pairs + 1):
+        matrices = np.stack([_planar_matrix(g, power) for g in operations])
+        irreps.append(Irrep("E" if pairs == 1 else f"E{power}", matrices))
+    return tuple(irreps)
+
+
+def _cyclic_names(order: int) -> list[tuple[str, int]]:
+    """(name, m) of the characters exp(-2 pi i m j / n) of Cn."""
+    names = [("A", 0)]
+    if order % 2 == 0:
+        names.append(("B", order // 2))
+    pairs = (order - 1) // 2
+    for power in range(1, pairs + 1):
+        suffix = "" if pairs == 1 else str(power)
+        names += [(f"1E{suffix}", power), (f"2E{suffix}", order - power)]
+    return names
+
+
+def _planar_matrix(operation: PointOperation, power: int) -> np.ndarray:
+    """Matrix on (cos(power phi), sin(power phi)), phi the polar angle."""
+    angle = np.radians(power * operation.angle * (2 if operation.is_mirror else 1))
+    cos, sin = np.cos(angle), np.sin(angle)
+    matrix = np.array([[cos, sin], [sin, -cos]] if operation.is_mirror else [[cos, -sin], [sin, cos]])
+    # Exact zeros keep real symmetry sectors real.
+    return np.where(np.abs(matrix) < 1e-15, 0.0, matrix)

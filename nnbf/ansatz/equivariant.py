@@ -1,0 +1,307 @@
+"""Symmetry-aware neural backflow for lattice fermions (Romero, Nys and Carleo, arXiv:2406.09077)."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from netket.utils import HashableArray
+
+from nnbf.ansatz.backflow import occupied_orbitals
+from nnbf.ansatz.determinant import log_of_sum, logdet, slogdet
+from nnbf.ansatz.lattice_jastrow import DistanceJastrow, NetworkJastrow
+from nnbf.ansatz.lattice_network import LatticeNetwork
+from nnbf.ansatz.lattice_orbitals import LatticeOrbitals
+from nnbf.ansatz.projection import ProjectionPlan, SymmetryElements, projection_plan
+
+_BACKFLOWS = ("multiplicative", "additive", "both", "none")
+
+
+class EquivariantBackflow(nn.Module):
+    r"""Determinants of orbitals that a translation-equivariant network changes, times Jastrow factors.
+
+    .. math::
+
+        \psi(n) = e^{J(n)} \sum_d \prod_\sigma \det[B^{d\sigma}_{\mu, i}(n)]_{i \in n_\sigma}, \quad
+        B_{\mu i} = E_{\mu i} \left( u_{\mu, c(i)} (1 + F_{\mu i}(n)) + A_{\mu i}(n) \right)
+
+    with envelope E and amplitudes u of `LatticeOrbitals` and F, A the outputs of one residual convolutional
+    network that sees all spins. Output weights start small: at step 0 the state is close to the filled
+    orbitals. With plane waves (a unit cell of one site) the state has the sum of their momenta exactly,
+    whatever the parameters. Real orbitals with real parameters make a real state.
+    """
+
+    size: tuple[int, int]
+    """Unit cells along a1 and a2."""
+    orbitals: tuple[LatticeOrbitals, ...]
+    """Orbitals of each spin: one entry, or two with the up spin first."""
+    backflow: str = "multiplicative"
+    """`multiplicative` (F), `additive` (A), `both`, or `none` (Slater determinants)."""
+    features: int = 16
+    """Width of the network."""
+    depth: int = 3
+    """Convolutions of the network."""
+    kernel: tuple[int, int] = (3, 3)
+    """Extent of a convolution, in cells."""
+    periodic: tuple[bool, bool] = (True, True)
+    """Directions that close on themselves, with or without a twist."""
+    layer_norm: bool = False
+    """Normalise over the features before each activation."""
+    activation: Callable[[jax.Array], jax.Array] = nn.silu
+    """Activation; with complex parameters it acts on real and imaginary parts."""
+    distances: HashableArray | None = None
+    """(n_sites, n_sites) graph distances: a Jastrow parameter for each. None for no such factor."""
+    jastrow_features: int = 0
+    """Width of the network of a further Jastrow factor; 0 for none."""
+    noise: float = 0.05
+    """Scale of the initial output weights, and of the random part of amplitudes that are varied."""
+    param_dtype: Any = jnp.float64
+    """Type of the parameters and of the network, real or complex."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.backflow not in _BACKFLOWS:
+            raise ValueError(f"backflow must be one of {', '.join(_BACKFLOWS)}, got {self.backflow!r}")
+        if len(self.orbitals) not in (1, 2):
+            raise ValueError(f"orbitals must be of one or two spins, got {len(self.orbitals)}")
+        cells, sites = self.size[0] * self.size[1], {o.n_sites for o in self.orbitals}
+        if len(sites) != 1 or self.n_sites % cells:
+            raise ValueError(f"orbitals on {sorted(sites)} sites do not fit a lattice of {cells} cells")
+        if len({o.n_determinants for o in self.orbitals}) != 1:
+            raise ValueError("orbitals of both spins must have as many determinants")
+        if jnp.issubdtype(self.param_dtype, jnp.complexfloating) and any(o.is_real for o in self.orbitals):
+            raise ValueError("complex parameters need complex orbitals: make them with real=False")
+        if self.depth < 1 or self.features < 1 or min(self.kernel) < 1:
+            raise ValueError("depth, features and kernel must be at least 1")
+
+    # ---- sizes -------------------------------------------------------------------------------------
+
+    @property
+    def n_sites(self) -> int:
+        """Sites of the lattice."""
+        return self.orbitals[0].n_sites
+
+    @property
+    def n_spins(self) -> int:
+        """Spins of a site."""
+        return len(self.orbitals)
+
+    @property
+    def is_real(self) -> bool:
+        """Whether psi is real, up to the weights of a projection."""
+        return all(o.is_real for o in self.orbitals)
+
+    @property
+    def _has_complex_parameters(self):
+        return jnp.issubdtype(self.param_dtype, jnp.complexfloating)
+
+    def _n_raw(self, orbitals):
+        return orbitals.n_channels + (0 if self._has_complex_parameters else orbitals.n_complex)
+
+    @property
+    def _n_copies(self):
+        return {"none": 0, "both": 2}.get(self.backflow, 1)
+
+    # ---- parameters --------------------------------------------------------------------------------
+
+    def setup(self):
+        """Make the network, the amplitudes and the Jastrow factors."""
+        n_basis = self.n_sites // (self.size[0] * self.size[1])
+        outputs = sum(self._n_copies * o.n_determinants * self._n_raw(o) for o in self.orbitals)
+        if outputs:
+            self.network = LatticeNetwork(
+                outputs * n_basis,
+                self.features,
+                self.depth,
+                self.kernel,
+                self.periodic,
+                self.layer_norm,
+                self.activation,
+                self.noise,
+                self.param_dtype,
+            )
+        names = ("orbitals",) if self.n_spins == 1 else ("orbitals_up", "orbitals_down")
+        self.amplitudes = [
+            self.param(name, self._initial_amplitudes, o) if o.trainable and o.n_channels else None
+            for name, o in zip(names, self.orbitals, strict=True)
+        ]
+        if self.distances is not None:
+            self.jastrow = DistanceJastrow(self.distances, self.n_spins, self.param_dtype)
+        if self.jastrow_features:
+            self.jastrow_network = NetworkJastrow(
+                self.size,
+                self.jastrow_features,
+                kernel=self.kernel,
+                periodic=self.periodic,
+                activation=self.activation,
+                param_dtype=self.param_dtype,
+            )
+
+    def _initial_amplitudes(self, key, orbitals):
+        amplitudes = np.asarray(orbitals.amplitudes)
+        if self._has_complex_parameters:
+            raw = jnp.asarray(amplitudes, self.param_dtype)
+        else:
+            first = orbitals.n_channels - orbitals.n_complex
+            parts = (amplitudes.real, amplitudes[:, first:].imag)
+            raw = jnp.asarray(np.concatenate(parts, axis=1), self.param_dtype)
+        scale = self.noise * jnp.sqrt(jnp.mean(jnp.abs(raw) ** 2))
+        return raw + scale * jax.random.normal(key, raw.shape, self.param_dtype)
+
+    def _assembled(self, raw, orbitals, axis):
+        """Numbers of the channels, complex where they must be, from parameters or outputs."""
+        if self._has_complex_parameters or not orbitals.n_complex:
+            return raw
+        first = orbitals.n_channels - orbitals.n_complex
+        single, re, im = jnp.split(raw, [first, orbitals.n_channels], axis=axis)
+        return jnp.concatenate([single.astype(jnp.result_type(raw, 1j)), re + 1j * im], axis=axis)
+
+    # ---- wave function -----------------------------------------------------------------------------
+
+    def __call__(self, occupations: jax.Array) -> jax.Array:
+        """Complex log psi (...,) of 0/1 occupations (..., n_spins * n_sites), up block first."""
+        return self.projected(occupations, SymmetryElements.identity(self.n_sites))
+
+    def projected(self, occupations: jax.Array, symmetry: SymmetryElements) -> jax.Array:
+        """Complex logarithm (...,) of the state after the operator of `symmetry`.
+
+        One pass of the network for all elements that differ by translations. Where the state vanishes the
+        result is finite, some -700, with derivative zero.
+        """
+        plan = projection_plan(symmetry, self.orbitals, self.size, self.periodic)
+        if plan.flipped.any() and (self.n_spins == 1 or len({o.n_particles for o in self.orbitals}) > 1):
+            raise ValueError("a spin flip needs two spins with as many particles each")
+        if np.iscomplexobj(plan.phases) and any(o.is_real for o in self.orbitals):
+            raise ValueError("gauge phases that are not +-1 need complex orbitals")
+        cells = self._cells(occupations, plan)
+        outputs = self._outputs(cells)
+        determinants = [
+            self._log_determinants(occupations, spin, outputs[spin], plan) for spin in range(self.n_spins)
+        ]
+        signs, logs = (list(parts) for parts in zip(*determinants, strict=True))
+        sign, log = signs[0], logs[0]
+        for other_sign, other_log in zip(signs[1:], logs[1:], strict=True):
+            sign, log = sign * other_sign, log + other_log
+        if self.jastrow_features:
+            log = log + self.jastrow_network(cells)[..., None, None]
+        flat = (*log.shape[:-3], -1)
+        terms = sign * jnp.asarray(plan.weights, _matching(plan.weights, sign))
+        value = log_of_sum(jnp.broadcast_to(terms, log.shape).reshape(flat), log.reshape(flat))
+        if self.distances is not None:
+            value = value + self.jastrow(occupations)
+        return value
+
+    def _cells(self, occupations, plan):
+        """What each pass sees: (..., C, L1, L2, spins * basis), +1 occupied and -1 empty."""
+        spins = np.arange(self.n_spins)
+        order = np.where(plan.flipped[:, None], spins[::-1], spins)
+        modes = order[:, :, None] * self.n_sites + plan.moved[:, None, :]
+        x = (2.0 * occupations[..., modes] - 1.0).astype(self.param_dtype)
+        x = x.reshape(*x.shape[:-1], *self.size, -1)
+        x = jnp.moveaxis(x, -4, -2)
+        return x.reshape(*x.shape[:-2], -1)
+
+    def _outputs(self, cells):
+        """Outputs of the network for each spin: (..., C, n_sites, copies, D, raw), or None."""
+        if not self._n_copies:
+            return [None] * self.n_spins
+        sizes = [self._n_copies * o.n_determinants * self._n_raw(o) for o in self.orbitals]
+        if not sum(sizes):
+            return [jnp.zeros((*cells.shape[:-3], self.n_sites, 0))] * self.n_spins
+        flat = self.network(cells).reshape(*cells.shape[:-3], self.n_sites, sum(sizes))
+        return jnp.split(flat, np.cumsum(sizes)[:-1], axis=-1)
+
+    def _log_determinants(self, occupations, spin, outputs, plan: ProjectionPlan):
+        """Signs and logarithms, each (..., C, R, D), of the determinants of one spin."""
+        orbitals = self.orbitals[spin]
+        n, n_sets = orbitals.n_particles, orbitals.n_determinants
+        passes, moved_sets = plan.weights.shape[:2]
+        sites = self._particles(occupations, spin, n, plan)
+        # Rows of a table, one for each pass and site: contiguous, and cheap to gather.
+        index = sites + self.n_sites * np.arange(passes)[:, None]
+        envelope = _real_or_complex(_moved(np.asarray(orbitals.envelope), plan), self.param_dtype)
+        width = (moved_sets, n_sets, orbitals.n_channels)
+        rows, shape = (passes * self.n_sites, math.prod(width)), (*sites.shape, *width)
+        amplitudes = self.amplitudes[spin]
+        if amplitudes is None:
+            amplitudes = _real_or_complex(np.asarray(orbitals.amplitudes), self.param_dtype)
+        else:
+            amplitudes = self._assembled(amplitudes, orbitals, axis=1)
+        places = np.asarray(orbitals.places)[plan.sources]
+        table = envelope * jnp.moveaxis(amplitudes[:, :, places], (2, 3, 4), (0, 2, 1))
+        matrix = table.reshape(rows)[index].reshape(shape)
+        if outputs is not None:
+            change = self._changes(outputs, sites, orbitals, plan)
+            if self.backflow in ("multiplicative", "both"):
+                matrix = matrix * (1.0 + change[..., None, 0, :, :])
+            if self.backflow in ("additive", "both"):
+                waves = envelope.reshape(rows)[index].reshape(shape)
+                matrix = matrix + waves * change[..., None, -1, :, :]
+        matrix = jnp.moveaxis(matrix, -4, -2)
+        if not orbitals.is_real:
+            return jnp.ones((), matrix.real.dtype), logdet(matrix)
+        if orbitals.n_pairs:
+            single, pairs = jnp.split(matrix, [orbitals.n_channels - orbitals.n_pairs], axis=-1)
+            matrix = jnp.concatenate([single.real, pairs.real, pairs.imag], axis=-1)
+        return slogdet(matrix)
+
+    def _particles(self, occupations, spin, number, plan):
+        """Sites (..., C, N) of the particles in the order of n, whose orbitals those of `spin` are."""
+        blocks = jnp.split(occupations, self.n_spins, axis=-1)
+        sites = occupied_orbitals(blocks[spin], number)[..., None, :]
+        if plan.flipped.any():
+            other = occupied_orbitals(blocks[1 - spin], number)[..., None, :]
+            return jnp.where(plan.flipped[:, None], other, sites)
+        return jnp.broadcast_to(sites, (*sites.shape[:-2], len(plan.flipped), number))
+
+    def _changes(self, outputs, sites, orbitals, plan):
+        """Outputs at the particles, (..., C, N, copies, D, channels)."""
+        columns = jnp.asarray(plan.columns)[np.arange(len(plan.columns))[:, None], sites]
+        raw = jnp.take_along_axis(outputs, columns[..., None], axis=-2)
+        raw = raw.reshape(*sites.shape, self._n_copies, orbitals.n_determinants, self._n_raw(orbitals))
+        return self._assembled(raw, orbitals, axis=-1)
+
+
+class ProjectedBackflow(nn.Module):
+    """A backflow state projected on a symmetry sector: ``sum_g w_g g psi``.
+
+    Parameters are those of the inner module, under ``backflow``. The distance Jastrow factor is taken to be
+    invariant, as it is under every symmetry of the lattice.
+    """
+
+    backflow: EquivariantBackflow
+    """The state before projection."""
+    symmetry: SymmetryElements
+    """Elements and weights of the projector."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.backflow.distances is not None:
+            distances = np.asarray(self.backflow.distances)
+            for permutation in np.asarray(self.symmetry.permutations):
+                if not np.array_equal(distances[np.ix_(permutation, permutation)], distances):
+                    raise ValueError("a symmetry element changes the distances of the Jastrow factor")
+
+    def __call__(self, occupations: jax.Array) -> jax.Array:
+        """Complex log psi (...,) of occupations (..., n_spins * n_sites)."""
+        return self.backflow.projected(occupations, self.symmetry)
+
+
+def _moved(envelope, plan):
+    """(C, n_sites, R, D, channels) envelope at the sources, times gauge factors."""
+    moved = envelope[:, :, plan.sources] * plan.phases
+    return np.moveaxis(moved, (2, 4, 3), (0, 1, 2))
+
+
+def _real_or_complex(array, param_dtype):
+    precision = jnp.finfo(param_dtype).dtype
+    if np.iscomplexobj(array):
+        return jnp.asarray(array, jnp.result_type(precision, jnp.complex64))
+    return jnp.asarray(array, precision)
+
+
+def _matching(weights, sign):
+    return jnp.result_type(sign.dtype, jnp.complex64) if np.iscomplexobj(weights) else sign.dtype

@@ -1,0 +1,262 @@
+"""The command `nnbf spectrum`: levels of a lattice model in its symmetry sectors."""
+
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hamiltonians.errors import InputError
+from nnbf.cli._messages import say_error, say_warning
+from nnbf.cli._parsing import parse_command
+from nnbf.cli.main import DONE, FAILED
+from nnbf.drivers.lattice_options import LatticeOptions
+from nnbf.rundir.lattice_problem import LatticeProblem, SectorChoice
+from nnbf.rundir.spectrum import SpectrumLimits
+
+if TYPE_CHECKING:
+    from nnbf.rundir import RunDirectory
+    from nnbf.rundir.spectrum import SpectrumPlan
+
+_EXAMPLES = (
+    "nnbf spectrum tv --size 4x4 --particles 5 --interaction 1",
+    'nnbf spectrum tv --size 6x6 --particles 5 --momenta "0,0 3,3" --irreps "B1 B2"',
+    "nnbf spectrum hubbard --size 4x2 --particles 4,4 --interaction 4 --boundary apbc,pbc --spin both",
+)
+_PLAIN_INTERVAL = 10.0  # seconds between plain lines
+
+
+@dataclass(frozen=True)
+class SpectrumOutput:
+    """Files and what is printed."""
+
+    out: str | None = None
+    """Run folder, new or empty; left out: runs/<model>_<size>_<time>."""
+    dry_run: bool = False
+    """List the sectors and their sizes, and write nothing."""
+    quiet: bool = False
+    """Print only the final table."""
+
+
+@dataclass(frozen=True)
+class SpectrumCommand:
+    """Find the lowest levels of a lattice model in every symmetry sector, by symmetry-aware backflow.
+
+    Each sector (momentum, irrep of its little group, spin flip) is summed completely: energies are exact
+    expectation values, in units of t. Exact diagonalisation stands beside them where it is affordable.
+    """
+
+    problem: LatticeProblem
+    """What to solve."""
+    choice: SectorChoice = field(default_factory=SectorChoice)
+    """Which levels."""
+    solver: LatticeOptions = field(default_factory=LatticeOptions)
+    """Network, orbitals, optimiser."""
+    limits: SpectrumLimits = field(default_factory=SpectrumLimits)
+    """Limits."""
+    output: SpectrumOutput = field(default_factory=SpectrumOutput)
+    """Files and what is printed."""
+
+
+def spectrum(arguments: Sequence[str]) -> int:
+    """Run `nnbf spectrum` and return its exit code."""
+    command = parse_command(SpectrumCommand, arguments, prog="nnbf spectrum", examples=_EXAMPLES)
+    from nnbf.rundir import RunDirectory
+    from nnbf.rundir.spectrum import plan_spectrum, spectrum_config
+
+    plan = plan_spectrum(command.problem, command.choice, command.solver, command.limits)
+    if command.output.dry_run:
+        _print_plan(plan)
+        return DONE
+    directory = RunDirectory.create(command.output.out or _default_folder(command.problem))
+    config = spectrum_config(
+        command.problem,
+        command.choice,
+        command.solver,
+        command.limits,
+        shlex.join(["nnbf", "spectrum", *arguments]),
+    )
+    try:
+        directory.write_config(config)
+    except OSError as error:
+        raise InputError(f"cannot write {directory.config_file}: {error.strerror or error}") from error
+    return shown_spectrum(plan, directory, config, quiet=command.output.quiet)
+
+
+def resume_spectrum(folder: str, *, time_limit: float | None, quiet: bool) -> int:
+    """Go on with a spectrum, and return the exit code."""
+    from nnbf.rundir.spectrum import resumed_spectrum
+
+    directory, plan = resumed_spectrum(folder, time_limit)
+    if not plan.remaining():
+        print(f"{directory.path}: all {len(plan.sectors)} sectors are done")
+        return DONE
+    return shown_spectrum(plan, directory, directory.read_config(), quiet=quiet)
+
+
+def shown_spectrum(
+    plan: "SpectrumPlan", directory: "RunDirectory", config: dict[str, Any], *, quiet: bool
+) -> int:
+    """Compute a spectrum, show what happens, and return the exit code."""
+    from nnbf.rundir import StopRequest
+    from nnbf.rundir.spectrum import run_spectrum
+
+    shown = _Shown(plan, quiet=quiet)
+    stop = StopRequest(announce=shown.announce_stop)
+    try:
+        with stop:
+            result = run_spectrum(
+                plan, directory, config, on_level=shown.level, on_step=shown.step, should_stop=stop
+            )
+    except FloatingPointError as error:
+        say_error(
+            f"{error}: 'nnbf resume {directory.path}' goes on with that sector (or give another --seed)"
+        )
+        return FAILED
+    if not result["sectors"]:
+        say_warning("stopped before the first level was done")
+        return DONE
+    _conclude(directory, result)
+    return DONE
+
+
+def report_spectrum(folder: str, *, quiet: bool) -> int:
+    """Draw a finished spectrum again and print its table; return the exit code."""
+    from nnbf.rundir import RunDirectory
+
+    directory = RunDirectory.open(folder)
+    result = directory.read_result()
+    if not result["sectors"]:
+        raise InputError(f"{directory.path} has no levels yet: 'nnbf resume {directory.path}' goes on")
+    if quiet:
+        write_spectrum_plot(directory, result)
+    else:
+        _conclude(directory, result)
+    return DONE
+
+
+class _Shown:
+    """A line for each level, and one now and then in between."""
+
+    def __init__(self, plan: "SpectrumPlan", *, quiet: bool) -> None:
+        self._plan, self._quiet = plan, quiet
+        self._last = time.monotonic()
+        self._done = len(plan.done)
+        self._wanted = sum(min(plan.choice.levels, sector.n_states) for sector in plan.sectors)
+        if not quiet:
+            print(f"{plan.model}: {len(plan.sectors)} sectors, {self._wanted} levels", flush=True)
+
+    def step(self, sector: Any, level: int, row: dict[str, Any]) -> None:
+        if self._quiet or time.monotonic() - self._last < _PLAIN_INTERVAL:
+            return
+        self._last = time.monotonic()
+        print(
+            f"  {sector.label}, level {level}: step {row['step']}  E {row['energy']:.6f}  "
+            f"variance {row['variance']:.1e}",
+            flush=True,
+        )
+
+    def level(self, record: dict[str, Any]) -> None:
+        self._done += 1
+        self._last = time.monotonic()
+        if self._quiet:
+            return
+        parts = [f"[{self._done}/{self._wanted}]", _label(record), f"E {record['energy']:.8f}"]
+        if record["reference"] is not None:
+            parts.append(f"relative error {_relative(record):.1e}")
+        parts.append(f"{record['n_steps']} steps, {record['wall_time_s']:.0f} s")
+        print("  ".join(parts), flush=True)
+
+    def announce_stop(self, reason: str) -> None:
+        if not self._quiet:
+            print(f"{reason}: stopping after this step; levels that are done are kept", flush=True)
+
+
+def spectrum_table(result: dict[str, Any]) -> Any:
+    """The levels as a rich table, lowest first."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("momentum", "irrep", "level"):
+        table.add_column(name)
+    for name in ("energy (t)", "above lowest", "relative error", "variance", "deg.", "parameters / states"):
+        table.add_column(name, justify="right")
+    lowest = result["energy"]
+    for record in sorted(result["sectors"], key=lambda record: record["energy"]):
+        exact = record["reference"]
+        table.add_row(
+            f"({record['momentum'][0]},{record['momentum'][1]})",
+            _irrep(record),
+            str(record["level"]),
+            f"{record['energy']:.8f}",
+            f"{record['energy'] - lowest:.6f}",
+            "" if exact is None else f"{_relative(record):.1e}",
+            f"{record['variance']:.1e}",
+            str(record["degeneracy"]),
+            f"{record['n_parameters']:,} / {record['n_states']:,}",
+        )
+    return table
+
+
+def _conclude(directory: "RunDirectory", result: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = 120
+    console.print(spectrum_table(result))
+    lowest = result["sector"]
+    where = f"({lowest['momentum'][0]},{lowest['momentum'][1]}) {lowest['irrep'] or ''}".strip()
+    lines = [
+        f"lowest      {result['energy']:.8f} t in {where} (kind full_sum: an upper bound)",
+        f"status      {result['status']}, {len(result['sectors'])} of {result['n_levels_wanted']} levels",
+    ]
+    plot = write_spectrum_plot(directory, result)
+    if plot is not None:
+        lines.append(f"plot        {plot}")
+    if len(result["sectors"]) < result["n_levels_wanted"]:
+        lines.append(f"go on with  nnbf resume {directory.path}")
+    console.print("\n".join([*lines, f"run folder  {directory.path}/"]), markup=False)
+
+
+def write_spectrum_plot(directory: "RunDirectory", result: dict[str, Any]) -> Path | None:
+    """Draw the levels into the report folder; None, with a warning, where that is not possible."""
+    from nnbf.report.spectrum import draw_spectrum
+
+    path = directory.report_folder / "spectrum.png"
+    try:
+        path.parent.mkdir(exist_ok=True)
+        draw_spectrum(result).savefig(path)
+    except OSError as error:
+        say_warning(f"no plot was written ({error})")
+        return None
+    return path
+
+
+def _print_plan(plan: "SpectrumPlan") -> None:
+    print(f"{plan.model}: {len(plan.sectors)} sectors")
+    for sector in plan.sectors:
+        print(f"  {sector.label:<24} {sector.n_states:>10,} states, degeneracy {sector.degeneracy}")
+
+
+def _default_folder(problem: LatticeProblem) -> Path:
+    from datetime import datetime
+
+    name = f"{problem.kind}_{problem.size}_{problem.particles}".replace(",", "-")
+    return Path("runs") / f"{name}_{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def _label(record: dict[str, Any]) -> str:
+    level = f" level {record['level']}" if record["level"] else ""
+    return f"({record['momentum'][0]},{record['momentum'][1]}) {_irrep(record)}{level}".strip()
+
+
+def _irrep(record: dict[str, Any]) -> str:
+    parity = {None: "", 1: " even spin", -1: " odd spin"}[record["spin_flip"]]
+    return f"{record['irrep'] or ''}{parity}".strip()
+
+
+def _relative(record: dict[str, Any]) -> float:
+    return abs(record["energy"] - record["reference"]) / max(abs(record["reference"]), 1e-12)

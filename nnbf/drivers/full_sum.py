@@ -1,0 +1,171 @@
+"""Minimisation of a state whose energy is an exact sum over a fixed basis."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import netket as nk
+import numpy as np
+from netket.utils import struct
+
+from nnbf.drivers.line_search import search_line
+from nnbf.drivers.selected import StopWhenConverged
+from nnbf.drivers.snapshot import Snapshot, pack_fields, pack_tree, unpack_fields, unpack_tree
+from nnbf.optimize import RayleighGaussNewton
+from nnbf.states.sector import SectorState
+
+PyTree = Any
+
+_NUMBERS = ("calm", "last_change", "fraction", "step_norm", "iterations")
+
+
+def _static():
+    """A driver attribute that is neither traced nor saved."""
+    return struct.field(pytree_node=False, serialize=False)
+
+
+class FullSumDriver(nk.driver.AbstractDriver):
+    """Minimises the energy of a :class:`~nnbf.states.sector.SectorState`.
+
+    A NetKet driver: ``run(n_iter, out=loggers, callback=...)`` takes NetKet's loggers and callbacks. The
+    run ends by itself when the energy has settled. Optimisers are those of ``nnbf.optimize``.
+    """
+
+    optimizer_state: Any = _static()
+    _optimizer: Any = _static()
+    _configured: Any = _static()
+    _level: int = _static()
+    _tolerance: float = _static()
+    _patience: int = _static()
+    _started: float = _static()
+    _calm: int = _static()
+    _last_change: float = _static()
+    _fraction: float = _static()
+    _step_norm: float = _static()
+    _iterations: int = _static()
+    _before: float | None = _static()
+
+    def __init__(
+        self,
+        state: SectorState,
+        *,
+        optimizer: Any = None,
+        tolerance: float = 1e-8,
+        patience: int | None = None,
+    ):
+        """Make a driver.
+
+        Args:
+            state: The state to optimise.
+            optimizer: An optimiser of ``nnbf.optimize`` (default Rayleigh-Gauss-Newton).
+            tolerance: Converged when ``patience`` steps in a row change the energy by less, relative to
+                its size.
+            patience: Number of such steps (default 5, or 30 for an optimiser without a line search).
+        """
+        super().__init__(state, minimized_quantity_name="Energy")
+        self._configured = RayleighGaussNewton() if optimizer is None else optimizer
+        self._optimizer, self._level = self._configured, 0
+        self._tolerance = tolerance
+        self._patience = patience or (5 if self._configured.line_search else 30)
+        self.optimizer_state = self._optimizer.init(state.parameters)
+        self._started = time.perf_counter()
+        self._calm, self._last_change = 0, np.inf
+        self._fraction, self._step_norm, self._iterations = 1.0, 0.0, 0
+        self._before = None
+
+    @property
+    def converged(self) -> bool:
+        """Whether the energy has settled."""
+        return self._calm >= self._patience
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The step just made, as plain numbers: one row of a run's history."""
+        stats = self._loss_stats
+        damping = getattr(self.optimizer_state, "damping", None)
+        return {
+            "step": int(self.step_count),
+            "time_s": time.perf_counter() - self._started,
+            "energy": float(stats.mean),
+            "energy_kind": "full_sum",
+            # What is minimised: with lower levels pushed up, more than the energy.
+            "objective": self._before,
+            "variance": float(stats.variance),
+            "step_norm": float(self._step_norm),
+            "damping": None if damping is None else float(damping),
+            "accepted": bool(self._fraction > 0),
+            "step_fraction": float(self._fraction),
+            "solver_iterations": int(self._iterations),
+            "evaluations": int(self.state.evaluations),
+        }
+
+    def snapshot(self) -> Snapshot:
+        """Everything that the next step depends on; see :class:`~nnbf.drivers.ResumableDriver`."""
+        return {
+            "step": int(self.step_count),
+            "variables": pack_tree(self.state.variables),
+            "optimizer": pack_fields(self.optimizer_state),
+            "level": self._level,
+            "before": self._before,
+            "evaluations": self.state.evaluations,
+            **{name: getattr(self, f"_{name}") for name in _NUMBERS},
+        }
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Go on from a snapshot, bit by bit as the driver that it was taken from.
+
+        Raises:
+            ValueError: It is the snapshot of another network or optimiser.
+        """
+        optimizer, optimizer_state = self._configured.restrained(self.optimizer_state, snapshot["level"])
+        self.optimizer_state = unpack_fields(snapshot["optimizer"], like=optimizer_state)
+        self._optimizer, self._level = optimizer, snapshot["level"]
+        self.state.variables = unpack_tree(snapshot["variables"], like=self.state.variables)
+        self._before = snapshot["before"]
+        for name in _NUMBERS:
+            setattr(self, f"_{name}", snapshot[name])
+        self.state.evaluations = snapshot["evaluations"]
+        self._step_count = snapshot["step"]
+
+    def restrain(self, level: int) -> None:
+        """Make smaller steps from now on; 0 is as configured, each level is smaller."""
+        self._optimizer, self.optimizer_state = self._configured.restrained(self.optimizer_state, level)
+        self._level = level
+
+    def compute_loss_and_update(self):
+        """One step: propose, search the line."""
+        state: SectorState = self.state
+        problem = state.tangent_problem()
+        proposal, optimizer_state = self._optimizer.propose(problem, self.optimizer_state)
+        if not np.isfinite(proposal.predicted):
+            raise FloatingPointError(f"step {self.step_count}: the proposed update is not finite")
+        fraction, gain = 1.0, 0.0
+        if self._optimizer.line_search:
+            fraction, energy = search_line(state, problem.energy, proposal, problem.size)
+            gain = (energy - problem.energy) / proposal.predicted if proposal.predicted else 0.0
+        self.optimizer_state = self._optimizer.adapt(optimizer_state, proposal, fraction, gain)
+        self._fraction = fraction
+        self._step_norm = fraction * float(np.linalg.norm(proposal.change))
+        self._iterations = proposal.iterations
+        self._count_calm_steps(problem.energy)
+        energy, variance = state.energy_and_variance()
+        stats = nk.stats.Stats(mean=energy, error_of_mean=0.0, variance=variance)
+        return stats, jax.tree.map(lambda leaf: fraction * leaf, proposal.update)
+
+    def update_parameters(self, dp: PyTree) -> None:
+        """Add the update to the parameters."""
+        self.state.parameters = jax.tree.map(lambda p, d: p + d, self.state.parameters, dp)
+
+    def reset_step(self, hard: bool = False) -> None:
+        """Nothing is sampled: amplitudes stay valid until the parameters change."""
+
+    def _default_callbacks(self, callbacks, **kwargs):
+        return super()._default_callbacks([*callbacks, StopWhenConverged()], **kwargs)
+
+    def _count_calm_steps(self, energy):
+        change = np.inf if self._before is None else abs(energy - self._before)
+        self._last_change, self._before = change, energy
+        # A step that the line search refused changes nothing: the damping has to grow first.
+        small = change < self._tolerance * max(1.0, abs(energy)) and self._fraction > 0
+        self._calm = self._calm + 1 if small else 0

@@ -1,0 +1,205 @@
+"""Levels of a lattice model in one symmetry sector, by full summation over the sector."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import netket as nk
+import numpy as np
+from netket.utils import HashableArray
+
+from hamiltonians.errors import InputError
+from hamiltonians.exact_lattice import SectorBasis, sector_basis
+from hamiltonians.lattice import LatticeModel
+from hamiltonians.sector_points import sector_points
+from nnbf.ansatz import EquivariantBackflow, ProjectedBackflow, SymmetryElements, free_orbitals
+from nnbf.drivers.full_sum import FullSumDriver
+from nnbf.drivers.lattice_options import LatticeOptions
+from nnbf.drivers.supervision import Stopwatch, supervise
+from nnbf.optimize import RayleighGaussNewton
+from nnbf.states.sector import SectorState
+
+if TYPE_CHECKING:
+    from hamiltonians import Sector
+
+OnStep = Callable[[dict[str, Any]], None]
+
+#: Penalty on lower levels, in units of the largest gap that the next one can have.
+PENALTY = 1.5
+
+
+@dataclass(frozen=True, eq=False)
+class SectorLevel:
+    """One optimised level of a sector. Energies are in units of t, of kind ``full_sum``."""
+
+    sector: "Sector"
+    """Where it is."""
+    level: int
+    """0 for the lowest of the sector."""
+    energy: float
+    """Rayleigh quotient; for level 0 an upper bound of the exact level."""
+    variance: float
+    """Variance of H."""
+    overlap: float
+    """Largest overlap |<lower|this>| with the levels below, 0 where there is none."""
+    status: str
+    """converged, max_steps, time_limit or interrupted."""
+    n_steps: int
+    """Steps made."""
+    n_parameters: int
+    """Parameters of the network."""
+    wall_time_s: float
+    """Seconds."""
+    state: SectorState
+    """The state."""
+
+
+def lattice_hilbert(model: LatticeModel) -> nk.hilbert.AbstractHilbert:
+    """NetKet's Hilbert space of a lattice model, up block first."""
+    if model.is_spinful:
+        return nk.hilbert.SpinOrbitalFermions(model.n_sites, s=1 / 2, n_fermions_per_spin=model.particles)
+    return nk.hilbert.SpinOrbitalFermions(model.n_sites, n_fermions=model.n_particles)
+
+
+def make_lattice_ansatz(
+    model: LatticeModel, sector: "Sector", options: LatticeOptions | None = None
+) -> ProjectedBackflow:
+    """Equivariant backflow on the free orbitals of a sector's momentum, projected on the sector.
+
+    Args:
+        model: The lattice model.
+        sector: Its symmetry sector; with a row, where the irrep has more than one.
+        options: Network and orbitals.
+
+    Raises:
+        InputError: The momentum has fewer fillings than ``n_determinants``.
+    """
+    options = LatticeOptions() if options is None else options
+    backflow = EquivariantBackflow(
+        size=model.size,
+        orbitals=free_orbitals(
+            model,
+            sector.momentum,
+            cell=(options.cell[0], options.cell[1]),
+            n_determinants=options.n_determinants,
+        ),
+        backflow=options.backflow,
+        features=options.features,
+        depth=options.depth,
+        kernel=(options.kernel, options.kernel),
+        periodic=model.periodic,
+        distances=HashableArray(model.graph_distances) if options.jastrow else None,
+        noise=options.noise,
+    )
+    symmetry = SymmetryElements.from_arrays(
+        sector.permutations, sector.phases, sector.weights, sector.spin_flips
+    )
+    return ProjectedBackflow(backflow, symmetry)
+
+
+def sector_state(
+    model: LatticeModel,
+    sector: "Sector",
+    options: LatticeOptions | None = None,
+    *,
+    basis: SectorBasis | None = None,
+) -> SectorState:
+    """A state of the default ansatz on the whole of a sector.
+
+    Args:
+        model: The lattice model.
+        sector: The sector; of irreps of dimension above 1 a row.
+        options: Network, orbitals, seed.
+        basis: The sector's basis, where it is known.
+
+    Raises:
+        InputError: The sector is too large to be summed, or has no states.
+    """
+    options = LatticeOptions() if options is None else options
+    if sector.dimension > 1 and sector.row is None:
+        raise InputError(f"sector {sector.label}: choose a row of the irrep, 0 to {sector.dimension - 1}")
+    if sector.n_states > options.full_sum_limit:
+        raise InputError(
+            f"sector {sector.label} has {sector.n_states:,} states, more than full_sum_limit "
+            f"({options.full_sum_limit:,}): give a smaller lattice, an irrep, or a larger limit"
+        )
+    basis = sector_basis(model, sector) if basis is None else basis
+    if basis.n_states == 0:
+        raise InputError(f"sector {sector.label} has no states at this filling")
+    ansatz = make_lattice_ansatz(model, sector, options)
+    points, transform = sector_points(basis, sector.row or 0)
+    is_real = basis.is_real and ansatz.backflow.is_real and not np.iscomplexobj(sector.weights)
+    return SectorState(
+        lattice_hilbert(model), ansatz, points, transform, basis.matrix(), is_real=is_real, seed=options.seed
+    )
+
+
+def solve_sector(
+    model: LatticeModel,
+    sector: "Sector",
+    options: LatticeOptions | None = None,
+    *,
+    lower: Sequence[SectorLevel] = (),
+    on_step: OnStep | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    time_limit: float | None = None,
+) -> SectorLevel:
+    """Optimise the lowest level of a sector that is orthogonal to known ones.
+
+    Args:
+        model: The lattice model.
+        sector: The sector; of irreps of dimension above 1 a row.
+        options: Network, optimiser, limits.
+        lower: Levels of this sector that are known; the result is the next one.
+        on_step: Called with one row of numbers after every step.
+        should_stop: Asked after every step; true ends the optimisation.
+        time_limit: Seconds.
+
+    Raises:
+        InputError: The sector is too large, or has no states.
+        FloatingPointError: The optimisation left the finite numbers, also with smaller steps.
+    """
+    options = LatticeOptions() if options is None else options
+    started = time.perf_counter()
+    if len(lower) >= sector.n_states:
+        raise InputError(f"sector {sector.label} has {sector.n_states} states, no level {len(lower)}")
+    state = sector_state(model, sector, options)
+    known = np.array([level.state.vector() for level in lower]).reshape(len(lower), state.n_states)
+    if len(lower):
+        orthonormal = np.linalg.qr(known.T)[0].T
+        state.exclude(orthonormal, PENALTY * _largest_gap(state, [level.energy for level in lower]))
+    driver = FullSumDriver(
+        state,
+        optimizer=RayleighGaussNewton(damping=options.damping, dense_limit=options.dense_limit),
+        tolerance=options.tolerance,
+    )
+    ending = supervise(
+        driver,
+        options.max_steps,
+        stopwatch=Stopwatch(),
+        time_limit=time_limit,
+        on_step=on_step,
+        should_stop=should_stop,
+    )
+    energy, variance = state.energy_and_variance()
+    overlaps = np.abs(known.conj() @ state.vector()) if len(lower) else np.zeros(1)
+    return SectorLevel(
+        sector=sector,
+        level=len(lower),
+        energy=energy,
+        variance=variance,
+        overlap=float(overlaps.max()),
+        status=ending.status,
+        n_steps=int(driver.step_count),
+        n_parameters=state.n_parameters,
+        wall_time_s=time.perf_counter() - started,
+        state=state,
+    )
+
+
+def _largest_gap(state: SectorState, lower: Sequence[float]) -> float:
+    """Bound on the distance of the next level from the lowest: the next is not above the mean of the rest."""
+    trace = float(state.matrix.diagonal().sum()) / (1 if state.is_real else 2)
+    mean_of_rest = (trace - sum(lower)) / (state.n_states - len(lower))
+    return max(mean_of_rest - min(lower), 0.0)

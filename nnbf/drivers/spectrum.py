@@ -1,0 +1,141 @@
+"""Levels of several symmetry sectors, one after the other."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from hamiltonians import InputError, LatticeModel, Sector, exact_levels, is_affordable
+from nnbf.drivers.lattice import SectorLevel, make_lattice_ansatz, solve_sector
+from nnbf.drivers.lattice_options import LatticeOptions
+
+#: A level may end on a higher state than the one sought, or be out of reach of one determinant: it is started
+#: again this often, with another seed and one determinant more.
+RETRIES = 2
+#: ... where the variance stays above this (units of t^2).
+DOUBTFUL_VARIANCE = 0.03
+
+OnStep = Callable[[Sector, int, dict[str, Any]], None]
+
+
+def solve_spectrum(
+    model: LatticeModel,
+    sectors: Sequence[Sector],
+    options: LatticeOptions | None = None,
+    *,
+    levels: int = 1,
+    exact_limit: int = 200_000,
+    time_limit: float | None = None,
+    on_step: OnStep | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Yield a record of each level, sector by sector: momentum, irrep, level, energy, kind, reference, ...
+
+    Energies are of kind ``full_sum``, in units of t, with error 0. For levels above the lowest they are
+    no bounds.
+
+    Args:
+        model: The lattice model.
+        sectors: Which sectors.
+        options: Network, orbitals, optimiser.
+        levels: Levels of each sector.
+        exact_limit: Sectors up to this many states are diagonalised beside.
+        time_limit: Seconds for everything.
+        on_step: Called with sector, level and a row of numbers after every step.
+        should_stop: Asked after every step.
+
+    Raises:
+        InputError: A sector is too large.
+        FloatingPointError: Numbers ran away.
+    """
+    options = LatticeOptions() if options is None else options
+    started = time.perf_counter()
+    for sector in sectors:
+        n_levels = min(levels, sector.n_states)
+        exact: np.ndarray | None = None
+        if sector.n_states <= exact_limit and is_affordable(model, sector):
+            exact = exact_levels(model, sector, k=n_levels).energies
+        known: list[SectorLevel] = []
+        for index in range(n_levels):
+            left = None if time_limit is None else time_limit - (time.perf_counter() - started)
+            if (left is not None and left <= 0) or (should_stop is not None and should_stop()):
+                return
+            report = None if on_step is None else (lambda row, s=sector, k=index: on_step(s, k, row))
+            found = _best(model, sector, options, known, report, should_stop, left)
+            known.append(found)
+            yield level_record(model, found, None if exact is None else float(exact[index]))
+
+
+def _best(model, sector, options, known, on_step, should_stop, time_limit) -> SectorLevel:
+    """The lowest of up to `RETRIES` + 1 runs; others than the first only where the first looks doubtful."""
+    best: SectorLevel | None = None
+    started = time.perf_counter()
+    for attempt in range(RETRIES + 1):
+        left = None if time_limit is None else time_limit - (time.perf_counter() - started)
+        if best is not None and left is not None and left <= 0:
+            break
+        again = replace(options, seed=options.seed + 1000 * attempt)
+        found = solve_sector(
+            model,
+            sector,
+            with_determinants(model, sector, again, len(known) + attempt),
+            lower=known,
+            on_step=on_step,
+            should_stop=should_stop,
+            time_limit=left,
+        )
+        if best is None or found.energy < best.energy:
+            best = found
+        if best.variance < DOUBTFUL_VARIANCE or (should_stop is not None and should_stop()):
+            break
+    assert best is not None
+    return best
+
+
+def with_determinants(
+    model: LatticeModel, sector: Sector, options: LatticeOptions, more: int
+) -> LatticeOptions:
+    """The options with more determinants, as far as the momentum has fillings.
+
+    One determinant of plane waves cannot reach every state of a momentum: on configurations that a
+    translation maps onto themselves its sign may be the wrong one. Higher levels need more.
+    """
+    for extra in range(more, 0, -1):
+        wanted = replace(options, n_determinants=options.n_determinants + extra)
+        try:
+            make_lattice_ansatz(model, sector, wanted)
+        except InputError:
+            continue
+        return wanted
+    return options
+
+
+def level_record(model: LatticeModel, level: SectorLevel, exact: float | None) -> dict[str, Any]:
+    """What result files say of a level."""
+    sector = level.sector
+    distance = level.energy - model.infinite_temperature_energy
+    return {
+        "momentum": list(sector.momentum),
+        "wave_vector": list(sector.wave_vector),
+        "irrep": sector.irrep,
+        "spin_flip": sector.spin_flip,
+        "little_group": sector.little_group,
+        "level": level.level,
+        "energy": level.energy,
+        "error": 0.0,
+        "kind": "full_sum",
+        "upper_bound": level.level == 0,
+        "reference": exact,
+        "variance": level.variance,
+        "v_score": model.n_particles * level.variance / distance**2 if distance else 0.0,
+        "overlap": level.overlap,
+        "degeneracy": sector.degeneracy,
+        "star": [list(momentum) for momentum in sector.star],
+        "n_states": sector.n_states,
+        "n_parameters": level.n_parameters,
+        "n_steps": level.n_steps,
+        "status": level.status,
+        "wall_time_s": level.wall_time_s,
+    }

@@ -1,0 +1,119 @@
+"""Which lattice model, and which of its levels, as plain data: the options of the command line."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from hamiltonians.errors import InputError
+
+if TYPE_CHECKING:
+    from hamiltonians import LatticeModel, Sector, SpaceGroup
+
+
+@dataclass(frozen=True)
+class LatticeProblem:
+    """A lattice model at a filling. Energies are in units of t."""
+
+    kind: Literal["tv", "hubbard"]
+    """tv: spinless fermions with neighbour repulsion; hubbard: electrons with on-site repulsion."""
+    size: str = "4x4"
+    """Unit cells along both directions, such as 4x4."""
+    particles: str = ""
+    """Number of particles: N for tv, N_up,N_down (or their sum) for hubbard."""
+    interaction: float = 1.0
+    """V of tv, U of hubbard."""
+    neighbour_repulsion: float = 0.0
+    """V between neighbours beside U, in the extended Hubbard model."""
+    hopping: float = 1.0
+    """t, between nearest neighbours."""
+    next_hopping: float = 0.0
+    """t', between next-nearest neighbours."""
+    geometry: Literal["square", "triangular", "honeycomb"] = "square"
+    """Lattice."""
+    boundary: str = "pbc"
+    """pbc, apbc, open, or a twist in units of 2 pi; for each direction as "pbc,apbc"."""
+
+    def build(self) -> "LatticeModel":
+        """Return the model.
+
+        Raises:
+            InputError: A value makes no sense.
+        """
+        from hamiltonians import LatticeModel
+
+        if not self.particles:
+            raise InputError("how many particles? give --particles, such as --particles 5")
+        if self.kind == "tv" and self.neighbour_repulsion:
+            raise InputError("the neighbour repulsion of tv is --interaction")
+        is_tv = self.kind == "tv"
+        return LatticeModel(
+            self.kind,
+            self.size,  # type: ignore[arg-type]
+            self.particles,  # type: ignore[arg-type]
+            t=self.hopping,
+            t_prime=self.next_hopping,
+            U=0.0 if is_tv else self.interaction,
+            V=self.interaction if is_tv else self.neighbour_repulsion,
+            geometry=self.geometry,
+            boundary=self.boundary,  # type: ignore[arg-type]
+        )
+
+
+@dataclass(frozen=True)
+class SectorChoice:
+    """Which symmetry sectors."""
+
+    momenta: str = ""
+    """Momenta in units of 2 pi / L, such as "0,0 1,0"; left out: one of each star."""
+    irreps: str = ""
+    """Irreps of the little groups, such as "A1 B2", or "none": momenta alone; left out: all irreps."""
+    spin: Literal["any", "even", "odd", "both"] = "any"
+    """Parity under spin flip (hubbard with N_up = N_down): even or odd total spin, both, or not resolved."""
+    levels: int = 1
+    """Levels of each sector, from the lowest."""
+
+    def __post_init__(self) -> None:
+        """Check the number of levels."""
+        if self.levels < 1:
+            raise InputError(f"levels must be at least 1, got {self.levels}")
+
+    def sectors(self, model: "LatticeModel") -> "list[Sector]":
+        """Return the sectors that have states; of irreps of dimension above 1 the first row.
+
+        Raises:
+            InputError: No such momentum or irrep, or no sector is left.
+        """
+        from hamiltonians import space_group
+
+        group = space_group(model)
+        words = self.momenta.split()
+        momenta = [group.sector(word).momentum for word in words] or group.momenta(inequivalent=True)
+        parities = {"any": (None,), "both": (1, -1), "even": (1,), "odd": (-1,)}[self.spin]
+        found = []
+        for momentum in momenta:
+            for irrep in self._irreps(group, momentum):
+                for parity in parities:
+                    sector = group.sector(momentum, irrep, spin_flip=parity)
+                    if sector.dimension > 1:
+                        sector = group.sector(momentum, irrep, row=0, spin_flip=parity)
+                    if sector.n_states:
+                        found.append(sector)
+        if not found:
+            raise InputError("the sectors asked for have no states at this filling")
+        return found
+
+    def _irreps(self, group: "SpaceGroup", momentum: tuple[int, int]) -> list[str | None]:
+        if self.irreps.strip().casefold() == "none":
+            return [None]
+        there = [irrep.name for irrep in group.irreps(momentum)]
+        wanted = self.irreps.split()
+        if not wanted:
+            return [*there]
+        known = {irrep.name.casefold() for m in group.momenta(inequivalent=True) for irrep in group.irreps(m)}
+        for name in wanted:
+            if name.casefold() not in known:
+                # Refused with the list of those that there are.
+                group.sector(momentum, name)
+        chosen = [name for name in there if name.casefold() in {w.casefold() for w in wanted}]
+        if not chosen and self.momenta:
+            group.sector(momentum, wanted[0])
+        return [*chosen]
