@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError
+from nnbf.cli._config_file import read_config_file
 from nnbf.cli._messages import say_error, say_warning
-from nnbf.cli._parsing import parse_command
+from nnbf.cli._parsing import option_value, parse_command
 from nnbf.cli.main import DONE, FAILED
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.rundir.lattice_problem import LatticeProblem, SectorChoice
@@ -34,6 +35,8 @@ class SpectrumOutput:
 
     out: str | None = None
     """Run folder, new or empty; left out: runs/<model>_<size>_<time>."""
+    config: str | None = None
+    """TOML file with options; the command line goes before the file, the file before defaults."""
     dry_run: bool = False
     """List the sectors and their sizes, and write nothing."""
     quiet: bool = False
@@ -62,7 +65,15 @@ class SpectrumCommand:
 
 def spectrum(arguments: Sequence[str]) -> int:
     """Run `nnbf spectrum` and return its exit code."""
-    command = parse_command(SpectrumCommand, arguments, prog="nnbf spectrum", examples=_EXAMPLES)
+    config_file = option_value(arguments, "--config")
+    command = parse_command(
+        SpectrumCommand,
+        arguments,
+        prog="nnbf spectrum",
+        examples=_EXAMPLES,
+        defaults={} if config_file is None else read_config_file(config_file, SpectrumCommand),
+        defaults_source=config_file or "",
+    )
     from nnbf.rundir import RunDirectory
     from nnbf.rundir.spectrum import plan_spectrum, spectrum_config
 
@@ -244,7 +255,7 @@ def _print_plan(plan: "SpectrumPlan") -> None:
 def _default_folder(problem: LatticeProblem) -> Path:
     from datetime import datetime
 
-    name = f"{problem.kind}_{problem.size}_{problem.particles}".replace(",", "-")
+    name = f"{problem.model}_{problem.size}_{problem.particles}".replace(",", "-")
     return Path("runs") / f"{name}_{datetime.now():%Y%m%d-%H%M%S}"
 
 

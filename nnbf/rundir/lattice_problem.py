@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 class LatticeProblem:
     """A lattice model at a filling. Energies are in units of t."""
 
-    kind: Literal["tv", "hubbard"]
-    """tv: spinless fermions with neighbour repulsion; hubbard: electrons with on-site repulsion."""
+    model: str
+    """tv (spinless fermions with neighbour repulsion) or hubbard (electrons with on-site repulsion)."""
     size: str = "4x4"
     """Unit cells along both directions, such as 4x4."""
     particles: str = ""
@@ -40,13 +40,16 @@ class LatticeProblem:
         """
         from hamiltonians import LatticeModel
 
+        kind = self.model.strip().casefold()
+        if kind not in ("tv", "hubbard"):
+            raise InputError(f"model {self.model!r}: give tv or hubbard")
         if not self.particles:
             raise InputError("how many particles? give --particles, such as --particles 5")
-        if self.kind == "tv" and self.neighbour_repulsion:
+        is_tv = kind == "tv"
+        if is_tv and self.neighbour_repulsion:
             raise InputError("the neighbour repulsion of tv is --interaction")
-        is_tv = self.kind == "tv"
         return LatticeModel(
-            self.kind,
+            kind,
             self.size,  # type: ignore[arg-type]
             self.particles,  # type: ignore[arg-type]
             t=self.hopping,

@@ -18,7 +18,6 @@ nk = pytest.importorskip("netket")
     [
         ("Li", {}),
         ("C", {}),
-        pytest.param("O2", {"active_space": (8, 6)}, marks=pytest.mark.slow),
         pytest.param("OH", {"reference": "uhf"}, marks=pytest.mark.slow),
     ],
 )

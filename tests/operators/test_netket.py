@@ -340,11 +340,10 @@ def backflow(lih) -> nk.vqs.MCState:
     return nk.vqs.MCState(sampler, BACKFLOW, n_samples=2048, seed=3, sampler_seed=7)
 
 
-@pytest.mark.parametrize("on_the_fly", [False, True])
-def test_natural_gradient_of_backflow(lih, on_the_fly):
+def test_natural_gradient_of_backflow(lih):
     state = sampled(lih.hamiltonian, BACKFLOW)
     local = exact(lih.matrix, np.asarray(state.to_array()))[2]
-    check_sr(replace(lih, local=local), state, "real", True, on_the_fly)
+    check_sr(replace(lih, local=local), state, "real", use_ntk=True, on_the_fly=True)
 
 
 def errors_of_run(lih, state, driver, n_steps):

@@ -50,8 +50,8 @@ def test_molecule(refused, words, message):
 TV = ("tv", "--particles", "3")
 WRONG_SPECTRUM = {
     "no particles": (["tv"], "give --particles"),
-    "no model": ([], "no kind given"),
-    "unknown model": (["ising"], "give one of tv, hubbard"),
+    "no model": ([], "no model given"),
+    "unknown model": (["ising"], "model 'ising': give tv or hubbard"),
     "too many particles": (["tv", "--particles", "17"], "17 particles on 16 sites: give 0 to 16"),
     "two spins of one": (["tv", "--particles", "2,2"], "give one number"),
     "momentum off the lattice": (

@@ -78,6 +78,16 @@ def test_time_limit_keeps_what_is_done(tmp_path, capsys):
     assert len(result["sectors"]) < result["n_levels_wanted"]
 
 
+def test_options_in_a_file(tmp_path, capsys):
+    path = tmp_path / "spectrum.toml"
+    path.write_text('size = "3x2"\nparticles = "2"\n[choice]\nmomenta = "1,0"\n')
+    assert main(["spectrum", "tv", "--config", str(path), "--dry-run"]) == 0
+    assert "t-V 3x2 square, pbc x pbc, N=2, V=1: 1 sectors" in capsys.readouterr().out
+    path.write_text('sise = "3x2"\n')
+    assert main(["spectrum", "tv", "--config", str(path), "--dry-run"]) == 2
+    assert "size" in capsys.readouterr().err
+
+
 def test_dry_run_writes_nothing(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["spectrum", *MODEL, "--dry-run"]) == 0
