@@ -145,7 +145,8 @@ def resumed_spectrum(
             f"{directory.config_file} is not that of a spectrum ({error}): start anew"
         ) from error
     before = directory.read_result_or_none() or {}
-    done = tuple(before.get("sectors", ()))
+    # A level that was cut short is made again.
+    done = tuple(r for r in before.get("sectors", ()) if r["status"] in ("converged", "max_steps"))
     plan = SpectrumPlan(plan.model, plan.sectors, plan.choice, plan.options, limits, done)
     # Sectors that are made again start from their first level.
     missing = {_sector_key(sector) for sector in plan.remaining()}
