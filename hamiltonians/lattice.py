@@ -36,6 +36,7 @@ _BOUNDARIES = {
     "o": "open",
     "obc": "open",
 }
+_MOST_CELLS = 4096  # tables of all pairs of sites are kept
 _FLUX = {"pbc": 0.0, "apbc": 0.5, "open": 0.0}
 
 
@@ -285,6 +286,8 @@ def _size(value: Any) -> tuple[int, int]:
         raise InputError(f"size {value!r}: give two whole numbers, such as 4x4") from None
     if min(first, second) < 1:
         raise InputError(f"size {first}x{second}: give at least 1 in each direction")
+    if first * second > _MOST_CELLS:
+        raise InputError(f"size {first}x{second}: give at most {_MOST_CELLS:,} unit cells")
     return first, second
 
 

@@ -3,12 +3,13 @@
 import shlex
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hamiltonians.errors import InputError
+from hamiltonians.errors import InputError, one_line
 from nnbf.cli._config_file import read_config_file
 from nnbf.cli._messages import say_error, say_warning
 from nnbf.cli._parsing import option_value, parse_command
@@ -121,9 +122,13 @@ def shown_spectrum(
             result = run_spectrum(
                 plan, directory, config, on_level=shown.level, on_step=shown.step, should_stop=stop
             )
-    except FloatingPointError as error:
+    except InputError:
+        raise
+    except Exception as error:
+        directory.write_failure(traceback.format_exc())
         say_error(
-            f"{error}: 'nnbf resume {directory.path}' goes on with that sector (or give another --seed)"
+            f"the run failed: {one_line(error)}; 'nnbf resume {directory.path}' goes on "
+            "with that sector, another --seed or a smaller network in a new run may help"
         )
         return FAILED
     if not result["sectors"]:
@@ -155,9 +160,8 @@ class _Shown:
         self._plan, self._quiet = plan, quiet
         self._last = time.monotonic()
         self._done = len(plan.done)
-        self._wanted = sum(min(plan.choice.levels, sector.n_states) for sector in plan.sectors)
         if not quiet:
-            print(f"{plan.model}: {len(plan.sectors)} sectors, {self._wanted} levels", flush=True)
+            print(f"{plan.model}: {len(plan.sectors)} sectors, {plan.n_wanted} levels", flush=True)
 
     def step(self, sector: Any, level: int, row: dict[str, Any]) -> None:
         if self._quiet or time.monotonic() - self._last < _PLAIN_INTERVAL:
@@ -174,7 +178,7 @@ class _Shown:
         self._last = time.monotonic()
         if self._quiet:
             return
-        parts = [f"[{self._done}/{self._wanted}]", _label(record), f"E {record['energy']:.8f}"]
+        parts = [f"[{self._done}/{self._plan.n_wanted}]", _label(record), f"E {record['energy']:.8f}"]
         if record["reference"] is not None:
             parts.append(f"relative error {_relative(record):.1e}")
         parts.append(f"{record['n_steps']} steps, {record['wall_time_s']:.0f} s")

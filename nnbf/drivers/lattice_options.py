@@ -53,6 +53,9 @@ class LatticeOptions:
         }.items():
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        for name, most in {"features": 4096, "depth": 100, "kernel": 101, "n_determinants": 1000}.items():
+            if getattr(self, name) > most:
+                raise InputError(f"{name} must be at most {most}, got {getattr(self, name)}")
         for name in ("damping", "tolerance"):
             if not getattr(self, name) > 0:
                 raise InputError(f"{name} must be positive, got {getattr(self, name)}")

@@ -54,15 +54,22 @@ class SpectrumPlan:
     done: tuple[dict[str, Any], ...] = ()
     """Levels that an earlier session finished."""
 
+    def n_levels(self, sector: "Sector") -> int:
+        """Levels wanted of a sector: no more than it has states."""
+        return min(self.choice.levels, sector.n_states)
+
+    @property
+    def n_wanted(self) -> int:
+        """Levels wanted of all sectors."""
+        return sum(self.n_levels(sector) for sector in self.sectors)
+
     def remaining(self) -> "list[Sector]":
         """Sectors of which a level is missing."""
         counts: dict[tuple, int] = {}
         for record in self.done:
             counts[_key(record)] = counts.get(_key(record), 0) + 1
         return [
-            sector
-            for sector in self.sectors
-            if counts.get(_sector_key(sector), 0) < min(self.choice.levels, sector.n_states)
+            sector for sector in self.sectors if counts.get(_sector_key(sector), 0) < self.n_levels(sector)
         ]
 
 
@@ -211,12 +218,11 @@ def run_spectrum(
 
 
 def _result(plan, records, config, seconds, should_stop) -> dict[str, Any]:
-    wanted = sum(min(plan.choice.levels, sector.n_states) for sector in plan.sectors)
     order = {_sector_key(sector): place for place, sector in enumerate(plan.sectors)}
     records = sorted(records, key=lambda record: (order[_key(record)], record["level"]))
     lowest = min(records, key=lambda record: record["energy"], default=None)
     references = [record["reference"] for record in records if record["reference"] is not None]
-    if len(records) == wanted:
+    if len(records) == plan.n_wanted:
         poor = any(record["status"] != "converged" for record in records)
         status = "max_steps" if poor else "converged"
     else:
@@ -230,7 +236,7 @@ def _result(plan, records, config, seconds, should_stop) -> dict[str, Any]:
         "energy_unit": "t",
         "sector": None if lowest is None else {key: lowest[key] for key in ("momentum", "irrep", "level")},
         "sectors": records,
-        "n_levels_wanted": wanted,
+        "n_levels_wanted": plan.n_wanted,
         "references": {"ed": min(references) if references else None},
         "system": plan.model.to_dict(),
         "status": status,

@@ -75,6 +75,8 @@ WRONG_SPECTRUM = {
     "spin of the spinless": ([*TV, "--spin", "even"], "spin"),
     "too large": (["tv", "--size", "6x6", "--particles", "13"], "more than full_sum_limit"),
     "no size": ([*TV, "--size", "4"], "give two whole numbers, such as 4x4"),
+    "absurd size": ([*TV, "--size", "100000x100000"], "give at most 4,096 unit cells"),
+    "absurd network": ([*TV, "--features", "100000000"], "features must be at most 4096"),
     "neighbours twice": ([*TV, "--neighbour-repulsion", "1"], "is --interaction"),
     "levels": ([*TV, "--levels", "0"], "levels must be at least 1"),
     "cell": ([*TV, "--cell", "2"], "cell 2: give two whole numbers"),

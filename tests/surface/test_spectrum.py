@@ -80,6 +80,21 @@ def test_time_limit_keeps_what_is_done(tmp_path, capsys):
     assert len(result["sectors"]) < result["n_levels_wanted"]
 
 
+def test_a_failed_run_says_how_to_go_on(tmp_path, monkeypatch, capsys):
+    def broken(*arguments, **options):
+        raise MemoryError("no room\nfor arrays")
+
+    monkeypatch.setattr("nnbf.drivers.spectrum.solve_sector", broken)
+    path = tmp_path / "run"
+    assert main(["spectrum", *MODEL, *QUICK, "--quiet", "--out", str(path)]) == 1
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1
+    assert f"error: the run failed: no room for arrays; 'nnbf resume {path}' goes on" in shown
+    assert "MemoryError" in (path / "failure.txt").read_text()
+    monkeypatch.undo()
+    assert main(["resume", str(path), "--quiet", "--time-limit", "0.01"]) == 0
+
+
 def test_options_in_a_file(tmp_path, capsys):
     path = tmp_path / "spectrum.toml"
     path.write_text('size = "3x2"\nparticles = "2"\n[choice]\nmomenta = "1,0"\n')
