@@ -13,7 +13,7 @@ from netket.utils import HashableArray
 from nnbf.ansatz.backflow import occupied_orbitals
 from nnbf.ansatz.determinant import log_of_sum, logdet, slogdet
 from nnbf.ansatz.lattice_jastrow import DistanceJastrow, NetworkJastrow
-from nnbf.ansatz.lattice_network import LatticeNetwork
+from nnbf.ansatz.lattice_network import LatticeNetwork, silu
 from nnbf.ansatz.lattice_orbitals import LatticeOrbitals
 from nnbf.ansatz.projection import ProjectionPlan, SymmetryElements, projection_plan
 
@@ -50,7 +50,7 @@ class EquivariantBackflow(nn.Module):
     """Directions that close on themselves, with or without a twist."""
     layer_norm: bool = False
     """Normalise over the features before each activation."""
-    activation: Callable[[jax.Array], jax.Array] = nn.silu
+    activation: Callable[[jax.Array], jax.Array] = silu
     """Activation; with complex parameters it acts on real and imaginary parts."""
     distances: HashableArray | None = None
     """(n_sites, n_sites) graph distances: a Jastrow parameter for each. None for no such factor."""

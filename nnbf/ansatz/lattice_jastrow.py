@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from netket.utils import HashableArray
 
-from nnbf.ansatz.lattice_network import LatticeNetwork
+from nnbf.ansatz.lattice_network import LatticeNetwork, silu
 
 
 class DistanceJastrow(nn.Module):
@@ -58,7 +58,7 @@ class NetworkJastrow(nn.Module):
     """Extent of a convolution."""
     periodic: tuple[bool, bool] = (True, True)
     """Directions that close on themselves."""
-    activation: Callable[[jax.Array], jax.Array] = nn.silu
+    activation: Callable[[jax.Array], jax.Array] = silu
     """Activation."""
     output_scale: float = 0.05
     """Scale of the initial output weights."""

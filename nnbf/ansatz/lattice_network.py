@@ -8,6 +8,38 @@ import jax
 import jax.numpy as jnp
 
 
+def silu(x: jax.Array) -> jax.Array:
+    """``x / (1 + exp(-x))``, by way of tanh: on a CPU a third of the time."""
+    return 0.5 * x * (1.0 + jnp.tanh(0.5 * x))
+
+
+class _Convolution(nn.Module):
+    """Convolution of (..., L1, L2, C_in) with zeros beyond open ends."""
+
+    features: int
+    extent: tuple[int, int]
+    periodic: tuple[bool, bool]
+    param_dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        # One matrix product for all taps of the kernel, whose outputs then move to their cells and are added
+        # up: on a CPU several times faster than patches or XLA's convolution in double precision, and right
+        # for kernels larger than the lattice.
+        (k1, k2), width = self.extent, x.shape[-1]
+        kernel = self.param(
+            "kernel", nn.initializers.lecun_normal(), (k1 * k2 * width, self.features), self.param_dtype
+        )
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), self.param_dtype)
+        taps = x @ jnp.moveaxis(kernel.reshape(k1, k2, width, self.features), 2, 0).reshape(width, -1)
+        taps = taps.reshape(*x.shape[:-1], k1, k2, self.features)
+        total = bias
+        for a in range(k1):
+            row = sum(_moved(taps[..., a, b, :], k2 // 2 - b, -2, self.periodic[1]) for b in range(k2))
+            total = total + _moved(row, k1 // 2 - a, -3, self.periodic[0])
+        return total
+
+
 class LatticeNetwork(nn.Module):
     """Map features of the unit cells (..., L1, L2, C_in) to (..., L1, L2, channels).
 
@@ -27,7 +59,7 @@ class LatticeNetwork(nn.Module):
     """Directions that close on themselves; along the others cells outside are zero."""
     layer_norm: bool = False
     """Normalise over the features of a cell before each activation."""
-    activation: Callable[[jax.Array], jax.Array] = nn.silu
+    activation: Callable[[jax.Array], jax.Array] = silu
     """Activation; with complex parameters it acts on real and imaginary parts."""
     output_scale: float = 1.0
     """Scale of the initial output weights; biases start at zero."""
@@ -48,14 +80,9 @@ class LatticeNetwork(nn.Module):
         )(self._activated(x, self.depth - 1))
 
     def _convolution(self, x, layer):
-        # Patches and one matrix product: on a CPU faster than XLA's convolution in double precision, and
-        # right for kernels larger than the lattice.
-        (k1, k2), (l1, l2) = self.kernel, x.shape[-3:-1]
-        x = _padded(_padded(x, -3, k1, self.periodic[0]), -2, k2, self.periodic[1])
-        patches = [x[..., a : a + l1, b : b + l2, :] for a in range(k1) for b in range(k2)]
-        return nn.Dense(self.features, param_dtype=self.param_dtype, name=f"convolution_{layer}")(
-            jnp.concatenate(patches, axis=-1)
-        )
+        return _Convolution(
+            self.features, self.kernel, self.periodic, self.param_dtype, name=f"convolution_{layer}"
+        )(x)
 
     def _activated(self, x, layer):
         if self.layer_norm:
@@ -65,7 +92,12 @@ class LatticeNetwork(nn.Module):
         return self.activation(x)
 
 
-def _padded(x, axis, extent, periodic):
+def _moved(x, steps, axis, periodic):
+    """Cells moved by ``steps``; into an open end come zeros."""
+    if periodic or steps == 0:
+        return jnp.roll(x, steps, axis)
+    extent = x.shape[axis]
+    steps = max(-extent, min(extent, steps))
     width = [(0, 0)] * x.ndim
-    width[axis] = (extent // 2, extent - 1 - extent // 2)
-    return jnp.pad(x, width, mode="wrap") if periodic else jnp.pad(x, width)
+    width[axis] = (max(steps, 0), max(-steps, 0))
+    return jax.lax.slice_in_dim(jnp.pad(x, width), max(-steps, 0), max(-steps, 0) + extent, axis=x.ndim + axis)
