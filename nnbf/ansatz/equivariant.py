@@ -12,10 +12,11 @@ from netket.utils import HashableArray
 
 from nnbf.ansatz.backflow import occupied_orbitals
 from nnbf.ansatz.determinant import log_of_sum, logdet, slogdet
+from nnbf.ansatz.elements import SymmetryElements
 from nnbf.ansatz.lattice_jastrow import DistanceJastrow, NetworkJastrow
 from nnbf.ansatz.lattice_network import LatticeNetwork, silu
 from nnbf.ansatz.lattice_orbitals import LatticeOrbitals
-from nnbf.ansatz.projection import ProjectionPlan, SymmetryElements, projection_plan
+from nnbf.ansatz.projection import ProjectionPlan, projection_plan
 
 _BACKFLOWS = ("multiplicative", "additive", "both", "none")
 
@@ -284,6 +285,19 @@ class ProjectedBackflow(nn.Module):
             for permutation in np.asarray(self.symmetry.permutations):
                 if not np.array_equal(distances[np.ix_(permutation, permutation)], distances):
                     raise ValueError("a symmetry element changes the distances of the Jastrow factor")
+
+    @property
+    def n_passes(self) -> int:
+        """Passes of the network for one amplitude, one for each element of the point group."""
+        backflow = self.backflow
+        plan = projection_plan(self.symmetry, backflow.orbitals, backflow.size, backflow.periodic)
+        return plan.weights.shape[0]
+
+    @property
+    def is_real(self) -> bool:
+        """Whether psi is real."""
+        complex_weights = np.iscomplexobj(np.asarray(self.symmetry.weights))
+        return self.backflow.is_real and not complex_weights
 
     def __call__(self, occupations: jax.Array) -> jax.Array:
         """Complex log psi (...,) of occupations (..., n_spins * n_sites)."""

@@ -100,4 +100,6 @@ def _moved(x, steps, axis, periodic):
     steps = max(-extent, min(extent, steps))
     width = [(0, 0)] * x.ndim
     width[axis] = (max(steps, 0), max(-steps, 0))
-    return jax.lax.slice_in_dim(jnp.pad(x, width), max(-steps, 0), max(-steps, 0) + extent, axis=x.ndim + axis)
+    return jax.lax.slice_in_dim(
+        jnp.pad(x, width), max(-steps, 0), max(-steps, 0) + extent, axis=x.ndim + axis
+    )

@@ -7,7 +7,12 @@ from netket.utils import HashableArray
 
 from hamiltonians.errors import InputError
 from hamiltonians.lattice import LatticeModel
+from nnbf.ansatz.elements import SymmetryElements
 from nnbf.ansatz.fillings import Band, lowest_fillings
+from nnbf.ansatz.symmetric_fillings import independent_in_sector
+
+#: Determinants of an open shell that are taken by default.
+MOST_DETERMINANTS = 4
 
 
 @dataclass(frozen=True)
@@ -103,8 +108,9 @@ def free_orbitals(
     momentum: tuple[int, int] | None = None,
     *,
     cell: tuple[int, int] = (1, 1),
-    n_determinants: int = 1,
+    n_determinants: int | None = 1,
     real: bool | None = None,
+    symmetry: SymmetryElements | None = None,
 ) -> tuple[LatticeOrbitals, ...]:
     """Return the orbitals of free fermions, lowest in energy at a total momentum; one entry for each spin.
 
@@ -115,27 +121,67 @@ def free_orbitals(
             open boundary the orbitals are those of the lowest energy, and a projection makes the momentum.
         cell: Cells in the unit cell of the orbitals: (1, 1) for plane waves, the size of the lattice for
             free orbitals, or what an order needs between.
-        n_determinants: How many fillings of that momentum to add up, from the lowest in energy.
+        n_determinants: How many fillings of that momentum to add up, from the lowest in energy. None: all
+            that share the lowest energy, as in an open shell, but at most `MOST_DETERMINANTS`.
         real: True for real orbitals, which need the filled momenta in pairs k, -k; False for complex ones;
             None for real where possible.
+        symmetry: Projector of a sector; fillings that have no part in it, or none that is new, are left out.
 
     Raises:
         InputError: The momentum has too few fillings, the cell does not fit, or real orbitals are not
             possible.
     """
     if any(extent > 1 and not closed for extent, closed in zip(model.size, model.periodic, strict=True)):
-        return _open(model, cell, n_determinants)
+        return _open(model, cell, n_determinants or 1)
     if any(c < 1 or extent % c for c, extent in zip(cell, model.size, strict=True)):
         raise InputError(f"unit cell {cell[0]}x{cell[1]} does not divide the {model.size[0]}x{model.size[1]}")
     bands = _bands(model)
     if momentum is not None:
         momentum = (momentum[0] % model.size[0], momentum[1] % model.size[1])
-    fillings = lowest_fillings(bands, model.size, model.particles, momentum, n_determinants)
-    if len(fillings) < n_determinants:
+    fillings = _chosen_fillings(model, bands, momentum, n_determinants, symmetry)
+    if n_determinants is not None and len(fillings) < n_determinants:
         where = "" if momentum is None else f"of momentum ({momentum[0]},{momentum[1]}) "
         raise InputError(f"{n_determinants} determinants: there are {len(fillings)} fillings {where}in all")
     sets = [[filling[spin] for filling in fillings] for spin in range(len(model.particles))]
     return tuple(_from_fillings(model, bands, fillings_of, cell, real) for fillings_of in sets)
+
+
+def lowest_momentum(model: LatticeModel) -> tuple[int, int]:
+    """Return the total momentum of a lowest filling of free particles, modulo L; (0, 0) along open ends."""
+    if any(extent > 1 and not closed for extent, closed in zip(model.size, model.periodic, strict=True)):
+        return 0, 0
+    bands = _bands(model)
+    (filling,) = lowest_fillings(bands, model.size, model.particles, None, 1)
+    momenta = np.array([bands[i].momentum for spin in filling for i in spin]).reshape(-1, 2)
+    first, second = momenta.sum(axis=0) % np.array(model.size)
+    return int(first), int(second)
+
+
+def _chosen_fillings(model, bands, momentum, n_determinants, symmetry):
+    """Fillings from the lowest in energy that have a part in a sector; all of one energy for None."""
+    wanted = MOST_DETERMINANTS if n_determinants is None else n_determinants
+    count = wanted if symmetry is None else 16 + 8 * wanted
+    while True:
+        found = lowest_fillings(bands, model.size, model.particles, momentum, count)
+        exhausted = len(found) < count
+        if symmetry is not None:
+            orbitals = [[_rows(model, bands, indices) for indices in filling] for filling in found]
+            arrays = (symmetry.permutations, symmetry.phases, symmetry.weights, symmetry.spin_flips)
+            chosen = independent_in_sector(orbitals, *(np.asarray(array) for array in arrays), wanted)
+            found = [found[number] for number in chosen]
+        if len(found) >= wanted or exhausted or (n_determinants is None and found):
+            break
+        count *= 4
+    if n_determinants is None and found:
+        energies = [sum(bands[i].energy for spin in filling for i in spin) for filling in found]
+        found = [f for f, energy in zip(found, energies, strict=True) if energy < energies[0] + 1e-9]
+    return found
+
+
+def _rows(model, bands, indices):
+    """Orthonormal orbitals (N, n_sites) of filled states."""
+    rows = [_plane_wave(model, bands[i].momentum) * bands[i].vector[model.sublattices] for i in indices]
+    return np.array(rows).reshape(len(indices), model.n_sites) / np.sqrt(model.n_sites)
 
 
 def _open(model, cell, n_determinants):

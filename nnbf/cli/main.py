@@ -31,6 +31,11 @@ COMMANDS = {
     "fcidump": Command(
         "FILE", "the same for a FCIDUMP file, or a saved system (.npz, .h5)", "nnbf.cli.solve"
     ),
+    "lattice": Command(
+        "{tv,hubbard} --size 6x6 --particles 13",
+        "one state of a lattice model, by its momentum and irrep",
+        "nnbf.cli.lattice",
+    ),
     "spectrum": Command(
         "{tv,hubbard} --size 4x4 --particles 5",
         "levels of a lattice model by momentum and irrep",
@@ -63,6 +68,8 @@ examples:
   nnbf fcidump H2O.FCIDUMP --out runs/water --seed 1
   nnbf resume runs/water --time-limit 3600
   nnbf evaluate runs/water --precision 1e-5
+  nnbf lattice tv --size 6x6 --particles 13 --interaction 1 --time-limit 1800
+  nnbf spectrum tv --size 4x4 --particles 5 --interaction 1
   nnbf report runs/*
 
 Energies are in Hartree, lengths in angstrom, times in seconds. A run writes a folder (runs/...) with its

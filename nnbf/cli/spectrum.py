@@ -1,10 +1,11 @@
 """The command `nnbf spectrum`: levels of a lattice model in its symmetry sectors."""
 
+import math
 import shlex
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,8 +49,9 @@ class SpectrumOutput:
 class SpectrumCommand:
     """Find the lowest levels of a lattice model in every symmetry sector, by symmetry-aware backflow.
 
-    Each sector (momentum, irrep of its little group, spin flip) is summed completely: energies are exact
-    expectation values, in units of t. Exact diagonalisation stands beside them where it is affordable.
+    Sectors (momentum, irrep of its little group, spin flip) up to --full-sum-limit are summed completely:
+    their energies are exact expectation values. Larger ones are sampled, with an error bar. Exact
+    diagonalisation stands beside them where it is affordable. Energies are in units of t.
     """
 
     problem: LatticeProblem
@@ -75,20 +77,23 @@ def spectrum(arguments: Sequence[str]) -> int:
         defaults={} if config_file is None else read_config_file(config_file, SpectrumCommand),
         defaults_source=config_file or "",
     )
+    command_line = shlex.join(["nnbf", "spectrum", *arguments])
+    return started_spectrum(command, command.choice, command_line)
+
+
+def started_spectrum(command: Any, choice: SectorChoice, command_line: str) -> int:
+    """Run what a command with a lattice problem asks for, in a new folder; return the exit code."""
     from nnbf.rundir import RunDirectory
     from nnbf.rundir.spectrum import plan_spectrum, spectrum_config
 
-    plan = plan_spectrum(command.problem, command.choice, command.solver, command.limits)
+    plan = plan_spectrum(command.problem, choice, command.solver, command.limits)
     if command.output.dry_run:
         _print_plan(plan)
         return DONE
     directory = RunDirectory.create(command.output.out or _default_folder(command.problem))
+    name = shlex.split(command_line)[1]
     config = spectrum_config(
-        command.problem,
-        command.choice,
-        command.solver,
-        command.limits,
-        shlex.join(["nnbf", "spectrum", *arguments]),
+        command.problem, choice, command.solver, command.limits, command_line, command=name
     )
     try:
         directory.write_config(config)
@@ -103,7 +108,7 @@ def resume_spectrum(folder: str, *, time_limit: float | None, quiet: bool) -> in
 
     directory, plan = resumed_spectrum(folder, time_limit)
     if not plan.remaining():
-        print(f"{directory.path}: all {len(plan.sectors)} sectors are done")
+        print(f"{directory.path}: {_counted(len(plan.sectors), 'sector')} done, nothing is missing")
         return DONE
     return shown_spectrum(plan, directory, directory.read_config(), quiet=quiet)
 
@@ -161,14 +166,15 @@ class _Shown:
         self._last = time.monotonic()
         self._done = len(plan.done)
         if not quiet:
-            print(f"{plan.model}: {len(plan.sectors)} sectors, {plan.n_wanted} levels", flush=True)
+            sectors, levels = _counted(len(plan.sectors), "sector"), _counted(plan.n_wanted, "level")
+            print(f"{plan.model}: {sectors}, {levels}", flush=True)
 
     def step(self, sector: Any, level: int, row: dict[str, Any]) -> None:
         if self._quiet or time.monotonic() - self._last < _PLAIN_INTERVAL:
             return
         self._last = time.monotonic()
         print(
-            f"  {sector.label}, level {level}: step {row['step']}  E {row['energy']:.6f}  "
+            f"  {sector.label}, level {level}: step {row['step']}  E {_with_error(row)}  "
             f"variance {row['variance']:.1e}",
             flush=True,
         )
@@ -178,7 +184,7 @@ class _Shown:
         self._last = time.monotonic()
         if self._quiet:
             return
-        parts = [f"[{self._done}/{self._plan.n_wanted}]", _label(record), f"E {record['energy']:.8f}"]
+        parts = [f"[{self._done}/{self._plan.n_wanted}]", _label(record), f"E {_with_error(record)}"]
         if record["reference"] is not None:
             parts.append(f"relative error {_relative(record):.1e}")
         parts.append(f"{record['n_steps']} steps, {record['wall_time_s']:.0f} s")
@@ -198,15 +204,14 @@ def spectrum_table(result: dict[str, Any]) -> Any:
         table.add_column(name)
     for name in ("energy (t)", "above lowest", "relative error", "variance", "deg.", "parameters / states"):
         table.add_column(name, justify="right")
-    lowest = result["energy"]
     for record in sorted(result["sectors"], key=lambda record: record["energy"]):
         exact = record["reference"]
         table.add_row(
             f"({record['momentum'][0]},{record['momentum'][1]})",
             _irrep(record),
             str(record["level"]),
-            f"{record['energy']:.8f}",
-            f"{record['energy'] - lowest:.6f}",
+            _with_error(record),
+            _gap(record, result),
             "" if exact is None else f"{_relative(record):.1e}",
             f"{record['variance']:.1e}",
             str(record["degeneracy"]),
@@ -224,8 +229,10 @@ def _conclude(directory: "RunDirectory", result: dict[str, Any]) -> None:
     console.print(spectrum_table(result))
     lowest = result["sector"]
     where = f"({lowest['momentum'][0]},{lowest['momentum'][1]}) {lowest['irrep'] or ''}".strip()
+    bound = "an upper bound" if result["energy_kind"] == "full_sum" else "an upper bound within its error"
+    energy = _with_error({"energy": result["energy"], "error": result["energy_error"]})
     lines = [
-        f"lowest      {result['energy']:.8f} t in {where} (kind full_sum: an upper bound)",
+        f"lowest      {energy} t in {where} (kind {result['energy_kind']}: {bound})",
         f"status      {result['status']}, {len(result['sectors'])} of {result['n_levels_wanted']} levels",
     ]
     plot = write_spectrum_plot(directory, result)
@@ -251,9 +258,14 @@ def write_spectrum_plot(directory: "RunDirectory", result: dict[str, Any]) -> Pa
 
 
 def _print_plan(plan: "SpectrumPlan") -> None:
-    print(f"{plan.model}: {len(plan.sectors)} sectors")
+    print(f"{plan.model}: {_counted(len(plan.sectors), 'sector')}")
     for sector in plan.sectors:
-        print(f"  {sector.label:<24} {sector.n_states:>10,} states, degeneracy {sector.degeneracy}")
+        method = plan.options.method_for(sector.n_states)
+        print(f"  {sector.label:<24} {sector.n_states:>14,} states, degeneracy {sector.degeneracy}, {method}")
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def _default_folder(problem: LatticeProblem) -> Path:
@@ -271,6 +283,22 @@ def _label(record: dict[str, Any]) -> str:
 def _irrep(record: dict[str, Any]) -> str:
     parity = {None: "", 1: " even spin", -1: " odd spin"}[record["spin_flip"]]
     return f"{record['irrep'] or ''}{parity}".strip()
+
+
+def _with_error(record: Mapping[str, Any]) -> str:
+    """An energy with its error in brackets, where it has one."""
+    error = record.get("error") or record.get("energy_error") or 0.0
+    if not error:
+        return f"{record['energy']:.8f}"
+    digits = max(0, 1 - math.floor(math.log10(error)))
+    return f"{record['energy']:.{digits}f}({round(error * 10**digits)})"
+
+
+def _gap(record: Mapping[str, Any], result: Mapping[str, Any]) -> str:
+    """Energy above the lowest level, with both errors."""
+    gap = record["energy"] - result["energy"]
+    error = 0.0 if gap == 0.0 else math.hypot(record["error"], result["energy_error"])
+    return f"{gap:.6f}" if not error else _with_error({"energy": gap, "error": error})
 
 
 def _relative(record: dict[str, Any]) -> float:

@@ -5,18 +5,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import netket as nk
 import numpy as np
-from netket.utils import HashableArray
 
 from hamiltonians.errors import InputError
 from hamiltonians.exact_lattice import SectorBasis, sector_basis
 from hamiltonians.lattice import LatticeModel
 from hamiltonians.sector_points import sector_points
-from nnbf.ansatz import EquivariantBackflow, ProjectedBackflow, SymmetryElements, free_orbitals
 from nnbf.drivers.full_sum import FullSumDriver
+from nnbf.drivers.lattice_ansatz import make_lattice_ansatz, single_row
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.supervision import Stopwatch, supervise
+from nnbf.operators import lattice_hilbert
 from nnbf.optimize import RayleighGaussNewton
 from nnbf.states.sector import SectorState
 
@@ -55,49 +54,6 @@ class SectorLevel:
     """The state."""
 
 
-def lattice_hilbert(model: LatticeModel) -> nk.hilbert.AbstractHilbert:
-    """NetKet's Hilbert space of a lattice model, up block first."""
-    if model.is_spinful:
-        return nk.hilbert.SpinOrbitalFermions(model.n_sites, s=1 / 2, n_fermions_per_spin=model.particles)
-    return nk.hilbert.SpinOrbitalFermions(model.n_sites, n_fermions=model.n_particles)
-
-
-def make_lattice_ansatz(
-    model: LatticeModel, sector: "Sector", options: LatticeOptions | None = None
-) -> ProjectedBackflow:
-    """Equivariant backflow on the free orbitals of a sector's momentum, projected on the sector.
-
-    Args:
-        model: The lattice model.
-        sector: Its symmetry sector; with a row, where the irrep has more than one.
-        options: Network and orbitals.
-
-    Raises:
-        InputError: The momentum has fewer fillings than ``n_determinants``.
-    """
-    options = LatticeOptions() if options is None else options
-    backflow = EquivariantBackflow(
-        size=model.size,
-        orbitals=free_orbitals(
-            model,
-            sector.momentum,
-            cell=(options.cell[0], options.cell[1]),
-            n_determinants=options.n_determinants,
-        ),
-        backflow=options.backflow,
-        features=options.features,
-        depth=options.depth,
-        kernel=(options.kernel, options.kernel),
-        periodic=model.periodic,
-        distances=HashableArray(model.graph_distances) if options.jastrow else None,
-        noise=options.noise,
-    )
-    symmetry = SymmetryElements.from_arrays(
-        sector.permutations, sector.phases, sector.weights, sector.spin_flips
-    )
-    return ProjectedBackflow(backflow, symmetry)
-
-
 def sector_state(
     model: LatticeModel,
     sector: "Sector",
@@ -116,9 +72,8 @@ def sector_state(
     Raises:
         InputError: The sector is too large to be summed, or has no states.
     """
-    options = LatticeOptions() if options is None else options
-    if sector.dimension > 1 and sector.row is None:
-        raise InputError(f"sector {sector.label}: choose a row of the irrep, 0 to {sector.dimension - 1}")
+    options = (LatticeOptions() if options is None else options).resolved("full-sum")
+    single_row(sector)
     if sector.n_states > options.full_sum_limit:
         raise InputError(
             f"sector {sector.label} has {sector.n_states:,} states, more than full_sum_limit "
@@ -160,7 +115,7 @@ def solve_sector(
         InputError: The sector is too large, or has no states.
         FloatingPointError: The optimisation left the finite numbers, also with smaller steps.
     """
-    options = LatticeOptions() if options is None else options
+    options = (LatticeOptions() if options is None else options).resolved("full-sum")
     started = time.perf_counter()
     if len(lower) >= sector.n_states:
         raise InputError(f"sector {sector.label} has {sector.n_states} states, no level {len(lower)}")

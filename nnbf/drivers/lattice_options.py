@@ -1,25 +1,35 @@
 """Options of lattice runs; importing them does not load NetKet."""
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from hamiltonians.errors import InputError
+
+#: What is taken where an option is left out, by method.
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "full-sum": {"features": 8, "depth": 2, "damping": 1e-3, "max_steps": 200},
+    "vmc": {"features": 8, "depth": 2, "damping": 1e-4, "max_steps": 2000},
+}
 
 
 @dataclass(frozen=True)
 class LatticeOptions:
     """Network, orbitals and optimisation of lattice models. Energies are in units of t."""
 
-    features: int = 8
-    """Width of the convolutional network."""
-    depth: int = 2
-    """Convolutions of the network."""
+    method: Literal["auto", "full-sum", "vmc"] = "auto"
+    """full-sum: exact sums over a sector; vmc: variational Monte Carlo, the energy with a statistical error;
+    auto: full sums of sectors up to full_sum_limit."""
+    features: int | None = None
+    """Width of the convolutional network (default 8)."""
+    depth: int | None = None
+    """Convolutions of the network (default 2)."""
     kernel: int = 3
     """Extent of a convolution, in unit cells."""
     backflow: Literal["multiplicative", "additive", "both", "none"] = "multiplicative"
     """How outputs of the network change the orbitals; none: Slater determinants and Jastrow factor."""
-    n_determinants: int = 1
-    """Fillings of free orbitals, from the lowest in energy, that are added up."""
+    n_determinants: int | None = None
+    """Fillings of free orbitals, from the lowest in energy, that are added up; left out: those that share
+    the lowest energy, at most 4."""
     cell: tuple[int, ...] = (1, 1)
     """Unit cell of the orbitals: 1,1 for plane waves (one determinant has a momentum exactly), the size of
     the lattice for orbitals that are free to vary (a sum over all translations)."""
@@ -28,17 +38,34 @@ class LatticeOptions:
     noise: float = 0.05
     """Scale of the initial random output weights."""
     seed: int = 0
-    """Seed of the initial parameters."""
-    damping: float = 1e-3
-    """Initial damping of the optimiser."""
+    """Seed of the initial parameters, and of samples."""
+    damping: float | None = None
+    """Full sums: initial damping of the optimiser (default 1e-3). vmc: diagonal shift (default 1e-4)."""
     dense_limit: int = 3000
-    """Largest number of coordinates for which steps are solved directly; above by conjugate gradients."""
+    """Full sums: largest number of coordinates for which steps are solved directly; above by conjugate
+    gradients."""
     tolerance: float = 1e-8
-    """A level has settled when five steps in a row change it by less than this, relative to its size."""
-    max_steps: int = 200
-    """Most steps for each level."""
+    """Full sums: a level has settled when five steps in a row change it by less than this, relative to its
+    size."""
+    max_steps: int | None = None
+    """Most steps for each level (default 200, or 2000 with vmc)."""
     full_sum_limit: int = 50_000
     """Largest sector (states) that is summed."""
+    n_samples: int = 1024
+    """vmc: samples a step."""
+    sweep_size: int | None = None
+    """vmc: proposals between two samples of a chain; left out: one for each particle."""
+    learning_rate: float = 0.05
+    """vmc: step of stochastic reconfiguration, in units of 1/t."""
+    spring: float = 0.8
+    """vmc: share of the last step that is carried on (SPRING momentum), from 0 (plain stochastic
+    reconfiguration) to below 1."""
+    window: int = 50
+    """vmc: steps shrink when the energies of so many steps are no lower than those of as many before."""
+    precision: float = 5e-5
+    """vmc: relative error of the final energy at which sampling ends."""
+    final_samples: int = 65_536
+    """vmc: most samples of the final energy."""
 
     def __post_init__(self):
         for name, least in {
@@ -49,16 +76,34 @@ class LatticeOptions:
             "seed": 0,
             "dense_limit": 0,
             "max_steps": 1,
-            "full_sum_limit": 1,
+            "full_sum_limit": 0,
+            "n_samples": 16,
+            "sweep_size": 1,
+            "window": 2,
+            "final_samples": 16,
         }.items():
-            if getattr(self, name) < least:
-                raise InputError(f"{name} must be at least {least}, got {getattr(self, name)}")
-        for name, most in {"features": 4096, "depth": 100, "kernel": 101, "n_determinants": 1000}.items():
-            if getattr(self, name) > most:
-                raise InputError(f"{name} must be at most {most}, got {getattr(self, name)}")
-        for name in ("damping", "tolerance"):
-            if not getattr(self, name) > 0:
-                raise InputError(f"{name} must be positive, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise InputError(f"{name} must be at least {least}, got {value}")
+        for name, most in {
+            "features": 4096,
+            "depth": 100,
+            "kernel": 101,
+            "n_determinants": 1000,
+            "n_samples": 1_000_000,
+            "seed": 2**63 - 1,
+        }.items():
+            value = getattr(self, name)
+            if value is not None and value > most:
+                raise InputError(f"{name} must be at most {most}, got {value}")
+        for name in ("damping", "tolerance", "learning_rate", "precision", "noise"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise InputError(f"{name} must be positive, got {value}")
+        if not 0 <= self.spring < 1:
+            raise InputError(f"spring must lie in [0, 1), got {self.spring}")
+        if self.method not in ("auto", "full-sum", "vmc"):
+            raise InputError(f"method must be auto, full-sum or vmc, got {self.method!r}")
         if len(self.cell) != 2 or min(self.cell) < 1:
             raise InputError(
                 f"cell {','.join(map(str, self.cell))}: give two whole numbers from 1, such as 1,1"
@@ -67,3 +112,23 @@ class LatticeOptions:
             raise InputError(
                 f"backflow must be multiplicative, additive, both or none, got {self.backflow!r}"
             )
+
+    def method_for(self, n_states: int) -> Literal["full-sum", "vmc"]:
+        """The method for a sector of so many states.
+
+        Raises:
+            InputError: Full sums are asked for, and it is too large.
+        """
+        if self.method == "vmc" or (self.method == "auto" and n_states > self.full_sum_limit):
+            return "vmc"
+        if n_states > self.full_sum_limit:
+            raise InputError(
+                f"a sector has {n_states:,} states, more than full_sum_limit ({self.full_sum_limit:,}): "
+                "give --method vmc, an irrep, a smaller lattice, or a larger limit"
+            )
+        return "full-sum"
+
+    def resolved(self, method: Literal["full-sum", "vmc"]) -> "LatticeOptions":
+        """The options with the defaults of a method in the place of what is left out."""
+        left_out = {name: value for name, value in _DEFAULTS[method].items() if getattr(self, name) is None}
+        return replace(self, **left_out)

@@ -1,7 +1,7 @@
 """The Monte Carlo driver: sample, estimate, step, with smaller steps as the energy settles."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,6 @@ from netket.utils import struct
 
 from nnbf.drivers.selected import StopWhenConverged
 from nnbf.drivers.snapshot import Snapshot, pack_fields, pack_tree, unpack_fields, unpack_tree
-from nnbf.operators import MolecularHamiltonian
 from nnbf.optimize import StochasticReconfiguration
 from nnbf.states import SampledStep, sampled_step
 
@@ -56,7 +55,8 @@ class MonteCarloDriver(nk.driver.AbstractDriver):
     """
 
     optimizer_state: Any = _static()
-    hamiltonian: MolecularHamiltonian = _static()
+    hamiltonian: Any = _static()
+    estimator: Callable[[nk.vqs.MCState, Any], SampledStep] = _static()
     schedule: StepSchedule = _static()
     _optimizer: Any = _static()
     _configured: Any = _static()
@@ -75,8 +75,9 @@ class MonteCarloDriver(nk.driver.AbstractDriver):
     def __init__(
         self,
         state: nk.vqs.MCState,
-        hamiltonian: MolecularHamiltonian,
+        hamiltonian: Any,
         *,
+        estimator: Callable[[nk.vqs.MCState, Any], SampledStep] = sampled_step,
         optimizer: Any = None,
         schedule: StepSchedule | None = None,
         n_reachable: int | None = None,
@@ -84,8 +85,11 @@ class MonteCarloDriver(nk.driver.AbstractDriver):
         """Make a driver.
 
         Args:
-            state: The state to optimise, its wave function real; any sampler.
+            state: The state to optimise; any sampler.
             hamiltonian: The Hamiltonian.
+            estimator: What makes a step's numbers of state and Hamiltonian:
+                :func:`~nnbf.states.sampled_step` for molecules (their wave function real),
+                :func:`~nnbf.states.lattice_step` for lattices.
             optimizer: An optimiser of ``nnbf.optimize`` that needs no line search (default stochastic
                 reconfiguration with SPRING momentum).
             schedule: When steps shrink (default :class:`StepSchedule`).
@@ -102,6 +106,7 @@ class MonteCarloDriver(nk.driver.AbstractDriver):
                 f"{type(self._configured).__name__} needs exact energies: take SR or first order"
             )
         self.hamiltonian = hamiltonian
+        self.estimator = estimator
         self.schedule = StepSchedule() if schedule is None else schedule
         self._optimizer, self._level = self._configured, 0
         self.optimizer_state = self._optimizer.init(state.parameters)
@@ -209,7 +214,7 @@ class MonteCarloDriver(nk.driver.AbstractDriver):
 
     def compute_loss_and_update(self):
         """One step: sample, estimate, propose."""
-        found = sampled_step(self.state, self.hamiltonian)
+        found = self.estimator(self.state, self.hamiltonian)
         self._found = found
         self._evaluations += self._sampling_cost() + found.samples.evaluations + found.problem.size
         proposal, self.optimizer_state = self._optimizer.propose(found.problem, self.optimizer_state)

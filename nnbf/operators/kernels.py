@@ -98,11 +98,11 @@ def merged_connections(
     )
     occupations = unpack_occupations(distinct, hamiltonian.n_orbitals)
     return MergedConnections(
-        occupations=jnp.asarray(_padded(occupations, n_distinct, occupations[0])),
-        target=jnp.asarray(_padded(target, n_connections, 0), jnp.int32),
-        row=jnp.asarray(_padded(row, n_connections, n_rows - 1), jnp.int32),
-        element=jnp.asarray(_padded(element, n_connections, 0.0)),
-        own=jnp.asarray(_padded(own, n_rows, 0), jnp.int32),
+        occupations=jnp.asarray(padded_to(occupations, n_distinct, occupations[0])),
+        target=jnp.asarray(padded_to(target, n_connections, 0), jnp.int32),
+        row=jnp.asarray(padded_to(row, n_connections, n_rows - 1), jnp.int32),
+        element=jnp.asarray(padded_to(element, n_connections, 0.0)),
+        own=jnp.asarray(padded_to(own, n_rows, 0), jnp.int32),
         of_sample=jnp.asarray(of_sample, jnp.int32),
     )
 
@@ -171,7 +171,8 @@ def rounded_up(count: int, least: int, factor: float) -> int:
     return size
 
 
-def _padded(array, size, filler):
+def padded_to(array, size: int, filler) -> np.ndarray:
+    """``array`` with rows of ``filler`` after it, up to ``size`` rows."""
     array = np.asarray(array)
     if len(array) == size:
         return array

@@ -16,6 +16,7 @@ negative eigenvalue on what is orthogonal to the state, the steps are therefore 
 which has none: every step leads downhill.
 """
 
+import warnings
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -143,8 +144,10 @@ class RayleighGaussNewton:
         matrix = problem.shifted(kernel)
         if shift:
             matrix += shift * kernel
-        matrix[np.diag_indices(problem.size)] += damping
-        dual = scipy.linalg.solve(matrix, -problem.residual, overwrite_a=True, check_finite=False)
+        # Where the kernel is singular, rounding would otherwise decide the step.
+        least = 8 * np.finfo(float).eps * float(np.abs(matrix).sum(axis=0).max())
+        matrix[np.diag_indices(problem.size)] += max(damping, least)
+        dual = _solved(matrix, -problem.residual)
         return problem.backward(dual), kernel @ dual, 0
 
     def _iterative(self, problem, damping, shift):
@@ -179,6 +182,13 @@ class RayleighGaussNewton:
             norm = new_norm
             iterations += 1
         return update, change, iterations
+
+
+def _solved(matrix, right):
+    # What an ill-conditioned matrix makes of the step is seen by the line search.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", scipy.linalg.LinAlgWarning)
+        return scipy.linalg.solve(matrix, right, overwrite_a=True, check_finite=False)
 
 
 def _lowest_excitation(problem):

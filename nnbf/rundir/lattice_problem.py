@@ -120,3 +120,46 @@ class SectorChoice:
         if not chosen and self.momenta:
             group.sector(momentum, wanted[0])
         return [*chosen]
+
+
+@dataclass(frozen=True)
+class OneSector:
+    """One symmetry sector."""
+
+    momentum: str = ""
+    """Momentum in units of 2 pi / L, such as "0,0"; left out: that of the lowest free-particle filling."""
+    irrep: str = ""
+    """Irrep of its little group, such as B2; left out: not resolved, but measured of the result."""
+    spin: Literal["any", "even", "odd"] = "any"
+    """Parity under spin flip (hubbard with N_up = N_down): even or odd total spin."""
+
+    def choice(self, model: "LatticeModel") -> SectorChoice:
+        """Return the choice of this sector.
+
+        Raises:
+            InputError: No such momentum or irrep.
+        """
+        from hamiltonians import space_group
+
+        group = space_group(model)
+        if self.momentum:
+            words = self.momentum.split()
+            if len(words) != 1:
+                raise InputError(
+                    f"momentum {self.momentum!r}: give one, such as 0,0; 'nnbf spectrum' takes several"
+                )
+            momentum = group.sector(words[0]).momentum
+        else:
+            momentum = free_momentum(model)
+        if len(self.irrep.split()) > 1:
+            raise InputError(f"irrep {self.irrep!r}: give one; 'nnbf spectrum' takes several")
+        return SectorChoice(
+            momenta=f"{momentum[0]},{momentum[1]}", irreps=self.irrep or "none", spin=self.spin
+        )
+
+
+def free_momentum(model: "LatticeModel") -> tuple[int, int]:
+    """Return the total momentum of the lowest filling of free particles; (0, 0) with an open boundary."""
+    from nnbf.ansatz.lattice_orbitals import lowest_momentum
+
+    return lowest_momentum(model)

@@ -1,14 +1,19 @@
 """Spectra in a run folder: each level is written as soon as it is there, sectors are resumed one by one."""
 
+import contextlib
+import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError
 from nnbf.drivers.lattice_options import LatticeOptions
+from nnbf.rundir._archive import write_archive
+from nnbf.rundir._nested import flatten_nested
+from nnbf.rundir.checkpointing import Checkpointing
 from nnbf.rundir.directory import RunDirectory
 from nnbf.rundir.lattice_problem import LatticeProblem, SectorChoice
 from nnbf.rundir.provenance import git_state, versions
@@ -16,8 +21,8 @@ from nnbf.rundir.provenance import git_state, versions
 if TYPE_CHECKING:
     from hamiltonians import LatticeModel, Sector
 
-COMMAND = "spectrum"
-"""What config.json says of such folders."""
+COMMANDS = ("spectrum", "lattice")
+"""What config.json says of such folders: several sectors, or one."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,8 @@ class SpectrumPlan:
     """Limits."""
     done: tuple[dict[str, Any], ...] = ()
     """Levels that an earlier session finished."""
+    snapshot: dict[str, Any] | None = None
+    """The driver in the middle of the next sector, where that is sampled and was cut short."""
 
     def n_levels(self, sector: "Sector") -> int:
         """Levels wanted of a sector: no more than it has states."""
@@ -84,10 +91,11 @@ def plan_spectrum(
     model = problem.build()
     sectors = tuple(choice.sectors(model))
     for sector in sectors:
-        if sector.n_states > options.full_sum_limit:
+        method = options.method_for(sector.n_states)
+        if method == "vmc" and choice.levels > 1:
             raise InputError(
-                f"sector {sector.label} has {sector.n_states:,} states, more than full_sum_limit "
-                f"({options.full_sum_limit:,}): choose irreps, a smaller lattice, or a larger limit"
+                f"sector {sector.label} has {sector.n_states:,} states and is sampled: one level a sector, "
+                "give --levels 1, an irrep, or a larger --full-sum-limit"
             )
     return SpectrumPlan(model, sectors, choice, options, limits)
 
@@ -98,10 +106,12 @@ def spectrum_config(
     options: LatticeOptions,
     limits: SpectrumLimits,
     command_line: str,
+    command: str = "spectrum",
 ) -> dict[str, Any]:
     """The content of config.json."""
     return {
-        "command": COMMAND,
+        "command": command,
+        "run": secrets.token_hex(8),
         "command_line": command_line,
         "problem": asdict(problem),
         "sectors": asdict(choice),
@@ -119,7 +129,7 @@ def is_spectrum(folder: str | Path) -> bool:
     path = Path(folder).expanduser()
     if not (path / "config.json").is_file():
         return False
-    return RunDirectory.open(path).read_config().get("command") == COMMAND
+    return RunDirectory.open(path).read_config().get("command") in COMMANDS
 
 
 def resumed_spectrum(
@@ -152,13 +162,24 @@ def resumed_spectrum(
             f"{directory.config_file} is not that of a spectrum ({error}): start anew"
         ) from error
     before = directory.read_result_or_none() or {}
-    # A level that was cut short is made again.
-    done = tuple(r for r in before.get("sectors", ()) if r["status"] in ("converged", "max_steps"))
-    plan = SpectrumPlan(plan.model, plan.sectors, plan.choice, plan.options, limits, done)
+    snapshot = directory.checkpoints(config).load().snapshot
+    cut = {_sector_key(s) for s in plan.sectors if snapshot is not None and s.label == snapshot["sector"]}
+    # A level that was cut short is made again; a sampled one that had its share of the time counts, unless
+    # its chains are still there to go on with.
+    done = tuple(
+        r
+        for r in before.get("sectors", ())
+        if r["status"] in ("converged", "max_steps")
+        or (r["status"] == "time_limit" and r["kind"] == "vmc" and _key(r) not in cut)
+    )
+    plan = replace(plan, limits=limits, done=done)
     # Sectors that are made again start from their first level.
-    missing = {_sector_key(sector) for sector in plan.remaining()}
-    kept = tuple(record for record in done if _key(record) not in missing)
-    return directory, SpectrumPlan(plan.model, plan.sectors, plan.choice, plan.options, limits, kept)
+    following = plan.remaining()
+    missing = {_sector_key(sector) for sector in following}
+    plan = replace(plan, done=tuple(record for record in done if _key(record) not in missing))
+    if snapshot is not None and following and snapshot["sector"] == following[0].label:
+        plan = replace(plan, snapshot=snapshot["driver"])
+    return directory, plan
 
 
 def run_spectrum(
@@ -190,25 +211,41 @@ def run_spectrum(
     spent = float(before.get("wall_time_s", 0.0))
     records = list(plan.done)
     with directory.history() as history:
+        saved = Checkpointing(directory.checkpoints(config), history)
+        current = ""
 
         def step(sector, level, row):
             history.append({**row, "step": history.count, "sector": sector.label, "level": level})
             if on_step is not None:
                 on_step(sector, level, row)
 
+        remaining = plan.remaining()
+
+        def checkpoint(take, must):
+            return saved(lambda: {"sector": current, "driver": take()}, must)
+
         levels = solve_spectrum(
             plan.model,
-            plan.remaining(),
+            remaining,
             plan.options,
             levels=plan.choice.levels,
             exact_limit=plan.limits.exact_limit,
             time_limit=plan.limits.time_limit,
             on_step=step,
             should_stop=should_stop,
+            resume=plan.snapshot,
+            on_checkpoint=checkpoint,
         )
-        for record in levels:
+        expected = iter([sector for sector in remaining for _ in range(plan.n_levels(sector))])
+        while True:
+            current = getattr(next(expected, None), "label", "")
+            found = next(levels, None)
+            if found is None:
+                break
+            record, level = found
+            write_state(directory, record, level)
             records.append(record)
-            result = _result(plan, records, config, spent + time.monotonic() - started, should_stop)
+            result = _result(plan, records, config, spent + time.monotonic() - started, None)
             directory.write_result(result)
             if on_level is not None:
                 on_level(record)
@@ -217,24 +254,47 @@ def run_spectrum(
     return result
 
 
+def state_file(directory: RunDirectory, record: Mapping[str, Any]) -> Path:
+    """File with the parameters of a level."""
+    parts = [f"{record['momentum'][0]}-{record['momentum'][1]}", record["irrep"] or ""]
+    parts.append({None: "", 1: "even", -1: "odd"}[record["spin_flip"]])
+    parts.append(str(record["level"]))
+    name = "_".join(part for part in parts if part).replace("'", "p")
+    return directory.path / "states" / f"{name}.npz"
+
+
+def write_state(directory: RunDirectory, record: Mapping[str, Any], level: Any) -> None:
+    """Write the parameters of a level; a full disk costs the run nothing but them."""
+    from nnbf.drivers.snapshot import pack_tree
+
+    path = state_file(directory, record)
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(exist_ok=True)
+        write_archive(path, flatten_nested({"parameters": pack_tree(level.state.parameters)}))
+
+
 def _result(plan, records, config, seconds, should_stop) -> dict[str, Any]:
     order = {_sector_key(sector): place for place, sector in enumerate(plan.sectors)}
     records = sorted(records, key=lambda record: (order[_key(record)], record["level"]))
     lowest = min(records, key=lambda record: record["energy"], default=None)
     references = [record["reference"] for record in records if record["reference"] is not None]
     if len(records) == plan.n_wanted:
-        poor = any(record["status"] != "converged" for record in records)
-        status = "max_steps" if poor else "converged"
+        poor = [record["status"] for record in records if record["status"] != "converged"]
+        status = poor[0] if poor else "converged"
     else:
-        status = "interrupted" if should_stop is not None and should_stop() else "time_limit"
+        # Without `should_stop` the run goes on: what a killed one leaves says so.
+        status = "interrupted" if should_stop is None or should_stop() else "time_limit"
     of_lowest = ("energy", "variance", "v_score", "n_parameters")
     return {
-        "command": COMMAND,
+        "command": config["command"],
         **{key: None if lowest is None else lowest[key] for key in of_lowest},
-        "energy_kind": "full_sum",
-        "energy_error": 0.0,
+        "energy_kind": None if lowest is None else lowest["kind"],
+        "energy_error": None if lowest is None else lowest["error"],
+        "estimates": {} if lowest is None else {lowest["kind"]: {k: lowest[k] for k in ("energy", "error")}},
         "energy_unit": "t",
-        "sector": None if lowest is None else {key: lowest[key] for key in ("momentum", "irrep", "level")},
+        "sector": None
+        if lowest is None
+        else {key: lowest[key] for key in ("momentum", "irrep", "spin_flip", "level")},
         "sectors": records,
         "n_levels_wanted": plan.n_wanted,
         "references": {"ed": min(references) if references else None},

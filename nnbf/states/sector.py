@@ -19,11 +19,10 @@ from jax.flatten_util import ravel_pytree
 
 from nnbf.determinants.sparse import sparse_times_vector
 from nnbf.optimize import GradientFactors, TangentProblem
+from nnbf.states.batches import model_at_once
 
 PyTree = Any
 
-#: Configurations whose derivatives are computed at once, and whose amplitudes are.
-DERIVATIVES_AT_ONCE, AMPLITUDES_AT_ONCE = 256, 4096
 #: Log-derivatives are derivatives over amplitudes: amplitudes are not let closer to zero than this.
 SMALLEST = 1e-100
 
@@ -98,6 +97,11 @@ class SectorState(nk.vqs.VariationalState):
     def n_states(self) -> int:
         """Dimension of the sector."""
         return self._transform.shape[0]
+
+    @property
+    def n_coordinates(self) -> int:
+        """Real numbers that a state of the sector is made of: twice the dimension where it is complex."""
+        return self.matrix.shape[0]
 
     def reset(self) -> None:
         """Forget the coordinates of the previous parameters."""
@@ -217,8 +221,10 @@ def realified(matrix: scipy.sparse.csr_matrix, is_real: bool) -> scipy.sparse.cs
 
 @partial(jax.jit, static_argnums=0)
 def _log_psi(model, variables, configurations):
-    apply = nk.jax.apply_chunked(model.apply, in_axes=(None, 0), chunk_size=AMPLITUDES_AT_ONCE)
-    return apply(variables, configurations)
+    chunk_size = model_at_once(model, configurations.shape[-1])
+    return nk.jax.apply_chunked(model.apply, in_axes=(None, 0), chunk_size=chunk_size)(
+        variables, configurations
+    )
 
 
 @partial(jax.jit, static_argnums=(0, 4))
@@ -232,4 +238,6 @@ def _derivatives(model, variables, configurations, shift, is_real):
         return psi.real[None] if is_real else jnp.stack([psi.real, psi.imag])
 
     one = jax.jacrev(parts)
-    return jax.lax.map(lambda x: one(flat, x), configurations, batch_size=DERIVATIVES_AT_ONCE)
+    return jax.lax.map(
+        lambda x: one(flat, x), configurations, batch_size=model_at_once(model, configurations.shape[-1])
+    )

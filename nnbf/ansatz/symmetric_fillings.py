@@ -1,0 +1,75 @@
+r"""Which Slater determinants of free orbitals have a part in a symmetry sector.
+
+The lowest filling need not: a closed shell is in one irrep, and the projections on the others vanish. A
+sector starts from the lowest fillings whose projection
+
+.. math:: P\Phi = \sum_g w_g\, \hat g \Phi, \qquad \langle\Phi|P\Phi\rangle = \sum_g w_g \det[M^\dagger (gM)]
+
+is there, each of them new: fillings that the point group turns into one another count once.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+#: Least squared norm of a projected determinant, and least part of it that is new.
+_LEAST = 1e-6
+
+
+def independent_in_sector(
+    orbitals: Sequence[Sequence[np.ndarray]],
+    permutations: np.ndarray,
+    phases: np.ndarray,
+    weights: np.ndarray,
+    spin_flips: np.ndarray,
+    most: int,
+) -> list[int]:
+    """Numbers of the determinants that are new in a sector, in the order given, up to `most`.
+
+    Args:
+        orbitals: For each determinant and each spin orthonormal rows (N, n_sites).
+        permutations: (G, n_sites): site i goes to permutations[g, i].
+        phases: (G, n_sites) factors of a particle moved from site i.
+        weights: (G,) weights of the projector.
+        spin_flips: (G,) whether an element exchanges the spins.
+        most: How many to look for.
+    """
+    sources = np.argsort(permutations, axis=1)
+    moved_phases = np.take_along_axis(phases, sources, axis=1)
+    used = np.flatnonzero(np.abs(weights) > 1e-14)
+    chosen: list[int] = []
+    gram = np.zeros((0, 0), complex)
+    for candidate, determinant in enumerate(orbitals):
+        moved = [[rows[:, sources[g]] * moved_phases[g] for rows in determinant] for g in used]
+        column = np.array(
+            [
+                _projected_overlap(orbitals[other], moved, weights[used], spin_flips[used])
+                for other in [*chosen, candidate]
+            ]
+        )
+        norm = column[-1].real
+        if norm < _LEAST:
+            continue
+        known = column[:-1]
+        new = norm - (known.conj() @ np.linalg.solve(gram, known)).real if chosen else norm
+        if new < _LEAST * norm:
+            continue
+        grown = np.zeros((len(chosen) + 1,) * 2, complex)
+        grown[:-1, :-1], grown[:-1, -1], grown[-1, :-1], grown[-1, -1] = gram, known, known.conj(), norm
+        gram = grown
+        chosen.append(candidate)
+        if len(chosen) == most:
+            break
+    return chosen
+
+
+def _projected_overlap(left, moved, weights, flips) -> complex:
+    """<left|P right> of products of determinants, with g right given for every g."""
+    total = np.ones(len(weights), complex)
+    for spin, rows in enumerate(left):
+        other = len(left) - 1 - spin
+        stacked = np.array([m[other if flip else spin] for m, flip in zip(moved, flips, strict=True)])
+        if rows.shape[0] != stacked.shape[1]:
+            return 0.0
+        total = total * np.linalg.det(np.einsum("mi,gni->gmn", rows.conj(), stacked))
+    return complex(weights @ total)

@@ -1,0 +1,60 @@
+"""The ansatz that lattice options describe."""
+
+from typing import TYPE_CHECKING
+
+from netket.utils import HashableArray
+
+from hamiltonians.errors import InputError
+from hamiltonians.lattice import LatticeModel
+from nnbf.ansatz import EquivariantBackflow, ProjectedBackflow, SymmetryElements, free_orbitals
+from nnbf.drivers.lattice_options import LatticeOptions
+
+if TYPE_CHECKING:
+    from hamiltonians import Sector
+
+
+def single_row(sector: "Sector") -> None:
+    """Require that of an irrep of dimension above 1 a row is chosen.
+
+    Raises:
+        InputError: None is.
+    """
+    if sector.dimension > 1 and sector.row is None:
+        raise InputError(f"sector {sector.label}: choose a row of the irrep, 0 to {sector.dimension - 1}")
+
+
+def make_lattice_ansatz(
+    model: LatticeModel, sector: "Sector", options: LatticeOptions | None = None
+) -> ProjectedBackflow:
+    """Equivariant backflow on the free orbitals of a sector's momentum, projected on the sector.
+
+    Args:
+        model: The lattice model.
+        sector: Its symmetry sector; with a row, where the irrep has more than one.
+        options: Network and orbitals.
+
+    Raises:
+        InputError: The momentum has fewer fillings (in the irrep) than ``n_determinants``.
+    """
+    options = (LatticeOptions() if options is None else options).resolved("full-sum")
+    symmetry = SymmetryElements.from_arrays(
+        sector.permutations, sector.phases, sector.weights, sector.spin_flips
+    )
+    backflow = EquivariantBackflow(
+        size=model.size,
+        orbitals=free_orbitals(
+            model,
+            sector.momentum,
+            cell=(options.cell[0], options.cell[1]),
+            n_determinants=options.n_determinants,
+            symmetry=None if sector.irrep is None and sector.spin_flip is None else symmetry,
+        ),
+        backflow=options.backflow,
+        features=options.features,
+        depth=options.depth,
+        kernel=(options.kernel, options.kernel),
+        periodic=model.periodic,
+        distances=HashableArray(model.graph_distances) if options.jastrow else None,
+        noise=options.noise,
+    )
+    return ProjectedBackflow(backflow, symmetry)

@@ -1,0 +1,248 @@
+"""Levels of a lattice model in one symmetry sector by variational Monte Carlo."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import netket as nk
+import numpy as np
+
+from hamiltonians.errors import InputError
+from hamiltonians.lattice import LatticeModel
+from nnbf.drivers.lattice_ansatz import make_lattice_ansatz, single_row
+from nnbf.drivers.lattice_options import LatticeOptions
+from nnbf.drivers.monte_carlo import LARGEST_R_HAT, MonteCarloDriver, StepSchedule
+from nnbf.drivers.snapshot import OnCheckpoint, Snapshot
+from nnbf.drivers.supervision import OnStep, Stopwatch, supervise
+from nnbf.operators import LatticeHamiltonian
+from nnbf.optimize import StochasticReconfiguration
+from nnbf.sampling import HopRule
+from nnbf.states import lattice_samples, lattice_statistics, lattice_step
+from nnbf.states.batches import model_at_once
+
+if TYPE_CHECKING:
+    from hamiltonians import Sector
+
+#: Sweeps before the first samples are used.
+THERMALISATION = 30
+#: Part of a time limit that is kept for the final energy.
+FINAL_SHARE = 0.12
+
+
+@dataclass(frozen=True, eq=False)
+class SampledLevel:
+    """The lowest level of a sector by Monte Carlo. Energies are in units of t, of kind ``vmc``."""
+
+    sector: "Sector"
+    """Where it is."""
+    energy: float
+    """From fresh samples of the final state: an upper bound of the exact level, within its error."""
+    error: float
+    """Standard error, autocorrelation included."""
+    variance: float
+    """Variance of the local energy."""
+    r_hat: float
+    """Split R-hat of the chains of the final energy."""
+    tau_corr: float
+    """Autocorrelation time of the final chains, in sweeps."""
+    acceptance: float
+    """Share of proposals that were accepted."""
+    n_samples: int
+    """Samples of the final energy."""
+    status: str
+    """converged, max_steps, time_limit or interrupted."""
+    warnings: tuple[str, ...]
+    """What to mind."""
+    n_steps: int
+    """Steps made."""
+    n_parameters: int
+    """Parameters of the network."""
+    wall_time_s: float
+    """Seconds, also those before an interruption."""
+    state: nk.vqs.MCState
+    """The state, with the chains of the final energy."""
+
+
+def make_lattice_sampler(
+    model: LatticeModel, options: LatticeOptions, at_once: int | None = None
+) -> nk.sampler.MetropolisSampler:
+    """Metropolis chains with :class:`~nnbf.sampling.HopRule`, a quarter as many as there are samples.
+
+    Args:
+        model: The lattice model.
+        options: ``n_samples``, ``sweep_size``.
+        at_once: Configurations that the network evaluates at once.
+    """
+    hilbert = LatticeHamiltonian(model).hilbert
+    n_chains = max(2, options.n_samples // 4)
+    return nk.sampler.MetropolisSampler(
+        hilbert,
+        HopRule(model),
+        n_chains=n_chains,
+        sweep_size=options.sweep_size or max(model.n_particles, 4),
+        chunk_size=None if at_once is None or at_once >= n_chains else at_once,
+        dtype=np.int8,
+    )
+
+
+def sampled_lattice_state(model: LatticeModel, sector: "Sector", options: LatticeOptions) -> nk.vqs.MCState:
+    """An ``MCState`` of the default ansatz in a sector, its chains thermalised.
+
+    Raises:
+        InputError: The sector has no states, or no row of its irrep is chosen.
+    """
+    single_row(sector)
+    if sector.n_states == 0:
+        raise InputError(f"sector {sector.label} has no states at this filling")
+    ansatz = make_lattice_ansatz(model, sector, options)
+    state = nk.vqs.MCState(
+        make_lattice_sampler(model, options, model_at_once(ansatz, model.n_sites)),
+        ansatz,
+        n_samples=options.n_samples,
+        n_discard_per_chain=0,
+        seed=options.seed,
+        sampler_seed=options.seed,
+    )
+    state.sample(chain_length=1, n_discard_per_chain=THERMALISATION)
+    return state
+
+
+def solve_sector_vmc(
+    model: LatticeModel,
+    sector: "Sector",
+    options: LatticeOptions | None = None,
+    *,
+    on_step: OnStep | None = None,
+    should_stop: Callable[[], bool] | None = None,
+    time_limit: float | None = None,
+    resume: Snapshot | None = None,
+    on_checkpoint: OnCheckpoint | None = None,
+    loggers: tuple = (),
+    callbacks: tuple = (),
+) -> SampledLevel:
+    """Optimise the lowest level of a sector by Monte Carlo, and sample its energy anew.
+
+    Args:
+        model: The lattice model.
+        sector: The sector; of irreps of dimension above 1 a row.
+        options: Network, samples, steps.
+        on_step: Called with one row of numbers after every step.
+        should_stop: Asked after every step; true ends the optimisation.
+        time_limit: Seconds, the final energy included.
+        resume: Go on from this snapshot.
+        on_checkpoint: Offered a snapshot before every step.
+        loggers: NetKet loggers.
+        callbacks: NetKet callbacks.
+
+    Raises:
+        InputError: The sector has no states, or the snapshot is that of other options.
+        FloatingPointError: Numbers ran away, also with smaller steps.
+    """
+    options = LatticeOptions() if options is None else options
+    options = options.resolved("vmc")
+    stopwatch = Stopwatch(resume)
+    hamiltonian = LatticeHamiltonian(model)
+    state = sampled_lattice_state(model, sector, options)
+    driver = MonteCarloDriver(
+        state,
+        hamiltonian,
+        estimator=lattice_step,
+        optimizer=StochasticReconfiguration(
+            learning_rate=options.learning_rate,
+            diag_shift=options.damping,
+            momentum=options.spring,
+            max_step=0.1,
+        ),
+        schedule=StepSchedule(window=options.window, tolerance=0.0),
+        n_reachable=min(sector.n_states, model.n_configurations),
+    )
+    ending = supervise(
+        driver,
+        options.max_steps,
+        stopwatch=stopwatch,
+        time_limit=None if time_limit is None else (1.0 - FINAL_SHARE) * time_limit,
+        on_step=on_step,
+        should_stop=should_stop,
+        on_checkpoint=on_checkpoint,
+        resume=resume,
+        loggers=loggers,
+        callbacks=callbacks,
+    )
+    left = None if time_limit is None else time_limit - stopwatch.session
+    final = sample_lattice_energy(state, hamiltonian, options, time_limit=left, should_stop=should_stop)
+    warnings = list(dict.fromkeys((*ending.warnings, *driver.doubts)))
+    statistics = final.statistics
+    if float(statistics.R_hat) > LARGEST_R_HAT:
+        warnings.append(
+            f"chains of the final energy disagree (split R-hat {float(statistics.R_hat):.2f}): give a "
+            "larger --sweep-size"
+        )
+    return SampledLevel(
+        sector=sector,
+        energy=float(statistics.mean.real),
+        error=float(statistics.error_of_mean),
+        variance=float(statistics.variance),
+        r_hat=float(statistics.R_hat),
+        tau_corr=float(statistics.tau_corr),
+        acceptance=float(final.state.sampler_state.acceptance),
+        n_samples=final.n_samples,
+        status=ending.status,
+        warnings=tuple(warnings),
+        n_steps=int(driver.step_count),
+        n_parameters=int(state.n_parameters),
+        wall_time_s=stopwatch.total,
+        state=final.state,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class SampledLatticeEnergy:
+    """The energy of a state from fresh samples."""
+
+    statistics: nk.stats.Stats
+    """Of all samples."""
+    n_samples: int
+    """How many."""
+    state: nk.vqs.MCState
+    """The state with the chains that were used."""
+
+
+def sample_lattice_energy(
+    state: nk.vqs.MCState,
+    hamiltonian: LatticeHamiltonian,
+    options: LatticeOptions,
+    *,
+    time_limit: float | None = None,
+    should_stop: Callable[[], bool] | None = None,
+) -> SampledLatticeEnergy:
+    """Energy from new chains, thermalised anew, until its error is below ``precision``.
+
+    Args:
+        state: The state.
+        hamiltonian: The Hamiltonian.
+        options: ``precision``, ``final_samples``.
+        time_limit: Seconds after which no further round is begun.
+        should_stop: Asked after every round.
+    """
+    started = time.perf_counter()
+    fresh = nk.vqs.MCState(
+        state.sampler,
+        state.model,
+        n_samples=4 * options.n_samples,
+        n_discard_per_chain=0,
+        variables=state.variables,
+        sampler_seed=options.seed + 1,
+    )
+    fresh.sample(chain_length=1, n_discard_per_chain=THERMALISATION)
+    batches = []
+    while True:
+        fresh.reset()
+        batches.append(lattice_samples(fresh, hamiltonian))
+        statistics = lattice_statistics(batches, fresh.sampler)
+        n_samples = sum(len(batch.of_sample) for batch in batches)
+        enough = float(statistics.error_of_mean) <= options.precision * max(1.0, abs(float(statistics.mean)))
+        spent = time.perf_counter() - started
+        late = time_limit is not None and spent * (len(batches) + 1) / len(batches) > time_limit
+        if enough or late or n_samples >= options.final_samples or (should_stop and should_stop()):
+            return SampledLatticeEnergy(statistics, n_samples, fresh)

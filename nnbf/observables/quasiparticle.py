@@ -1,0 +1,238 @@
+r"""Matrix elements of taking one fermion out of a lattice state: quasiparticle weights.
+
+With orbitals :math:`\phi` of one particle, :math:`c_\phi = \sum_i \phi_i^* c_i`; for the plane waves
+:math:`\phi_i = N_s^{-1/2} e^{ik \cdot r_i}` this is :math:`c_k = N_s^{-1/2} \sum_i e^{-ik \cdot r_i} c_i`, which
+lowers the momentum by k. The weight of removal is :math:`|\langle N-1, b | c_k | N, a \rangle|^2`; that of addition,
+:math:`|\langle N+1, b | c_k^\dagger | N, a \rangle|^2 = |\langle N, a | c_k | N+1, b \rangle|^2`, is the same
+function with (N+1, b) as the larger state and (N, a) as the smaller one.
+
+Momenta are whole numbers m of a single particle, k = 2 pi (m + f) / L with f the twist, so that those of states
+and particles add up: m of (N, a) is m of (N-1, b) plus m of c_k, modulo L (`hamiltonians.space_group`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse
+
+from hamiltonians import InputError, LatticeModel, lattice_configurations, space_group
+from hamiltonians.fermion_permutations import move_configurations
+from hamiltonians.lattice_sector import Momentum
+from nnbf.determinants import build_hash_table, find_rows
+from nnbf.determinants.hashing import merge_equal
+from nnbf.observables.result import Estimate
+from nnbf.operators.lattice import packed_bits
+
+#: Occupations (n, modes), up block first, to complex log psi (n,).
+LogPsi = Callable[[np.ndarray], np.ndarray]
+
+#: Configurations up to which states are enumerated.
+MOST_ENUMERATED = 500_000
+
+
+def with_changed_filling(model: LatticeModel, change: int, spin: int = 0) -> LatticeModel:
+    """Return the model with particles of one spin (0 up, 1 down) added or taken away.
+
+    Raises:
+        InputError: The lattice has no such spin, or no room or no particle for it.
+    """
+    if not 0 <= spin < len(model.particles):
+        raise InputError(f"spin {spin}: give {'0 (up) or 1 (down)' if model.is_spinful else '0, there is one'}")
+    particles = list(model.particles)
+    particles[spin] += change
+    return replace(model, particles=tuple(particles))
+
+
+def one_particle(model: LatticeModel) -> LatticeModel:
+    """Return the model with a single particle: its momenta are those of c_k."""
+    return replace(model, particles=(1, 0)[: len(model.particles)])
+
+
+def particle_momentum(model: LatticeModel, momentum: Momentum) -> Momentum:
+    """Return the momentum of a particle as whole numbers from 0 to L - 1.
+
+    Raises:
+        InputError: It is not on the lattice.
+    """
+    group = space_group(one_particle(model))
+    group.wave_vector(momentum)
+    first, second = group.extents
+    return momentum[0] % first, momentum[1] % second
+
+
+def plane_wave(model: LatticeModel, momentum: Momentum) -> np.ndarray:
+    """Return (n_sites,) N_s^{-1/2} e^{ik.r} with the positions r of unit cells, twist included.
+
+    All sites of a cell have the same phase. Along an open direction there is momentum 0 only.
+
+    Raises:
+        InputError: The momentum is not on the lattice.
+    """
+    whole = np.array(particle_momentum(model, momentum)) + np.array(model.flux)
+    turns = model.cells @ (whole / np.array(model.size) * np.array(model.periodic))
+    return np.exp(2j * np.pi * turns) / np.sqrt(model.n_sites)
+
+
+class ConfigurationTable:
+    """All configurations of a model, in the order of `lattice_configurations`, and where each one is."""
+
+    def __init__(self, model: LatticeModel):
+        """List them.
+
+        Raises:
+            InputError: There are more than `MOST_ENUMERATED`.
+        """
+        if model.n_configurations > MOST_ENUMERATED:
+            raise InputError(
+                f"{model.n_configurations:.2g} configurations are too many to be summed over (at most "
+                f"{MOST_ENUMERATED:,}): sample both states"
+            )
+        self.model = model
+        """The model."""
+        self.occupations = lattice_configurations(model)
+        """(n, modes) uint8."""
+        self._keys = packed_bits(self.occupations)
+        self._slots = build_hash_table(self._keys)
+
+    def __len__(self) -> int:
+        return len(self.occupations)
+
+    def rows(self, occupations: np.ndarray) -> np.ndarray:
+        """Return the numbers (m,) of configurations (m, modes)."""
+        return find_rows(self._slots, self._keys, packed_bits(occupations))
+
+    def vector(self, log_psi: LogPsi) -> np.ndarray:
+        """Return a state on all configurations, (n,) complex, normalised.
+
+        Raises:
+            FloatingPointError: Amplitudes are not numbers, or all are zero.
+        """
+        logarithms = np.asarray(log_psi(self.occupations), dtype=complex)
+        largest = logarithms.real.max()
+        if not np.isfinite(largest) or np.any(np.isnan(logarithms)):
+            raise FloatingPointError("amplitudes of the state are not finite")
+        psi = np.exp(logarithms - largest)
+        return psi / np.linalg.norm(psi)
+
+    def moved(self, vector: np.ndarray, permutation: np.ndarray, phases: np.ndarray) -> np.ndarray:
+        """Return U_g psi for a permutation of sites with phases, (n,)."""
+        images, factors = move_configurations(self.occupations, permutation, phases)
+        out = np.zeros(len(self), dtype=complex)
+        out[self.rows(images)] = factors * vector
+        return out
+
+
+class Removal:
+    """The operators c_i of one spin, from all configurations of N particles to those of N - 1."""
+
+    def __init__(self, larger: ConfigurationTable, smaller: ConfigurationTable, spin: int = 0):
+        """Tabulate the elements.
+
+        Args:
+            larger: Configurations of N particles.
+            smaller: Those with one particle of this spin less.
+            spin: 0 for up (and for spinless fermions), 1 for down.
+
+        Raises:
+            InputError: The two do not differ by one particle of this spin.
+        """
+        if with_changed_filling(larger.model, -1, spin) != smaller.model:
+            raise InputError(f"{smaller.model} is not {larger.model} with one particle less")
+        self._shape = (len(smaller), len(larger))
+        rows, columns, sites, signs = [], [], [], []
+        for site in range(larger.model.n_sites):
+            mode = spin * larger.model.n_sites + site
+            source = np.flatnonzero(larger.occupations[:, mode])
+            left = larger.occupations[source]
+            signs.append(_signs(left, mode))
+            left[:, mode] = 0
+            rows.append(smaller.rows(left))
+            columns.append(source)
+            sites.append(np.full(len(source), site))
+        self._places = np.concatenate(rows), np.concatenate(columns)
+        self._sites, self._signs = np.concatenate(sites), np.concatenate(signs)
+
+    def matrix(self, orbital: np.ndarray) -> scipy.sparse.csr_matrix:
+        """Return sum_i conj(phi_i) c_i for an orbital (n_sites,), as (n_smaller, n_larger)."""
+        values = self._signs * np.conj(orbital)[self._sites]
+        return scipy.sparse.csr_matrix((values, self._places), shape=self._shape)
+
+
+def enumerated_weight(
+    model: LatticeModel, momentum: Momentum, log_larger: LogPsi, log_smaller: LogPsi, *, spin: int = 0
+) -> float:
+    """Return |<smaller|c_k|larger>|^2 by sums over all configurations; states need not be normalised.
+
+    Args:
+        model: The model of the larger state.
+        momentum: Of the particle, whole numbers.
+        log_larger: log psi of the state with N particles.
+        log_smaller: log psi of the one with a particle of this spin less.
+        spin: 0 for up (and for spinless fermions), 1 for down.
+
+    Raises:
+        InputError: Too many configurations, no such momentum or spin, or no particle to remove.
+        FloatingPointError: Amplitudes are not finite.
+    """
+    larger, smaller = ConfigurationTable(model), ConfigurationTable(with_changed_filling(model, -1, spin))
+    matrix = Removal(larger, smaller, spin).matrix(plane_wave(model, momentum))
+    element = np.vdot(smaller.vector(log_smaller), matrix @ larger.vector(log_larger))
+    return float(abs(element) ** 2)
+
+
+@dataclass(frozen=True, eq=False)
+class SampledWave:
+    """A state that is known by its amplitudes and by samples of |psi|^2."""
+
+    log_psi: LogPsi
+    """log psi of any configurations."""
+    samples: np.ndarray
+    """(chains, length, modes) occupations; chains are independent of each other."""
+
+    def __post_init__(self):
+        if np.ndim(self.samples) != 3 or len(self.samples) < 2:
+            raise ValueError(
+                f"samples must have shape (chains, length, modes) with 2 chains at least, got "
+                f"{np.shape(self.samples)}"
+            )
+
+
+def sampled_weight(
+    model: LatticeModel, momentum: Momentum, larger: SampledWave, smaller: SampledWave, *, spin: int = 0
+) -> Estimate:
+    r"""Return |<smaller|c_k|larger>|^2 from samples of both states, whose norms are not needed.
+
+    .. math:: Z = \Big\langle \frac{\langle n|c_k^\dagger|\psi_{N-1}\rangle}{\langle n|\psi_N\rangle}
+        \Big\rangle_{n \sim |\psi_N|^2} \Big\langle \frac{\langle m|c_k|\psi_N\rangle}
+        {\langle m|\psi_{N-1}\rangle} \Big\rangle_{m \sim |\psi_{N-1}|^2}
+
+    The two averages are independent, so that the product is unbiased; it may come out below 0. The error is
+    that of the means of whole chains, the product of the two deviations included (it is what is left where
+    Z = 0). Ratios are large where one state has a node and the other has none: compare chains.
+
+    Args:
+        model: The model of the larger state.
+        momentum: Of the particle, whole numbers.
+        larger: The state with N particles.
+        smaller: The one with a particle of this spin less.
+        spin: 0 for up (and for spinless fermions), 1 for down.
+
+    Raises:
+        InputError: No such momentum or spin, or no particle to remove.
+        FloatingPointError: Ratios of amplitudes are not finite.
+    """
+    with_changed_filling(model, -1, spin)
+    orbital = plane_wave(model, momentum)
+    modes = slice(spin * model.n_sites, (spin + 1) * model.n_sites)
+    down = _local_overlaps(larger, smaller.log_psi, orbital, modes, occupied=True)
+    up = _local_overlaps(smaller, larger.log_psi, orbital.conj(), modes, occupied=False)
+    # A common factor of a state drops out of the product: logarithms may be anywhere.
+    shift = max(0.0, *down[1].values()) if False else 0.0
+    del shift
+    return _product(*_balanced(down, up))
+
+
+def _signs(occupations: np.ndarray, mode: int) -> np.ndarray:
+    """(n,) parity of the occupied modes below one."""
+    return 1.0 - 2.0 * (occupations[:, :mode].sum(axis=1, dtype=np.int64) % 2)

@@ -1,0 +1,274 @@
+"""Lattice Hamiltonians as NetKet operators, and the connections of samples."""
+
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import netket as nk
+import numpy as np
+from jax.tree_util import register_pytree_node_class
+from netket.vqs.mc import check_hilbert, get_local_kernel, get_local_kernel_arguments
+from numba import njit
+
+from hamiltonians.lattice import LatticeModel
+from nnbf.determinants.hashing import merge_equal
+from nnbf.operators.kernels import MergedConnections, local_energy_kernel, padded_to, rounded_up
+
+
+def lattice_hilbert(model: LatticeModel) -> nk.hilbert.AbstractHilbert:
+    """NetKet's Hilbert space of a lattice model, up block first."""
+    if model.is_spinful:
+        return nk.hilbert.SpinOrbitalFermions(model.n_sites, s=1 / 2, n_fermions_per_spin=model.particles)
+    return nk.hilbert.SpinOrbitalFermions(model.n_sites, n_fermions=model.n_particles)
+
+
+@register_pytree_node_class
+class LatticeHamiltonian(nk.operator.DiscreteJaxOperator):
+    r"""A lattice model on configurations of 0/1 occupations, up block first.
+
+    .. math:: H = \sum_{ij\sigma} h_{ij} c^+_{i\sigma} c_{j\sigma} + \sum_{i<j} W_{ij} n_i n_j
+        + U \sum_i n_{i\uparrow} n_{i\downarrow}
+
+    Built in no time, works wherever NetKet takes a discrete jax operator. Local energies of an ``MCState``
+    go through compiled code that lists only hops that can be made, and evaluates every distinct
+    configuration once; inside jit, ``get_conn_padded`` is pure jax.
+    """
+
+    def __init__(self, model: LatticeModel):
+        """Take the terms of a model."""
+        super().__init__(lattice_hilbert(model))
+        self._model = model
+
+    @property
+    def model(self) -> LatticeModel:
+        """The model."""
+        return self._model
+
+    @property
+    def dtype(self):
+        """Type of the matrix elements: complex if a twist makes the hopping so."""
+        return np.dtype(self._model.hopping.dtype)
+
+    @property
+    def is_hermitian(self) -> bool:
+        """Always."""
+        return True
+
+    @cached_property
+    def hops(self) -> tuple[np.ndarray, np.ndarray]:
+        """Sites (K, 2), target before source, and elements (K,) <before|H|after> of the hops of one spin."""
+        off_diagonal = np.array(self._model.hopping)
+        np.fill_diagonal(off_diagonal, 0.0)
+        sites = np.argwhere(off_diagonal)
+        return sites, off_diagonal[sites[:, 0], sites[:, 1]].conj()
+
+    @cached_property
+    def levels(self) -> np.ndarray:
+        """(n_sites,) energy of a particle at a site."""
+        return np.array(np.real(np.diag(self._model.hopping)), dtype=float)
+
+    @cached_property
+    def max_conn_size(self) -> int:
+        """Upper bound on the connections of one configuration, itself included."""
+        sites, _ = self.hops
+        n_sites = self._model.n_sites
+        most = int(np.bincount(sites[:, 1], minlength=n_sites).max(initial=0))
+        return 1 + sum(min(len(sites), most * min(n, n_sites - n)) for n in self._model.particles)
+
+    def infinite_temperature_energy(self) -> float:
+        """Mean of the diagonal over all configurations: E_inf of the V-score."""
+        return self._model.infinite_temperature_energy
+
+    def diagonal(self, x: jax.Array) -> jax.Array:
+        """Interaction energy (...,) of occupations (..., modes)."""
+        model = self._model
+        blocks = x.reshape(*x.shape[:-1], -1, model.n_sites).astype(float)
+        total = blocks.sum(-2)
+        energy = 0.5 * jnp.einsum("...i,ij,...j->...", total, model.repulsion, total) + total @ self.levels
+        return energy + model.U * jnp.sum(blocks[..., 0, :] * blocks[..., -1, :], -1) * model.is_spinful
+
+    def get_conn_padded(self, x):
+        """Connected configurations (..., C, modes) and elements (..., C); padding is x, with element 0."""
+        rows = x.reshape(-1, x.shape[-1])
+        connected, elements = jax.vmap(self._connections)(rows)
+        shape = (*x.shape[:-1], self.max_conn_size)
+        return connected.reshape(*shape, x.shape[-1]), elements.reshape(shape)
+
+    def _connections(self, x):
+        n_sites = self._model.n_sites
+        sites, amplitudes = self.hops
+        targets, sources, values = (
+            np.concatenate([part + spin * shift for spin in range(len(self._model.particles))])
+            for part, shift in ((sites[:, 0], n_sites), (sites[:, 1], n_sites), (amplitudes, 0))
+        )
+        possible = (x[sources] > 0.5) & (x[targets] < 0.5)
+        (chosen,) = jnp.nonzero(possible, size=self.max_conn_size - 1, fill_value=len(values))
+        real = chosen < len(values)
+        chosen = jnp.minimum(chosen, max(len(values) - 1, 0))
+        target, source = jnp.asarray(targets)[chosen], jnp.asarray(sources)[chosen]
+        before = jnp.cumsum(x) - x
+        between = before[jnp.maximum(target, source)] - before[jnp.minimum(target, source)]
+        # The particle itself is counted where it moves up.
+        between = between - (source < target)
+        sign = 1.0 - 2.0 * (jnp.round(between).astype(int) % 2)
+        moved = jax.vmap(lambda t, s: x.at[s].set(0).at[t].set(1))(target, source)
+        moved = jnp.where(real[:, None], moved, x)
+        elements = jnp.where(real, jnp.asarray(values)[chosen] * sign, 0.0)
+        return (
+            jnp.concatenate([x[None], moved]),
+            jnp.concatenate([self.diagonal(x)[None].astype(elements.dtype), elements]),
+        )
+
+    def tree_flatten(self):
+        """No arrays: the model is static."""
+        return (), self._model
+
+    @classmethod
+    def tree_unflatten(cls, model, children):
+        """Return the operator of a model."""
+        return cls(model)
+
+    def __repr__(self):
+        return f"LatticeHamiltonian({self._model})"
+
+
+class ListedConnections(NamedTuple):
+    """Connections of a batch of samples, every configuration listed once; no padding."""
+
+    occupations: np.ndarray
+    """Distinct configurations (U, modes), int8."""
+    target: np.ndarray
+    """Position (K,) in ``occupations`` of every connection."""
+    row: np.ndarray
+    """Distinct sample (K,) that every connection belongs to, ascending."""
+    element: np.ndarray
+    """Matrix element (K,)."""
+    own: np.ndarray
+    """Position (R,) in ``occupations`` of every distinct sample."""
+    of_sample: np.ndarray
+    """Distinct sample (n,) of every sample."""
+
+
+def listed_connections(hamiltonian: LatticeHamiltonian, samples: np.ndarray) -> ListedConnections:
+    """Connections of samples (..., modes) of 0/1 occupations, every configuration listed once."""
+    model = hamiltonian.model
+    rows = np.ascontiguousarray(np.asarray(samples).reshape(-1, model.n_modes), dtype=np.int8)
+    keys, of_sample = merge_equal(packed_bits(rows))
+    rows = rows[_first_of(of_sample, len(keys))]
+    sites, amplitudes = hamiltonian.hops
+    counts, connected, elements = _flat_connections(
+        rows,
+        sites,
+        amplitudes,
+        model.repulsion,
+        hamiltonian.levels,
+        model.U,
+        model.n_sites,
+        hamiltonian.max_conn_size,
+    )
+    distinct, target = merge_equal(packed_bits(connected))
+    return ListedConnections(
+        occupations=connected[_first_of(target, len(distinct))],
+        target=target,
+        row=np.repeat(np.arange(len(rows)), counts),
+        element=elements,
+        own=target[np.cumsum(counts) - counts],
+        of_sample=of_sample,
+    )
+
+
+def lattice_connections(hamiltonian: LatticeHamiltonian, samples: np.ndarray) -> MergedConnections:
+    """The same with rows added up to one of few sizes, for kernels inside jit."""
+    listed = listed_connections(hamiltonian, samples)
+    n_distinct = rounded_up(len(listed.occupations), 256, 1.1)
+    n_connections = rounded_up(len(listed.row), 1024, 1.5)
+    n_rows = rounded_up(len(listed.of_sample), 16, 1.5)
+    return MergedConnections(
+        occupations=jnp.asarray(padded_to(listed.occupations, n_distinct, listed.occupations[0])),
+        target=jnp.asarray(padded_to(listed.target, n_connections, 0), jnp.int32),
+        row=jnp.asarray(padded_to(listed.row, n_connections, n_rows - 1), jnp.int32),
+        element=jnp.asarray(padded_to(listed.element, n_connections, 0.0)),
+        own=jnp.asarray(padded_to(listed.own, n_rows, 0), jnp.int32),
+        of_sample=jnp.asarray(listed.of_sample, jnp.int32),
+    )
+
+
+def _first_of(group, count):
+    first = np.zeros(count, np.int64)
+    first[group[::-1]] = np.arange(len(group))[::-1]
+    return first
+
+
+def packed_bits(occupations: np.ndarray) -> np.ndarray:
+    """Occupations (n, modes) as bit strings (n, words) of 64-bit words, for any number of modes."""
+    octets = np.packbits(np.asarray(occupations, np.uint8), axis=1)
+    width = -(-octets.shape[1] // 8) * 8
+    whole = np.zeros((len(octets), width), np.uint8)
+    whole[:, : octets.shape[1]] = octets
+    return whole.view(np.uint64)
+
+
+@njit(cache=True, nogil=True)
+def _flat_connections(rows, hops, amplitudes, repulsion, levels, on_site, n_sites, capacity):
+    n, modes = rows.shape
+    n_spins = modes // n_sites
+    counts = np.empty(n, np.int64)
+    out = np.empty((n * capacity, modes), np.int8)
+    values = np.empty(n * capacity, amplitudes.dtype)
+    total = np.empty(n_sites)
+    before = np.empty(modes + 1, np.int64)
+    used = 0
+    for r in range(n):
+        x = rows[r]
+        before[0] = 0
+        for p in range(modes):
+            before[p + 1] = before[p] + x[p]
+        energy = 0.0
+        for i in range(n_sites):
+            total[i] = 0.0
+            for s in range(n_spins):
+                total[i] += x[s * n_sites + i]
+            energy += levels[i] * total[i]
+            if n_spins == 2:
+                energy += on_site * x[i] * x[n_sites + i]
+        for i in range(n_sites):
+            if total[i] != 0.0:
+                for j in range(n_sites):
+                    energy += 0.5 * repulsion[i, j] * total[i] * total[j]
+        start = used
+        out[used] = x
+        values[used] = energy
+        used += 1
+        for s in range(n_spins):
+            for k in range(hops.shape[0]):
+                target, source = s * n_sites + hops[k, 0], s * n_sites + hops[k, 1]
+                if x[source] == 1 and x[target] == 0:
+                    low, high = min(target, source), max(target, source)
+                    odd = (before[high] - before[low + 1]) & 1
+                    out[used] = x
+                    out[used, source] = 0
+                    out[used, target] = 1
+                    values[used] = -amplitudes[k] if odd else amplitudes[k]
+                    used += 1
+        counts[r] = used - start
+    return counts, out[:used].copy(), values[:used].copy()
+
+
+@get_local_kernel_arguments.dispatch
+def lattice_kernel_arguments(vstate: nk.vqs.MCState, operator: LatticeHamiltonian) -> Any:  # noqa: D103
+    check_hilbert(vstate.hilbert, operator.hilbert)
+    samples = vstate.samples
+    return samples, lattice_connections(operator, np.asarray(samples))
+
+
+@get_local_kernel.dispatch
+def lattice_kernel(vstate: nk.vqs.MCState, operator: LatticeHamiltonian) -> Any:  # noqa: D103
+    return local_energy_kernel
+
+
+@get_local_kernel.dispatch
+def lattice_kernel_chunked(  # noqa: D103
+    vstate: nk.vqs.MCState, operator: LatticeHamiltonian, chunk_size: int
+) -> Any:
+    return local_energy_kernel

@@ -1,0 +1,205 @@
+r"""What one optimisation step needs, estimated from samples of a lattice state, real or complex.
+
+For parameters that are real and a state that is complex, the change of the state and the residual are taken
+as vectors of real and imaginary parts,
+
+.. math:: J = \sqrt{w_i} \begin{pmatrix} \mathrm{Re} \\ \mathrm{Im} \end{pmatrix} (O_{ip} - \bar O_p), \qquad
+    r = \sqrt{w_i} \begin{pmatrix} \mathrm{Re} \\ \mathrm{Im} \end{pmatrix} (E_{loc}(i) - E)
+
+so that :math:`J^T r` is half the gradient of the energy and :math:`J^T J` the real part of the quantum
+geometric tensor: optimisers of exact sums take samples, too.
+"""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import netket as nk
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from nnbf.operators.kernels import padded_to, rounded_up
+from nnbf.operators.lattice import LatticeHamiltonian, listed_connections, packed_bits
+from nnbf.states.batches import model_at_once
+from nnbf.states.sampled import DistinctSamples, SampledStep, chain_statistics
+
+PyTree = Any
+
+#: Configurations that one call of the compiled network takes.
+BLOCK = 4096
+
+
+class ExplicitTangent:
+    """Tangent space on samples by its rows, with the energy and its residual there."""
+
+    def __init__(self, rows: jax.Array, residual: np.ndarray, energy: float, params: PyTree):
+        """Collect the pieces.
+
+        Args:
+            rows: J (n, P), centred and weighted.
+            residual: (n,).
+            energy: Weighted mean of the local energy.
+            params: Parameter tree, for the shape of updates.
+        """
+        self.rows, self.residual, self.energy = rows, residual, energy
+        self._unravel = ravel_pytree(params)[1]
+
+    @property
+    def size(self) -> int:
+        """Number of rows."""
+        return self.rows.shape[0]
+
+    def forward(self, tangent: PyTree) -> np.ndarray:
+        """``J dtheta``, (n,)."""
+        return np.asarray(_times(self.rows, ravel_pytree(tangent)[0]))
+
+    def backward(self, dual: np.ndarray) -> PyTree:
+        """``J^T y``: a parameter tree."""
+        return self._unravel(_transpose_times(self.rows, jnp.asarray(dual)))
+
+    def kernel(self) -> np.ndarray:
+        """``J J^T``, (n, n), writable."""
+        return np.array(_gram(self.rows))
+
+    def curvature(self, change: np.ndarray) -> float:
+        """Not known from samples: 0."""
+        return 0.0
+
+
+def lattice_samples(state: nk.vqs.MCState, hamiltonian: LatticeHamiltonian) -> DistinctSamples:
+    """Local energies of a state's samples, and the samples without repetitions; energies may be complex.
+
+    Raises:
+        FloatingPointError: Local energies are not finite.
+    """
+    samples = np.asarray(state.samples)
+    rows = samples.reshape(-1, samples.shape[-1])
+    connections = listed_connections(hamiltonian, rows)
+    of_sample = connections.of_sample
+    n = int(of_sample.max()) + 1
+    some = np.zeros(n, np.int64)
+    some[of_sample[::-1]] = np.arange(len(rows))[::-1]
+    log_psi = log_amplitudes(
+        state.model,
+        state.variables,
+        connections.occupations,
+        model_at_once(state.model, hamiltonian.model.n_sites),
+    )
+    log_own = log_psi[connections.own]
+    ratio = np.exp(log_psi[connections.target] - log_own[connections.row])
+    local = np.zeros(n, complex)
+    np.add.at(local, connections.row, connections.element * ratio)
+    if not np.all(np.isfinite(local)):
+        raise FloatingPointError("local energies are not finite")
+    return DistinctSamples(
+        determinants=packed_bits(rows[some]),
+        occupations=rows[some],
+        local_energies=local,
+        log_abs=log_own.real,
+        log_weights=np.zeros(n),
+        counts=np.bincount(of_sample, minlength=n),
+        of_sample=of_sample,
+        shape=(int(np.prod(samples.shape[:-2])), samples.shape[-2]),
+        evaluations=len(connections.occupations),
+    )
+
+
+def lattice_statistics(batches: list[DistinctSamples], sampler: nk.sampler.Sampler) -> nk.stats.Stats:
+    """Energy of batches of samples that continue the same chains: autocorrelation is in its error."""
+    local = [batch.local_energies.real[batch.of_sample].reshape(batch.shape) for batch in batches]
+    complex_ = [batch.local_energies[batch.of_sample] for batch in batches]
+    values = np.concatenate(local, axis=1)
+    deviations = np.concatenate(complex_) - values.mean()
+    return chain_statistics(values, sampler).replace(variance=float(np.mean(np.abs(deviations) ** 2)))
+
+
+def lattice_step(state: nk.vqs.MCState, hamiltonian: LatticeHamiltonian) -> SampledStep:
+    """Estimate energy, residual and tangent space from a lattice state's samples.
+
+    Args:
+        state: A state of a real or complex wave function with real parameters, sampled from |psi|^2.
+        hamiltonian: The Hamiltonian.
+
+    Raises:
+        FloatingPointError: Local energies are not finite.
+    """
+    found = lattice_samples(state, hamiltonian)
+    n = len(found.counts)
+    size = rounded_up(n, 64, 1.25)
+    weights = np.zeros(size)
+    weights[:n] = found.counts / found.counts.sum()
+    occupations = padded_to(found.occupations, size, found.occupations[0])
+    local = np.zeros(size, complex)
+    local[:n] = found.local_energies
+    mean = complex(weights @ local)
+    is_real = state_is_real(state.model)
+    deviations = np.where(weights > 0, local - mean, 0.0) * np.sqrt(weights)
+    residual = deviations.real if is_real else np.concatenate([deviations.real, deviations.imag])
+    rows = _tangent_rows(
+        state.model,
+        model_at_once(state.model, hamiltonian.model.n_sites),
+        is_real,
+        state.variables,
+        jnp.asarray(occupations),
+        jnp.asarray(weights),
+    )
+    problem = ExplicitTangent(rows, residual, mean.real, state.parameters)
+    return SampledStep(problem, lattice_statistics([found], state.sampler), found)  # type: ignore[arg-type]
+
+
+def state_is_real(model: Any) -> bool:
+    """Whether a model says that its wave function is real."""
+    return bool(getattr(model, "is_real", False))
+
+
+@jax.jit
+def _times(rows, vector):
+    return rows @ vector
+
+
+@jax.jit
+def _transpose_times(rows, vector):
+    return vector @ rows
+
+
+@jax.jit
+def _gram(rows):
+    return rows @ rows.T
+
+
+def log_amplitudes(model: Any, variables: PyTree, occupations: np.ndarray, chunk_size: int) -> np.ndarray:
+    """Complex log psi (n,) of occupations (n, modes), ``chunk_size`` at once.
+
+    One program for any n: configurations are handed to it in blocks of one size, the last one filled up.
+    """
+    block = chunk_size * max(1, BLOCK // chunk_size)
+    if len(occupations) <= block // 8:
+        block = chunk_size * rounded_up(-(-len(occupations) // chunk_size), 1, 2.0)
+    parts = []
+    for lo in range(0, len(occupations), block):
+        part = padded_to(occupations[lo : lo + block], block, occupations[0])
+        parts.append(_log_block(model, chunk_size, variables, part))
+    return np.concatenate([np.asarray(part) for part in parts])[: len(occupations)]
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _log_block(model, chunk_size, variables, occupations):
+    return jax.lax.map(lambda x: model.apply(variables, x[None])[0], occupations, batch_size=chunk_size)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _tangent_rows(model, chunk_size, is_real, variables, occupations, weights):
+    """Centred, weighted derivatives of log psi: (n, P), or (2 n, P) real parts before imaginary ones."""
+    rest = {name: value for name, value in variables.items() if name != "params"}
+    flat, unravel = ravel_pytree(variables["params"])
+
+    def parts(p, x):
+        value = model.apply({"params": unravel(p), **rest}, x[None])[0]
+        return value.real[None] if is_real else jnp.stack([value.real, value.imag])
+
+    one = jax.jacrev(parts)
+    rows = jax.lax.map(lambda x: one(flat, x), occupations, batch_size=chunk_size)
+    rows = rows - jnp.einsum("n,nkp->kp", weights, rows)
+    rows = rows * jnp.sqrt(weights)[:, None, None]
+    return jnp.moveaxis(rows, 1, 0).reshape(-1, flat.size)

@@ -1,0 +1,64 @@
+"""Metropolis proposals on lattices: they conserve particles, and their corrections are right."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hamiltonians import LatticeModel, lattice_configurations
+from nnbf.sampling import HopRule, ordered_configuration
+
+
+@pytest.mark.parametrize(
+    ("model", "moves"),
+    [
+        (LatticeModel("tv", (3, 2), 2, V=1.0, boundary=("open", "pbc")), {"far": 0.3}),
+        (LatticeModel("hubbard", (2, 2), (2, 1), U=1.0, boundary="open"), {"far": 0.2, "exchange": 0.4}),
+    ],
+)
+def test_detailed_balance(model, moves):
+    """Transition probabilities times the correction are symmetric: estimated from many proposals."""
+    rule = HopRule(model, **moves)
+    configurations = lattice_configurations(model).astype(np.int8)
+    place = {c.tobytes(): i for i, c in enumerate(configurations)}
+    n, draws = len(configurations), 6000
+    propose = jax.jit(jax.vmap(lambda key, x: rule._propose(key, x)))
+    flow = np.zeros((n, n))
+    corrections = np.zeros((n, n))
+    for i, x in enumerate(configurations):
+        keys = jax.random.split(jax.random.key(i), draws)
+        moved, correction = (np.asarray(a) for a in propose(keys, jnp.broadcast_to(x, (draws, x.size))))
+        assert np.array_equal(
+            moved.reshape(draws, len(model.particles), -1).sum(-1),
+            np.broadcast_to(model.particles, (draws, len(model.particles))),
+        )
+        for y, c in zip(moved, correction, strict=True):
+            if c > -np.inf:
+                j = place[y.tobytes()]
+                flow[i, j] += 1.0 / draws
+                corrections[i, j] += np.exp(c) / draws
+    np.fill_diagonal(flow, 0.0)
+    np.fill_diagonal(corrections, 0.0)
+    # q(x -> y) exp(c) = q(y -> x), within 5 standard errors.
+    error = np.sqrt(np.maximum(flow, 1.0 / draws) / draws)
+    assert np.max(np.abs(corrections - flow.T) / error) < 6.0
+    reachable = np.linalg.matrix_power((flow > 0) + np.eye(n), n) > 0
+    assert reachable.all()
+
+
+def test_ordered_configuration_has_few_neighbours():
+    model = LatticeModel("tv", (4, 4), 8, V=1.0)
+    x = ordered_configuration(model)
+    assert x.sum() == 8
+    assert x @ model.repulsion @ x == 0.0
+    hubbard = LatticeModel("hubbard", (4, 4), (8, 8), U=4.0)
+    up, down = ordered_configuration(hubbard).reshape(2, -1)
+    assert up @ down == 0
+
+
+def test_shares_must_be_probabilities():
+    model = LatticeModel("tv", (3, 2), 2)
+    with pytest.raises(ValueError, match="shares"):
+        HopRule(model, far=1.5)
+    with pytest.raises(ValueError, match="exchange"):
+        HopRule(model, exchange=0.5)
