@@ -55,6 +55,8 @@ class EquivariantBackflow(nn.Module):
     """Activation; with complex parameters it acts on real and imaginary parts."""
     distances: HashableArray | None = None
     """(n_sites, n_sites) graph distances: a Jastrow parameter for each. None for no such factor."""
+    repulsion: tuple[float, float] = (0.0, 0.0)
+    """Initial Jastrow parameters of neighbours, and of two particles on one site."""
     jastrow_features: int = 0
     """Width of the network of a further Jastrow factor; 0 for none."""
     noise: float = 0.05
@@ -130,7 +132,7 @@ class EquivariantBackflow(nn.Module):
             for name, o in zip(names, self.orbitals, strict=True)
         ]
         if self.distances is not None:
-            self.jastrow = DistanceJastrow(self.distances, self.n_spins, self.param_dtype)
+            self.jastrow = DistanceJastrow(self.distances, self.n_spins, self.param_dtype, *self.repulsion)
         if self.jastrow_features:
             self.jastrow_network = NetworkJastrow(
                 self.size,

@@ -29,18 +29,24 @@ class DistanceJastrow(nn.Module):
     """Spins of a site, 1 or 2."""
     param_dtype: Any = jnp.float64
     """Type of the parameters, real or complex."""
+    neighbours: float = 0.0
+    """Initial value of both parameters at distance 1."""
+    pairs: float = 0.0
+    """Initial value for two particles on one site; all others start at zero."""
 
     @nn.compact
     def __call__(self, occupations: jax.Array) -> jax.Array:
         """Return J (...,) of occupations (..., n_spins * n_sites), up block first."""
         distances = np.asarray(self.distances)
         largest, n_sites = int(distances.max()), len(distances)
-        same = self.param("same_spin", nn.initializers.zeros, (largest,), self.param_dtype)
+        start = np.zeros(largest + 1)
+        start[:2] = (self.pairs, self.neighbours)[: largest + 1]
+        same = self.param("same_spin", lambda _: jnp.asarray(start[1:], self.param_dtype))
         n = occupations.reshape(*occupations.shape[:-1], self.n_spins, n_sites).astype(self.param_dtype)
         table = jnp.concatenate([jnp.zeros((1,), same.dtype), same])[distances]
         value = 0.5 * jnp.sum((n @ table) * n, axis=(-2, -1))
         if self.n_spins == 2:
-            other = self.param("opposite_spin", nn.initializers.zeros, (largest + 1,), self.param_dtype)
+            other = self.param("opposite_spin", lambda _: jnp.asarray(start, self.param_dtype))
             value += jnp.sum((n[..., 0, :] @ other[distances]) * n[..., 1, :], axis=-1)
         return value
 

@@ -1,5 +1,6 @@
 """The ansatz that lattice options describe."""
 
+import math
 from typing import TYPE_CHECKING
 
 from netket.utils import HashableArray
@@ -55,6 +56,15 @@ def make_lattice_ansatz(
         kernel=(options.kernel, options.kernel),
         periodic=model.periodic,
         distances=HashableArray(model.graph_distances) if options.jastrow else None,
+        repulsion=(
+            _starting_factor(model.V / abs(model.t or 1.0)),
+            _starting_factor(model.U / abs(model.t or 1.0)),
+        ),
         noise=options.noise,
     )
     return ProjectedBackflow(backflow, symmetry)
+
+
+def _starting_factor(repulsion: float) -> float:
+    """Logarithm of a Gutzwiller factor near the best one, so that optimisation does not start far up."""
+    return -0.5 * math.log1p(abs(repulsion) / 2.0) * (1.0 if repulsion > 0 else -1.0)

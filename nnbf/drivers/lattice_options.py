@@ -8,7 +8,7 @@ from hamiltonians.errors import InputError
 #: What is taken where an option is left out, by method.
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "full-sum": {"features": 8, "depth": 2, "damping": 1e-3, "max_steps": 200},
-    "vmc": {"features": 8, "depth": 2, "damping": 1e-4, "max_steps": 2000},
+    "vmc": {"features": 16, "depth": 2, "damping": 1e-4, "max_steps": 2000},
 }
 
 
@@ -20,7 +20,7 @@ class LatticeOptions:
     """full-sum: exact sums over a sector; vmc: variational Monte Carlo, the energy with a statistical error;
     auto: full sums of sectors up to full_sum_limit."""
     features: int | None = None
-    """Width of the convolutional network (default 8)."""
+    """Width of the convolutional network (default 8, or 16 with vmc)."""
     depth: int | None = None
     """Convolutions of the network (default 2)."""
     kernel: int = 3

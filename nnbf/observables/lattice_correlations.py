@@ -8,7 +8,7 @@ With the field f either the density :math:`n_i - N/N_s` (both spins) or
 
 where P_r are the pairs of sites j - i = r (r = 0 included), or those at one graph distance (Romero, Nys and
 Carleo, Commun. Phys. 8, 46 (2025), eqs. 11 and 12). On lattices of one site a cell
-:math:`\sum_q S(q) = \sum_i \langle f_i^2 \rangle`, and S(0) is 0 for densities, :math:`S_z^2 / N_s` for spins.
+:math:`\sum_q S(q) = \sum_i \langle f_i^2 \rangle`; S(0) is 0 for densities, :math:`S_z^2 / N_s` for spins.
 """
 
 from dataclasses import dataclass
@@ -191,8 +191,7 @@ def zone_wave_vectors(model: LatticeModel) -> np.ndarray:
     candidates = (grid[..., None, :] + shifts) @ reciprocal
     lengths = np.linalg.norm(candidates, axis=-1)
     # Of equally short ones that with the largest qx + qy: (pi, 0) rather than (-pi, 0).
-    rank = np.round(lengths, 9) * 1e3 - candidates @ np.array([1.0, 0.5]) * 1e-3
-    best = np.argmin(rank, axis=-1)[..., None, None]
+    best = np.argmin(lengths - 1e-7 * candidates @ np.array([1.0, 0.5]), axis=-1)[..., None, None]
     return np.take_along_axis(candidates, best, axis=-2)[..., 0, :]
 
 

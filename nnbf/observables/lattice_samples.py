@@ -1,8 +1,8 @@
 """Configurations of a lattice state with their weights: what averages and error bars are made from.
 
-Errors of samples come from batches: whole chains where there are 16 or more (the error of NetKet's
-statistics, autocorrelation of any length is in it), else consecutive pieces of the chains, with the
-correlation of neighbouring pieces added where it is positive.
+Errors of samples come from batches: whole chains where there are 16 or more (as in NetKet's statistics of
+32 or more: autocorrelation, and chains that disagree, are in the error), else consecutive pieces of the
+chains, with the correlation of neighbouring pieces added where it is positive.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from nnbf.observables.result import Estimate
 from nnbf.operators.lattice import packed_bits
 
 LogPsi = Callable[[np.ndarray], Any]
-"""Occupations (n, modes) of 0 and 1, uint8, up block first -> complex log psi (n,)."""
+"""Occupations (n, modes) of 0 and 1, int8, up block first -> complex log psi (n,)."""
 
 #: Configurations up to which averages are exact sums.
 MOST_ENUMERATED = 500_000
@@ -41,7 +41,7 @@ class WeightedConfigurations:
     """
 
     occupations: np.ndarray
-    """(u, modes) uint8, up block first."""
+    """(u, modes) int8, up block first."""
     weights: scipy.sparse.csr_matrix
     """(B, u), rows sum to 1."""
     shares: np.ndarray
@@ -66,13 +66,13 @@ class WeightedConfigurations:
                 f"{model.n_configurations:.2g} configurations are too many for exact averages: give at most "
                 f"{MOST_ENUMERATED:,}, or samples"
             )
-        occupations = lattice_configurations(model)
+        occupations = lattice_configurations(model).astype(np.int8)
         log_values = np.asarray(log_psi(occupations), dtype=complex)
         if np.any(np.isnan(log_values)) or not np.isfinite(largest := log_values.real.max()):
             raise FloatingPointError("log psi is not finite")
         kept = log_values.real > largest - _NEGLIGIBLE
-        occupations, log_values = occupations[kept], log_values[kept] - largest
-        weights = np.exp(2.0 * log_values.real)
+        occupations, log_values = occupations[kept], log_values[kept]
+        weights = np.exp(2.0 * (log_values.real - largest))
         weights /= weights.sum()
         one = np.ones(1)
         return cls(
@@ -105,7 +105,7 @@ class WeightedConfigurations:
         n_batches = int(batch.max(initial=-1)) + 1
         if n_batches < 3:
             raise ValueError(f"{n_chains} chains of {length} samples are too few for an error bar")
-        rows = samples.reshape(-1, n_modes).astype(np.uint8)
+        rows = samples.reshape(-1, n_modes).astype(np.int8)
         keys, of_sample = merge_equal(packed_bits(rows))
         shape = (n_batches, len(keys))
         counts = scipy.sparse.coo_matrix((np.ones(len(rows)), (batch, of_sample)), shape=shape).tocsr()
@@ -208,7 +208,7 @@ class WeightedConfigurations:
         psi is evaluated once on every configuration of a block, and not where it is known.
 
         Args:
-            log_psi: The state, up to a constant.
+            log_psi: The state.
             images_of: Takes occupations (k, modes) and gives A|n> = sum_m f(n, m)|m>: rows (c,) of the n,
                 occupations (c, modes) of the m and factors f (c,).
             most: How many m an n has at most.
@@ -235,13 +235,8 @@ class WeightedConfigurations:
         values = np.concatenate([own, np.empty(len(keys) - count, complex)])
         if len(keys) > count:
             first = _first_of(group[count:], len(keys))[count:]
-            shift = 0.0 if self.log_values is None else self._shift(log_psi)
-            values[count:] = np.asarray(log_psi(images[first]), dtype=complex) - shift
+            values[count:] = np.asarray(log_psi(images[first]), dtype=complex)
         return values[group[count:]]
-
-    def _shift(self, log_psi):
-        """What was taken off the known log psi."""
-        return np.asarray(log_psi(self.occupations[:1]), dtype=complex)[0] - self.log_values[0]
 
 
 def _first_of(group: np.ndarray, count: int) -> np.ndarray:

@@ -148,8 +148,8 @@ def measured_symmetry(
         irreps[irrep.name] = configurations.estimate((of_points @ weights).real)
     flip = None
     if model.is_spinful and model.particles[0] == model.particles[1]:
-        identity = [np.arange(model.n_sites)[None], np.ones((1, model.n_sites))]
-        flip = configurations.estimate(_parts(configurations, log_psi, *identity, [True])[:, 0].real)
+        stay, ones = np.arange(model.n_sites)[None], np.ones((1, model.n_sites))
+        flip = configurations.estimate(_parts(configurations, log_psi, stay, ones, [True])[:, 0].real)
     return MeasuredSymmetry(
         kind=configurations.kind,
         momentum=sector.momentum,

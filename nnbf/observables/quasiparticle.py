@@ -1,13 +1,14 @@
 r"""Matrix elements of taking one fermion out of a lattice state: quasiparticle weights.
 
 With orbitals :math:`\phi` of one particle, :math:`c_\phi = \sum_i \phi_i^* c_i`; for the plane waves
-:math:`\phi_i = N_s^{-1/2} e^{ik \cdot r_i}` this is :math:`c_k = N_s^{-1/2} \sum_i e^{-ik \cdot r_i} c_i`, which
-lowers the momentum by k. The weight of removal is :math:`|\langle N-1, b | c_k | N, a \rangle|^2`; that of addition,
-:math:`|\langle N+1, b | c_k^\dagger | N, a \rangle|^2 = |\langle N, a | c_k | N+1, b \rangle|^2`, is the same
-function with (N+1, b) as the larger state and (N, a) as the smaller one.
+:math:`\phi_i = N_s^{-1/2} e^{ik \cdot r_i}` this is :math:`c_k = N_s^{-1/2} \sum_i e^{-ik \cdot r_i} c_i`,
+which lowers the momentum by k. The weight of removal is :math:`|\langle N-1, b | c_k | N, a \rangle|^2`.
+That of addition, :math:`|\langle N+1, b | c_k^\dagger | N, a \rangle|^2 = |\langle N, a | c_k | N+1, b
+\rangle|^2`, is the same function with (N+1, b) as the larger state and (N, a) as the smaller one.
 
-Momenta are whole numbers m of a single particle, k = 2 pi (m + f) / L with f the twist, so that those of states
-and particles add up: m of (N, a) is m of (N-1, b) plus m of c_k, modulo L (`hamiltonians.space_group`).
+Momenta are whole numbers m of a single particle, k = 2 pi (m + f) / L with f the twist, so that those of
+states and particles add up: m of (N, a) is that of (N-1, b) plus that of c_k, modulo L
+(`hamiltonians.space_group`).
 """
 
 from collections.abc import Callable
@@ -38,7 +39,9 @@ def with_changed_filling(model: LatticeModel, change: int, spin: int = 0) -> Lat
         InputError: The lattice has no such spin, or no room or no particle for it.
     """
     if not 0 <= spin < len(model.particles):
-        raise InputError(f"spin {spin}: give {'0 (up) or 1 (down)' if model.is_spinful else '0, there is one'}")
+        raise InputError(
+            f"spin {spin}: give {'0 (up) or 1 (down)' if model.is_spinful else '0, there is one'}"
+        )
     particles = list(model.particles)
     particles[spin] += change
     return replace(model, particles=tuple(particles))
@@ -225,12 +228,60 @@ def sampled_weight(
     with_changed_filling(model, -1, spin)
     orbital = plane_wave(model, momentum)
     modes = slice(spin * model.n_sites, (spin + 1) * model.n_sites)
-    down = _local_overlaps(larger, smaller.log_psi, orbital, modes, occupied=True)
-    up = _local_overlaps(smaller, larger.log_psi, orbital.conj(), modes, occupied=False)
-    # A common factor of a state drops out of the product: logarithms may be anywhere.
-    shift = max(0.0, *down[1].values()) if False else 0.0
-    del shift
-    return _product(*_balanced(down, up))
+    taken = _Ratios(larger, smaller.log_psi, orbital, modes, occupied=True)
+    added = _Ratios(smaller, larger.log_psi, orbital.conj(), modes, occupied=False)
+    # A factor of either state drops out of the product: take it out of both before it overflows.
+    shift = taken.typical_log
+    return _product_of_means(taken.chain_means(-shift), added.chain_means(shift))
+
+
+class _Ratios:
+    """<n|c^+ or c|other> / <n|own> on the samples of a state."""
+
+    def __init__(self, own: SampledWave, other: LogPsi, coefficients, modes: slice, occupied: bool):
+        rows = np.asarray(own.samples).reshape(-1, own.samples.shape[-1]).astype(np.uint8)
+        self._shape = own.samples.shape[:2]
+        keys, self._of_sample = merge_equal(packed_bits(rows))
+        self._count = len(keys)
+        first = np.zeros(self._count, np.int64)
+        first[self._of_sample[::-1]] = np.arange(len(rows))[::-1]
+        distinct = rows[first]
+        self._row, sites = np.nonzero(distinct[:, modes] == occupied)
+        changed = distinct[self._row]
+        mode = modes.start + sites
+        changed[np.arange(len(mode)), mode] ^= 1
+        below = np.cumsum(distinct, axis=1, dtype=np.int64)[self._row, mode] - occupied
+        self._factors = np.where(below % 2 == 0, 1.0, -1.0) * coefficients[sites]
+        targets, of_target = merge_equal(packed_bits(changed))
+        any_of = np.zeros(len(targets), np.int64)
+        any_of[of_target] = np.arange(len(changed))
+        log_other = np.asarray(other(changed[any_of]), dtype=complex)[of_target]
+        self._logs = log_other - np.asarray(own.log_psi(distinct), dtype=complex)[self._row]
+
+    @property
+    def typical_log(self) -> float:
+        """Median logarithm of the ratios that are not 0."""
+        logs = self._logs.real[np.isfinite(self._logs.real)]
+        return float(np.median(logs)) if len(logs) else 0.0
+
+    def chain_means(self, shift: float) -> np.ndarray:
+        """Mean over each chain, (chains,), of the ratios times e^shift."""
+        terms = self._factors * np.exp(self._logs + shift)
+        local = np.zeros(self._count, complex)
+        np.add.at(local, self._row, terms)
+        if not np.all(np.isfinite(local)):
+            raise FloatingPointError("ratios of amplitudes are not finite")
+        return local[self._of_sample].reshape(self._shape).mean(axis=1)
+
+
+def _product_of_means(first: np.ndarray, second: np.ndarray) -> Estimate:
+    """Re(A B) of two independent sets of chain means, with the jackknife's error."""
+    a, b = first.mean(), second.mean()
+    da, db = first - a, second - b
+    n, m = len(first), len(second)
+    variance = np.sum((da * b).real ** 2) / (n * (n - 1)) + np.sum((a * db).real ** 2) / (m * (m - 1))
+    variance += np.sum(np.outer(da, db).real ** 2) / (n * (n - 1) * m * (m - 1))
+    return Estimate(float((a * b).real), float(np.sqrt(variance)))
 
 
 def _signs(occupations: np.ndarray, mode: int) -> np.ndarray:

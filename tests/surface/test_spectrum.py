@@ -60,7 +60,7 @@ def test_resuming_computes_what_is_missing(folder, capsys):
     ]
     capsys.readouterr()
     assert main(["resume", str(folder)]) == 0
-    assert "are done" in capsys.readouterr().out
+    assert "nothing is missing" in capsys.readouterr().out
 
 
 def test_report_and_evaluate(folder, capsys):
