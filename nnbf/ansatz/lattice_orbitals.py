@@ -166,8 +166,7 @@ def _chosen_fillings(model, bands, momentum, n_determinants, symmetry):
         exhausted = len(found) < count
         if symmetry is not None:
             orbitals = [[_rows(model, bands, indices) for indices in filling] for filling in found]
-            arrays = (symmetry.permutations, symmetry.phases, symmetry.weights, symmetry.spin_flips)
-            chosen = independent_in_sector(orbitals, *(np.asarray(array) for array in arrays), wanted)
+            chosen = independent_in_sector(orbitals, symmetry, wanted)
             found = [found[number] for number in chosen]
         if len(found) >= wanted or exhausted or (n_determinants is None and found):
             break

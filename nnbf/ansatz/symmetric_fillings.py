@@ -12,30 +12,25 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nnbf.ansatz.elements import SymmetryElements
+
 #: Least squared norm of a projected determinant, and least part of it that is new.
 _LEAST = 1e-6
 
 
 def independent_in_sector(
-    orbitals: Sequence[Sequence[np.ndarray]],
-    permutations: np.ndarray,
-    phases: np.ndarray,
-    weights: np.ndarray,
-    spin_flips: np.ndarray,
-    most: int,
+    orbitals: Sequence[Sequence[np.ndarray]], symmetry: SymmetryElements, most: int
 ) -> list[int]:
     """Numbers of the determinants that are new in a sector, in the order given, up to `most`.
 
     Args:
         orbitals: For each determinant and each spin orthonormal rows (N, n_sites).
-        permutations: (G, n_sites): site i goes to permutations[g, i].
-        phases: (G, n_sites) factors of a particle moved from site i.
-        weights: (G,) weights of the projector.
-        spin_flips: (G,) whether an element exchanges the spins.
+        symmetry: Elements and weights of the projector.
         most: How many to look for.
     """
-    sources = np.argsort(permutations, axis=1)
-    moved_phases = np.take_along_axis(phases, sources, axis=1)
+    weights, spin_flips = np.asarray(symmetry.weights), np.asarray(symmetry.spin_flips)
+    sources = np.argsort(np.asarray(symmetry.permutations), axis=1)
+    moved_phases = np.take_along_axis(np.asarray(symmetry.phases), sources, axis=1)
     used = np.flatnonzero(np.abs(weights) > 1e-14)
     chosen: list[int] = []
     gram = np.zeros((0, 0), complex)

@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,7 +153,7 @@ def report_spectrum(folder: str, *, quiet: bool) -> int:
     if not result["sectors"]:
         raise InputError(f"{directory.path} has no levels yet: 'nnbf resume {directory.path}' goes on")
     if quiet:
-        write_spectrum_plot(directory, result)
+        write_plots(directory, result)
     else:
         _conclude(directory, result)
     return DONE
@@ -235,26 +236,66 @@ def _conclude(directory: "RunDirectory", result: dict[str, Any]) -> None:
         f"lowest      {energy} t in {where} (kind {result['energy_kind']}: {bound})",
         f"status      {result['status']}, {len(result['sectors'])} of {result['n_levels_wanted']} levels",
     ]
-    plot = write_spectrum_plot(directory, result)
-    if plot is not None:
-        lines.append(f"plot        {plot}")
+    lines += _observable_lines(result.get("observables"))
+    lines += [f"plot        {path}" for path in write_plots(directory, result)]
     if len(result["sectors"]) < result["n_levels_wanted"]:
         lines.append(f"go on with  nnbf resume {directory.path}")
     console.print("\n".join([*lines, f"run folder  {directory.path}/"]), markup=False)
 
 
-def write_spectrum_plot(directory: "RunDirectory", result: dict[str, Any]) -> Path | None:
-    """Draw the levels into the report folder; None, with a warning, where that is not possible."""
+def write_plots(directory: "RunDirectory", result: dict[str, Any]) -> list[Path]:
+    """Draw levels, and what there is of observables, into the report folder; warn where that fails."""
+    from nnbf.report.lattice import draw_correlations, draw_structure_factor
     from nnbf.report.spectrum import draw_spectrum
 
-    path = directory.report_folder / "spectrum.png"
-    try:
-        path.parent.mkdir(exist_ok=True)
-        draw_spectrum(result).savefig(path)
-    except OSError as error:
-        say_warning(f"no plot was written ({error})")
-        return None
-    return path
+    figures = {}
+    if len(result["sectors"]) > 1 or result["command"] == "spectrum":
+        figures["spectrum"] = partial(draw_spectrum, result)
+    found = result.get("observables") or {}
+    for name in ("density", "spin"):
+        if found.get(f"{name}_structure") is not None:
+            figures[f"{name}_structure_factor"] = partial(draw_structure_factor, found[f"{name}_structure"])
+    correlations = [found[name] for name in ("density", "spin") if found.get(name) is not None]
+    if correlations:
+        figures["correlations"] = partial(draw_correlations, *correlations)
+    written = []
+    for name, draw in figures.items():
+        path = directory.report_folder / f"{name}.png"
+        try:
+            path.parent.mkdir(exist_ok=True)
+            draw().savefig(path)
+        except OSError as error:
+            say_warning(f"no plot was written ({error})")
+            return written
+        written.append(path)
+    return written
+
+
+def _observable_lines(found: dict[str, Any] | None) -> list[str]:
+    if not found:
+        return []
+    symmetry = found["symmetry"]
+    weights = [
+        f"{name} {_estimate(weight)}" for name, weight in symmetry["irreps"].items() if weight["value"] > 5e-4
+    ]
+    mx, my = symmetry["momentum"]
+    lines = [f"symmetry    ({mx},{my}), {symmetry['little_group']}: {', '.join(weights)} (weights, measured)"]
+    for name, title in (
+        ("s_squared", "<S^2>       "),
+        ("double_occupancy", "pairs/site  "),
+        ("correlation_ratio", "1-S'/S(pi)  "),
+    ):
+        if found.get(name) is not None:
+            lines.append(f"{title}{_estimate(found[name])}")
+    return lines
+
+
+def _estimate(found: dict[str, Any]) -> str:
+    return (
+        f"{found['value']:.4f}"
+        if found["error"] < 1e-10
+        else _with_error({"energy": found["value"], "error": found["error"]})
+    )
 
 
 def _print_plan(plan: "SpectrumPlan") -> None:

@@ -5,18 +5,16 @@ momenta; levels with a particle less or more are then sought in the sectors that
 it, which need not hold the lowest level of their momentum.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hamiltonians import InputError, LatticeModel, Sector, all_sectors, space_group
-from hamiltonians.exact_lattice import sector_basis
+from hamiltonians import InputError, LatticeModel, space_group
 from hamiltonians.lattice_sector import Momentum
-from nnbf.drivers.lattice import SectorLevel
+from nnbf.drivers.filling_levels import ChargeLevel, FillingLevels, OnLevel, OnStep
 from nnbf.drivers.lattice_options import LatticeOptions
-from nnbf.drivers.spectrum import solve_spectrum
 from nnbf.observables.charge import (
     ChargeExcitations,
     Excitation,
@@ -26,7 +24,6 @@ from nnbf.observables.charge import (
     target_momentum,
 )
 from nnbf.observables.quasiparticle import (
-    ConfigurationTable,
     LogPsi,
     Removal,
     SampledWave,
@@ -43,31 +40,15 @@ if TYPE_CHECKING:
 
 #: Share of an irrep in a level of a momentum from which on the level is one of that irrep.
 PURE = 0.999
+#: ... if its variance (t^2) is below this: the irrep alone is smaller, and a better state is found there.
+SHARP = 1e-6
+#: Where the levels found carry less than this share of the sum rule, so many above them are sought, too: a
+#: small torus has symmetries beyond its point group.
+NO_WEIGHT, MOST_ABOVE = 1e-4, 3
+#: ... if the sum rule is more than this.
+LEAST_SUM = 1e-3
 #: Levels of N particles closer than this, relative to their size, are reported as degenerate.
 SAME_LEVEL = 1e-6
-
-OnLevel = Callable[["ChargeLevel"], None]
-OnStep = Callable[[Sector, int, dict[str, Any]], None]
-
-
-@dataclass(frozen=True, eq=False)
-class ChargeLevel:
-    """One optimised level on all configurations. Energies are in units of t, of kind ``full_sum``."""
-
-    model: LatticeModel
-    """The model, with the number of particles of the level."""
-    sector: Sector
-    """Where it is."""
-    level: int
-    """Number in the sector, from 0."""
-    energy: float
-    """Rayleigh quotient."""
-    variance: float
-    """Variance of H."""
-    status: str
-    """converged, max_steps, or exact for a sector of one state."""
-    vectors: np.ndarray
-    """(n_configurations, d) normalised: the partners in all rows of the irrep."""
 
 
 def charge_excitations(
@@ -84,10 +65,11 @@ def charge_excitations(
     """Return the ground state, and the levels with a particle less or more that carry weight.
 
     The lowest level of every inequivalent momentum is found for all three fillings: they give E(N), E(N-1),
-    E(N+1). For each k follow ``levels`` levels of every irrep that c_k or c_k^+ reaches; a lower level
-    without any weight is listed, too (``allowed`` False). What the levels miss of n_k and 1 - n_k is in
-    `ChargeExcitations.coverage`. Momenta that a symmetry of the N-particle state makes of one another share
-    their levels. Of a degenerate ground state one member is taken; its degeneracy is reported.
+    E(N+1). For each k follow ``levels`` levels of every irrep that c_k or c_k^+ reaches, and up to
+    `MOST_ABOVE` more while none has weight; a lower level without any by symmetry is listed, too
+    (``allowed`` False). What the levels miss of n_k and 1 - n_k is in `ChargeExcitations.coverage`. Momenta
+    that a symmetry of the N-particle state makes of one another share their levels. Of a degenerate ground
+    state one member is taken; its degeneracy is reported.
 
     Args:
         model: The model with N particles, at most `nnbf.observables.quasiparticle.MOST_ENUMERATED`
@@ -106,25 +88,22 @@ def charge_excitations(
     """
     if levels < 1:
         raise InputError(f"levels must be at least 1, got {levels}")
-    changes = tuple(sorted(set(changes)))
-    if not changes or not set(changes) <= {-1, 1}:
-        raise InputError(f"changes {changes}: give -1 (removal), 1 (addition) or both")
+    asked = sorted(set(changes))
+    if not asked or not set(asked) <= {-1, 1}:
+        raise InputError(f"changes {asked}: give -1 (removal), 1 (addition) or both")
     options = replace(LatticeOptions() if options is None else options, method="full-sum")
     wanted = particle_momenta(model, momenta)
-    others = {change: other for change, other in fillings(model, spin).items() if change in changes}
+    others = {change: other for change, other in fillings(model, spin).items() if change in asked}
     if not others:
-        raise InputError(f"{model}: no particle of this spin to {'remove' if changes == (-1,) else 'add'}")
+        raise InputError(f"{model}: no {'particle to remove' if asked == [-1] else 'room for a particle'}")
     solvers = {
-        change: _Filling(filling, options, on_level, on_step)
+        change: FillingLevels(filling, options, on_level, on_step)
         for change, filling in {0: model, **others}.items()
     }
     lowest = {change: solver.search() for change, solver in solvers.items()}
     ground = solvers[0].ground()
     calculation = _Weights(ground, solvers, spin, levels)
-    found = [
-        e for momentum in wanted for change in changes for e in calculation.excitations(momentum, change)
-    ]
-    sectors = {change: {lv.sector.momentum: lv.energy for lv in found} for change, found in lowest.items()}
+    found = [e for momentum in wanted for change in others for e in calculation.excitations(momentum, change)]
     return ChargeExcitations(
         model=model,
         spin=spin,
@@ -133,7 +112,10 @@ def charge_excitations(
         ground_energy=ground.energy,
         ground_variance=ground.variance,
         ground_degeneracy=_degeneracy(ground, lowest[0]),
-        lowest=sectors,
+        lowest={
+            change: {level.sector.momentum: level.energy for level in of_filling}
+            for change, of_filling in lowest.items()
+        },
         occupations={momentum: calculation.occupation(momentum) for momentum in wanted},
         excitations=tuple(found),
     )
@@ -176,101 +158,10 @@ def sampled_charge_weight(
     return sampled_weight(model, momentum, *waves, spin=spin)
 
 
-class _Filling:
-    """Levels of one number of particles; each sector is solved once."""
-
-    def __init__(self, model: LatticeModel, options: LatticeOptions, on_level, on_step):
-        self.model, self.group = model, space_group(model)
-        self.table = ConfigurationTable(model)
-        self._options, self._on_level, self._on_step = options, on_level, on_step
-        self._known: dict[tuple[Momentum, str | None], list[ChargeLevel]] = {}
-
-    def search(self) -> list[ChargeLevel]:
-        """The lowest level of every inequivalent momentum."""
-        momenta = [sector.momentum for sector in all_sectors(self.model, irreps=False)]
-        return [self.levels(momentum, None, 1)[0] for momentum in momenta]
-
-    def ground(self) -> ChargeLevel:
-        """The lowest level of all, solved again in its irrep: to have the label, and for a better state."""
-        best = min(self.search(), key=lambda level: level.energy)
-        shares = self.shares(best)
-        sector = self._sector(best.sector.momentum, max(shares, key=lambda name: shares[name]))
-        if sector.n_states == best.sector.n_states:
-            return replace(best, sector=sector)
-        found = self.levels(sector.momentum, sector.irrep, 1)
-        # Where that went astray, the level of the momentum is as good, without a name.
-        limit = best.energy + 1e-4 * max(1.0, abs(best.energy))
-        return found[0] if found and found[0].energy < limit else best
-
-    def levels(self, momentum: Momentum, irrep: str | None, count: int) -> list[ChargeLevel]:
-        """The lowest levels of a momentum, or of an irrep there; fewer than `count` where there are fewer."""
-        sector = self._sector(momentum, irrep)
-        count = min(count, sector.n_states)
-        known = self._known.get((momentum, irrep), [])
-        if len(known) < count:
-            known = self._exact(sector) if sector.n_states == 1 else self._solve(sector, count)
-            self._known[momentum, irrep] = known
-        return known[:count]
-
-    def shares(self, level: ChargeLevel) -> dict[str, float]:
-        """Share of each irrep of the little group in a level of a momentum."""
-        momentum, vector = level.sector.momentum, level.vectors[:, 0]
-        step = len(self.group.cell_translations)
-        elements = [p * step for p in self.group.little_group(momentum)]
-        overlaps = np.array(
-            [
-                np.vdot(vector, self.table.moved(vector, self.group.permutations[g], self.group.phases[g]))
-                for g in elements
-            ]
-        )
-        found = {}
-        for irrep in self.group.irreps(momentum):
-            matrices = self.group.sector(momentum, irrep.name).representation[::step]
-            characters = np.trace(matrices, axis1=1, axis2=2)
-            found[irrep.name] = float((characters.conj() @ overlaps).real * matrices.shape[1] / len(elements))
-        return found
-
-    def _sector(self, momentum: Momentum, irrep: str | None) -> Sector:
-        sector = self.group.sector(momentum, irrep)
-        return sector if sector.dimension == 1 else self.group.sector(momentum, irrep, row=0)
-
-    def _solve(self, sector: Sector, count: int) -> list[ChargeLevel]:
-        basis = sector_basis(self.model, sector)
-        found = []
-        solved = solve_spectrum(
-            self.model, [sector], self._options, levels=count, exact_limit=0, on_step=self._on_step
-        )
-        for _, level in solved:
-            assert isinstance(level, SectorLevel)
-            coordinates = level.state.vector()[:, None]
-            rows = [basis.expand(coordinates, row) for row in range(sector.dimension)]
-            found.append(
-                ChargeLevel(
-                    model=self.model,
-                    sector=sector,
-                    level=level.level,
-                    energy=level.energy,
-                    variance=level.variance,
-                    status=level.status,
-                    vectors=np.concatenate(rows, axis=1),
-                )
-            )
-            if self._on_level is not None:
-                self._on_level(found[-1])
-        return found
-
-    def _exact(self, sector: Sector) -> list[ChargeLevel]:
-        """The only state of a sector: there is nothing to optimise."""
-        basis = sector_basis(self.model, sector)
-        rows = [basis.expand(np.ones((1, 1)), row) for row in range(sector.dimension)]
-        energy = float(basis.matrix().toarray()[0, 0].real)
-        return [ChargeLevel(self.model, sector, 0, energy, 0.0, "exact", np.concatenate(rows, axis=1))]
-
-
 class _Weights:
     """Excitations of a ground state, momentum by momentum."""
 
-    def __init__(self, ground: ChargeLevel, solvers: Mapping[int, _Filling], spin: int, levels: int):
+    def __init__(self, ground: ChargeLevel, solvers: Mapping[int, FillingLevels], spin: int, levels: int):
         self._ground, self._solvers, self._levels = ground, solvers, levels
         tables = {change: solver.table for change, solver in solvers.items()}
         self._removals = {
@@ -304,9 +195,15 @@ class _Weights:
         target, solver = self._target(momentum, change), self._solvers[change]
         coupled = coupling_irreps(self._ground.sector, self._solvers[0].group, solver.group, momentum, change)
         made = self._made(momentum, change)
+        total = float(np.vdot(made, made).real)
+        for count in range(self._levels, self._levels + MOST_ABOVE + 1):
+            levels = self._candidates(solver, target, coupled, count)
+            weights = [float(np.sum(np.abs(level.vectors.conj().T @ made) ** 2)) for level, _ in levels]
+            carried = sum(weight for weight, (_, allowed) in zip(weights, levels, strict=True) if allowed)
+            if total < LEAST_SUM or carried > NO_WEIGHT * total:
+                break
         found = []
-        for level, allowed in self._candidates(solver, target, coupled):
-            weight = float(np.sum(np.abs(level.vectors.conj().T @ made) ** 2))
+        for (level, allowed), weight in zip(levels, weights, strict=True):
             found.append(
                 Excitation(
                     momentum=momentum,
@@ -324,22 +221,24 @@ class _Weights:
             )
         return sorted(found, key=lambda e: e.energy)
 
-    def _candidates(self, solver: _Filling, target: Momentum, coupled) -> list[tuple[ChargeLevel, bool]]:
+    def _candidates(
+        self, solver: FillingLevels, target: Momentum, coupled: tuple[str, ...], count: int
+    ) -> list[tuple[ChargeLevel, bool]]:
         """Levels of the irreps that couple, and a lowest level of the momentum that does not."""
         lowest = solver.levels(target, None, 1)
         if not lowest:
             return []
         shares = solver.shares(lowest[0])
         if len(shares) == 1:
-            return [(level, True) for level in solver.levels(target, None, self._levels)]
+            return [(level, True) for level in solver.levels(target, None, count)]
         found = []
         for name in coupled:
             one_row = solver.group.sector(target, name).dimension == 1
-            if self._levels == 1 and one_row and shares[name] > PURE:
+            if count == 1 and one_row and shares[name] > PURE and lowest[0].variance < SHARP:
                 named = replace(lowest[0], sector=solver.group.sector(target, name))
                 found.append((named, True))
             else:
-                found += [(level, True) for level in solver.levels(target, name, self._levels)]
+                found += [(level, True) for level in solver.levels(target, name, count)]
         if sum(shares[name] for name in coupled) < 1.0 - PURE:
             found.append((lowest[0], False))
         return found

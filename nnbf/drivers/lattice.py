@@ -72,7 +72,7 @@ def sector_state(
     Raises:
         InputError: The sector is too large to be summed, or has no states.
     """
-    options = (LatticeOptions() if options is None else options).resolved("full-sum")
+    options = LatticeOptions() if options is None else options
     single_row(sector)
     if sector.n_states > options.full_sum_limit:
         raise InputError(
@@ -115,7 +115,7 @@ def solve_sector(
         InputError: The sector is too large, or has no states.
         FloatingPointError: The optimisation left the finite numbers, also with smaller steps.
     """
-    options = (LatticeOptions() if options is None else options).resolved("full-sum")
+    options = LatticeOptions() if options is None else options
     started = time.perf_counter()
     if len(lower) >= sector.n_states:
         raise InputError(f"sector {sector.label} has {sector.n_states} states, no level {len(lower)}")
@@ -124,14 +124,15 @@ def solve_sector(
     if len(lower):
         orthonormal = np.linalg.qr(known.T)[0].T
         state.exclude(orthonormal, PENALTY * _largest_gap(state, [level.energy for level in lower]))
+    settings = options.settings("full-sum")
     driver = FullSumDriver(
         state,
-        optimizer=RayleighGaussNewton(damping=options.damping, dense_limit=options.dense_limit),
+        optimizer=RayleighGaussNewton(damping=settings.damping, dense_limit=options.dense_limit),
         tolerance=options.tolerance,
     )
     ending = supervise(
         driver,
-        options.max_steps,
+        settings.max_steps,
         stopwatch=Stopwatch(),
         time_limit=time_limit,
         on_step=on_step,

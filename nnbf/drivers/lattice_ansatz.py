@@ -8,7 +8,7 @@ from netket.utils import HashableArray
 from hamiltonians.errors import InputError
 from hamiltonians.lattice import LatticeModel
 from nnbf.ansatz import EquivariantBackflow, ProjectedBackflow, SymmetryElements, free_orbitals
-from nnbf.drivers.lattice_options import LatticeOptions
+from nnbf.drivers.lattice_options import LatticeMethod, LatticeOptions
 
 if TYPE_CHECKING:
     from hamiltonians import Sector
@@ -25,7 +25,10 @@ def single_row(sector: "Sector") -> None:
 
 
 def make_lattice_ansatz(
-    model: LatticeModel, sector: "Sector", options: LatticeOptions | None = None
+    model: LatticeModel,
+    sector: "Sector",
+    options: LatticeOptions | None = None,
+    method: LatticeMethod = "full-sum",
 ) -> ProjectedBackflow:
     """Equivariant backflow on the free orbitals of a sector's momentum, projected on the sector.
 
@@ -33,11 +36,13 @@ def make_lattice_ansatz(
         model: The lattice model.
         sector: Its symmetry sector; with a row, where the irrep has more than one.
         options: Network and orbitals.
+        method: Whose defaults apply.
 
     Raises:
         InputError: The momentum has fewer fillings (in the irrep) than ``n_determinants``.
     """
-    options = (LatticeOptions() if options is None else options).resolved("full-sum")
+    options = LatticeOptions() if options is None else options
+    settings = options.settings(method)
     symmetry = SymmetryElements.from_arrays(
         sector.permutations, sector.phases, sector.weights, sector.spin_flips
     )
@@ -51,8 +56,8 @@ def make_lattice_ansatz(
             symmetry=None if sector.irrep is None and sector.spin_flip is None else symmetry,
         ),
         backflow=options.backflow,
-        features=options.features,
-        depth=options.depth,
+        features=settings.features,
+        depth=settings.depth,
         kernel=(options.kernel, options.kernel),
         periodic=model.periodic,
         distances=HashableArray(model.graph_distances) if options.jastrow else None,

@@ -1,15 +1,24 @@
 """Options of lattice runs; importing them does not load NetKet."""
 
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, fields, replace
+from typing import Literal
 
 from hamiltonians.errors import InputError
 
-#: What is taken where an option is left out, by method.
-_DEFAULTS: dict[str, dict[str, Any]] = {
-    "full-sum": {"features": 8, "depth": 2, "damping": 1e-3, "max_steps": 200},
-    "vmc": {"features": 16, "depth": 2, "damping": 1e-4, "max_steps": 2000},
-}
+LatticeMethod = Literal["full-sum", "vmc"]
+
+
+@dataclass(frozen=True)
+class MethodSettings:
+    """Options whose defaults depend on the method."""
+
+    features: int
+    depth: int
+    damping: float
+    max_steps: int
+
+
+_DEFAULTS = {"full-sum": MethodSettings(8, 2, 1e-3, 200), "vmc": MethodSettings(16, 2, 1e-4, 2000)}
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,7 @@ class LatticeOptions:
     n_samples: int = 1024
     """vmc: samples a step."""
     sweep_size: int | None = None
-    """vmc: proposals between two samples of a chain; left out: one for each particle."""
+    """vmc: proposals between two samples of a chain; left out: two for each particle."""
     learning_rate: float = 0.05
     """vmc: step of stochastic reconfiguration, in units of 1/t."""
     spring: float = 0.8
@@ -113,7 +122,7 @@ class LatticeOptions:
                 f"backflow must be multiplicative, additive, both or none, got {self.backflow!r}"
             )
 
-    def method_for(self, n_states: int) -> Literal["full-sum", "vmc"]:
+    def method_for(self, n_states: int) -> LatticeMethod:
         """The method for a sector of so many states.
 
         Raises:
@@ -128,7 +137,7 @@ class LatticeOptions:
             )
         return "full-sum"
 
-    def resolved(self, method: Literal["full-sum", "vmc"]) -> "LatticeOptions":
-        """The options with the defaults of a method in the place of what is left out."""
-        left_out = {name: value for name, value in _DEFAULTS[method].items() if getattr(self, name) is None}
-        return replace(self, **left_out)
+    def settings(self, method: LatticeMethod) -> MethodSettings:
+        """What is given, and the defaults of a method for what is left out."""
+        given = {field.name: getattr(self, field.name) for field in fields(MethodSettings)}
+        return replace(_DEFAULTS[method], **{name: v for name, v in given.items() if v is not None})

@@ -80,7 +80,7 @@ def make_lattice_sampler(
         hilbert,
         HopRule(model),
         n_chains=n_chains,
-        sweep_size=options.sweep_size or max(model.n_particles, 4),
+        sweep_size=options.sweep_size or max(2 * model.n_particles, 8),
         chunk_size=None if at_once is None or at_once >= n_chains else at_once,
         dtype=np.int8,
     )
@@ -95,7 +95,7 @@ def sampled_lattice_state(model: LatticeModel, sector: "Sector", options: Lattic
     single_row(sector)
     if sector.n_states == 0:
         raise InputError(f"sector {sector.label} has no states at this filling")
-    ansatz = make_lattice_ansatz(model, sector, options)
+    ansatz = make_lattice_ansatz(model, sector, options, "vmc")
     state = nk.vqs.MCState(
         make_lattice_sampler(model, options, model_at_once(ansatz, model.n_sites)),
         ansatz,
@@ -104,7 +104,7 @@ def sampled_lattice_state(model: LatticeModel, sector: "Sector", options: Lattic
         seed=options.seed,
         sampler_seed=options.seed,
     )
-    state.sample(chain_length=1, n_discard_per_chain=THERMALISATION)
+    _thermalise(state)
     return state
 
 
@@ -140,7 +140,7 @@ def solve_sector_vmc(
         FloatingPointError: Numbers ran away, also with smaller steps.
     """
     options = LatticeOptions() if options is None else options
-    options = options.resolved("vmc")
+    settings = options.settings("vmc")
     stopwatch = Stopwatch(resume)
     hamiltonian = LatticeHamiltonian(model)
     state = sampled_lattice_state(model, sector, options)
@@ -150,7 +150,7 @@ def solve_sector_vmc(
         estimator=lattice_step,
         optimizer=StochasticReconfiguration(
             learning_rate=options.learning_rate,
-            diag_shift=options.damping,
+            diag_shift=settings.damping,
             momentum=options.spring,
             max_step=0.1,
         ),
@@ -159,7 +159,7 @@ def solve_sector_vmc(
     )
     ending = supervise(
         driver,
-        options.max_steps,
+        settings.max_steps,
         stopwatch=stopwatch,
         time_limit=None if time_limit is None else (1.0 - FINAL_SHARE) * time_limit,
         on_step=on_step,
@@ -229,20 +229,30 @@ def sample_lattice_energy(
     fresh = nk.vqs.MCState(
         state.sampler,
         state.model,
-        n_samples=4 * options.n_samples,
+        n_samples=options.n_samples,
         n_discard_per_chain=0,
         variables=state.variables,
         sampler_seed=options.seed + 1,
     )
-    fresh.sample(chain_length=1, n_discard_per_chain=THERMALISATION)
+    _thermalise(fresh)
     batches = []
     while True:
         fresh.reset()
         batches.append(lattice_samples(fresh, hamiltonian))
         statistics = lattice_statistics(batches, fresh.sampler)
         n_samples = sum(len(batch.of_sample) for batch in batches)
-        enough = float(statistics.error_of_mean) <= options.precision * max(1.0, abs(float(statistics.mean)))
+        error = float(statistics.error_of_mean)
+        # Of few samples an error is not known well enough to stop at it.
+        enough = len(batches) >= 4 and error <= options.precision * max(1.0, abs(float(statistics.mean)))
         spent = time.perf_counter() - started
         late = time_limit is not None and spent * (len(batches) + 1) / len(batches) > time_limit
         if enough or late or n_samples >= options.final_samples or (should_stop and should_stop()):
             return SampledLatticeEnergy(statistics, n_samples, fresh)
+
+
+def _thermalise(state: nk.vqs.MCState) -> None:
+    """Make sweeps whose samples are thrown away, by the program that makes the samples that count."""
+    for _ in range(-(-THERMALISATION // state.chain_length)):
+        state.reset()
+        state.sample()
+    state.reset()

@@ -52,16 +52,22 @@ def one_particle(model: LatticeModel) -> LatticeModel:
     return replace(model, particles=(1, 0)[: len(model.particles)])
 
 
+def momentum_extents(model: LatticeModel) -> tuple[int, int]:
+    """Return the number of momenta of each direction: L, or 1 where it is open."""
+    first, second = (L if closed else 1 for L, closed in zip(model.size, model.periodic, strict=True))
+    return first, second
+
+
 def particle_momentum(model: LatticeModel, momentum: Momentum) -> Momentum:
     """Return the momentum of a particle as whole numbers from 0 to L - 1.
 
     Raises:
         InputError: It is not on the lattice.
     """
-    group = space_group(one_particle(model))
-    group.wave_vector(momentum)
-    first, second = group.extents
-    return momentum[0] % first, momentum[1] % second
+    extents = momentum_extents(model)
+    if not all(isinstance(m, int) and 0 <= m < extent for m, extent in zip(momentum, extents)):
+        space_group(one_particle(model)).wave_vector(momentum)  # refuses what is not a momentum
+    return momentum[0] % extents[0], momentum[1] % extents[1]
 
 
 def plane_wave(model: LatticeModel, momentum: Momentum) -> np.ndarray:

@@ -66,6 +66,7 @@ def draw_spectral(
         _mark_gap(axes, result, theme)
         axes.set_title(_title(row), loc="left", color=theme.ink, fontsize=8, pad=2)
     rows[0].set_ylim(bottom=0.0)
+    rows[0].set_xlim(omega[0], omega[-1])
     rows[-1].set_xlabel("ω (t)")
     figure.supylabel("A(k, ω)  (1/t)", color=theme.ink, fontsize=9.5)
     handles, labels = rows[0].get_legend_handles_labels()
@@ -91,7 +92,7 @@ def _chosen(result, momenta) -> list[Mapping[str, Any]]:
 
 
 def _peaks(result, momentum) -> list[Mapping[str, Any]]:
-    return [e for e in result["excitations"] if tuple(e["momentum"]) == momentum]
+    return [e for e in result["excitations"] if e["allowed"] and tuple(e["momentum"]) == momentum]
 
 
 def _grid(results, rows, width) -> np.ndarray:
@@ -104,7 +105,9 @@ def _grid(results, rows, width) -> np.ndarray:
         for e in _peaks(result, momentum)
         if e["weight"] > _VISIBLE
     ]
-    low, high = (min(found), max(found)) if found else (-1.0, 1.0)
+    edges = [edge for result in results for edge in (result["mu_minus"], result["mu_plus"])]
+    found += [edge for edge in edges if edge is not None]
+    low, high = min(found, default=-1.0), max(found, default=1.0)
     margin = max(6 * width, 0.04 * (high - low))
     return np.linspace(low - margin, high + margin, _POINTS)
 
@@ -129,5 +132,5 @@ def _mark_gap(axes: "Axes", result, theme: Theme) -> None:
 
 
 def _title(row: Mapping[str, Any]) -> str:
-    found = [f"{100 * row[f'{name}_coverage']:.4g} % of {name}" for name in ("removal", "addition")]
+    found = [f"{100 * row[f'{name}_coverage']:.2f} % of {name}" for name in ("removal", "addition")]
     return f"{momentum_label(row)}   n_k = {row['occupation']:.4f}; shown {', '.join(found)}"

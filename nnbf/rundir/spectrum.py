@@ -244,14 +244,24 @@ def run_spectrum(
                 break
             record, level = found
             write_state(directory, record, level)
-            records.append(record)
+            records.append({**record, **_measured(plan, config, level)})
             result = _result(plan, records, config, spent + time.monotonic() - started, None)
             directory.write_result(result)
             if on_level is not None:
-                on_level(record)
+                on_level(records[-1])
     result = _result(plan, records, config, spent + time.monotonic() - started, should_stop)
     directory.write_result(result)
     return result
+
+
+def _measured(plan: SpectrumPlan, config: Mapping[str, Any], level: Any) -> dict[str, Any]:
+    """Observables of the one state of `nnbf lattice`."""
+    if config["command"] != "lattice":
+        return {}
+    from nnbf.drivers.lattice_observables import level_observables
+
+    found = level_observables(plan.model, level)
+    return {"observables": None if found is None else found.record()}
 
 
 def state_file(directory: RunDirectory, record: Mapping[str, Any]) -> Path:
@@ -295,7 +305,9 @@ def _result(plan, records, config, seconds, should_stop) -> dict[str, Any]:
         "sector": None
         if lowest is None
         else {key: lowest[key] for key in ("momentum", "irrep", "spin_flip", "level")},
-        "sectors": records,
+        "observables": None if lowest is None else lowest.get("observables"),
+        "s_squared": _s_squared(lowest),
+        "sectors": [{k: v for k, v in record.items() if k != "observables"} for record in records],
         "n_levels_wanted": plan.n_wanted,
         "references": {"ed": min(references) if references else None},
         "system": plan.model.to_dict(),
@@ -304,6 +316,11 @@ def _result(plan, records, config, seconds, should_stop) -> dict[str, Any]:
         "seed": plan.options.seed,
         "versions": config["versions"],
     }
+
+
+def _s_squared(record: Mapping[str, Any] | None) -> float | None:
+    found = None if record is None else (record.get("observables") or {}).get("s_squared")
+    return None if found is None else found["value"]
 
 
 def _key(record: Mapping[str, Any]) -> tuple:

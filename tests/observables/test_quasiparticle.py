@@ -11,7 +11,8 @@ from hamiltonians import (
     lattice_configurations,
     space_group,
 )
-from nnbf.observables.charge import broadened, coupling_irreps, exact_charge_excitations, target_momentum
+from nnbf.observables.charge import broadened, coupling_irreps, target_momentum
+from nnbf.observables.exact_charge import exact_charge_excitations
 from nnbf.observables.quasiparticle import (
     ConfigurationTable,
     Removal,

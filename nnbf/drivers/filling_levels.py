@@ -1,0 +1,146 @@
+"""Optimised levels of a lattice model at one filling, sector by sector, on all configurations."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from hamiltonians import LatticeModel, Sector, all_sectors, space_group
+from hamiltonians.exact_lattice import sector_basis
+from hamiltonians.lattice_sector import Momentum
+from nnbf.drivers.lattice import SectorLevel
+from nnbf.drivers.lattice_options import LatticeOptions
+from nnbf.drivers.spectrum import solve_spectrum
+from nnbf.observables.quasiparticle import ConfigurationTable
+
+OnLevel = Callable[["ChargeLevel"], None]
+OnStep = Callable[[Sector, int, dict[str, Any]], None]
+
+
+@dataclass(frozen=True, eq=False)
+class ChargeLevel:
+    """One optimised level on all configurations. Energies are in units of t, of kind ``full_sum``."""
+
+    model: LatticeModel
+    """The model, with the number of particles of the level."""
+    sector: Sector
+    """Where it is."""
+    level: int
+    """Number in the sector, from 0."""
+    energy: float
+    """Rayleigh quotient."""
+    variance: float
+    """Variance of H."""
+    status: str
+    """converged, max_steps, or exact for a sector of one state."""
+    vectors: np.ndarray
+    """(n_configurations, d) normalised: the partners in all rows of the irrep."""
+
+
+class FillingLevels:
+    """Levels of one number of particles; each sector is solved once."""
+
+    def __init__(
+        self,
+        model: LatticeModel,
+        options: LatticeOptions,
+        on_level: OnLevel | None = None,
+        on_step: OnStep | None = None,
+    ):
+        """Prepare the space group and the list of configurations.
+
+        Args:
+            model: The model at this filling.
+            options: Network, optimiser.
+            on_level: Called with each level that was optimised.
+            on_step: Called with sector, level and a row of numbers after every step.
+
+        Raises:
+            InputError: There are too many configurations to be listed.
+        """
+        self.model, self.group = model, space_group(model)
+        self.table = ConfigurationTable(model)
+        self._options, self._on_level, self._on_step = options, on_level, on_step
+        self._known: dict[tuple[Momentum, str | None], list[ChargeLevel]] = {}
+
+    def search(self) -> list[ChargeLevel]:
+        """The lowest level of every inequivalent momentum."""
+        momenta = [sector.momentum for sector in all_sectors(self.model, irreps=False)]
+        return [self.levels(momentum, None, 1)[0] for momentum in momenta]
+
+    def ground(self) -> ChargeLevel:
+        """The lowest level of all, solved again in its irrep: to have the label, and for a better state."""
+        best = min(self.search(), key=lambda level: level.energy)
+        shares = self.shares(best)
+        sector = self._sector(best.sector.momentum, max(shares, key=lambda name: shares[name]))
+        if sector.n_states == best.sector.n_states:
+            return replace(best, sector=sector)
+        found = self.levels(sector.momentum, sector.irrep, 1)
+        # Where that went astray, the level of the momentum is as good, without a name.
+        limit = best.energy + 1e-4 * max(1.0, abs(best.energy))
+        return found[0] if found and found[0].energy < limit else best
+
+    def levels(self, momentum: Momentum, irrep: str | None, count: int) -> list[ChargeLevel]:
+        """The lowest levels of a momentum, or of an irrep there; fewer than `count` where there are fewer."""
+        sector = self._sector(momentum, irrep)
+        count = min(count, sector.n_states)
+        known = self._known.get((momentum, irrep), [])
+        if len(known) < count:
+            known = self._exact(sector) if sector.n_states == 1 else self._solve(sector, count)
+            self._known[momentum, irrep] = known
+        return known[:count]
+
+    def shares(self, level: ChargeLevel) -> dict[str, float]:
+        """Share of each irrep of the little group in a level of a momentum."""
+        momentum, vector = level.sector.momentum, level.vectors[:, 0]
+        step = len(self.group.cell_translations)
+        elements = [p * step for p in self.group.little_group(momentum)]
+        overlaps = np.array(
+            [
+                np.vdot(vector, self.table.moved(vector, self.group.permutations[g], self.group.phases[g]))
+                for g in elements
+            ]
+        )
+        found = {}
+        for irrep in self.group.irreps(momentum):
+            matrices = self.group.sector(momentum, irrep.name).representation[::step]
+            characters = np.trace(matrices, axis1=1, axis2=2)
+            found[irrep.name] = float((characters.conj() @ overlaps).real * matrices.shape[1] / len(elements))
+        return found
+
+    def _sector(self, momentum: Momentum, irrep: str | None) -> Sector:
+        sector = self.group.sector(momentum, irrep)
+        return sector if sector.dimension == 1 else self.group.sector(momentum, irrep, row=0)
+
+    def _solve(self, sector: Sector, count: int) -> list[ChargeLevel]:
+        basis = sector_basis(self.model, sector)
+        found = []
+        solved = solve_spectrum(
+            self.model, [sector], self._options, levels=count, exact_limit=0, on_step=self._on_step
+        )
+        for _, level in solved:
+            assert isinstance(level, SectorLevel)
+            coordinates = level.state.vector()[:, None]
+            rows = [basis.expand(coordinates, row) for row in range(sector.dimension)]
+            found.append(
+                ChargeLevel(
+                    model=self.model,
+                    sector=sector,
+                    level=level.level,
+                    energy=level.energy,
+                    variance=level.variance,
+                    status=level.status,
+                    vectors=np.concatenate(rows, axis=1),
+                )
+            )
+            if self._on_level is not None:
+                self._on_level(found[-1])
+        return found
+
+    def _exact(self, sector: Sector) -> list[ChargeLevel]:
+        """The only state of a sector: there is nothing to optimise."""
+        basis = sector_basis(self.model, sector)
+        rows = [basis.expand(np.ones((1, 1)), row) for row in range(sector.dimension)]
+        energy = float(basis.matrix().toarray()[0, 0].real)
+        return [ChargeLevel(self.model, sector, 0, energy, 0.0, "exact", np.concatenate(rows, axis=1))]

@@ -1,0 +1,133 @@
+"""Monte Carlo on lattices: estimates against full sums, optimisation, resumption."""
+
+import jax
+import jax.numpy as jnp
+import netket as nk
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+from hamiltonians import (
+    InputError,
+    LatticeModel,
+    exact_levels,
+    lattice_configurations,
+    lattice_to_sparse,
+    space_group,
+)
+from nnbf.drivers.lattice_options import LatticeOptions
+from nnbf.drivers.lattice_vmc import sampled_lattice_state, solve_sector_vmc
+from nnbf.operators import LatticeHamiltonian
+from nnbf.states import lattice_step
+
+MODEL = LatticeModel("tv", (4, 2), 3, V=1.5, boundary=("apbc", "pbc"))
+SMALL = LatticeOptions(features=3, depth=1, n_samples=1024, seed=3)
+
+
+@pytest.fixture(scope="module")
+def sector():
+    return space_group(MODEL).sector((1, 1), None)
+
+
+@pytest.fixture(scope="module")
+def state(sector):
+    return sampled_lattice_state(MODEL, sector, SMALL)
+
+
+@pytest.fixture(scope="module")
+def everything(state):
+    """All configurations, psi there, and the derivatives of psi by real parameters."""
+    configurations = jnp.asarray(lattice_configurations(MODEL), jnp.int8)
+    flat, unravel = ravel_pytree(state.parameters)
+
+    def psi(p):
+        return jnp.exp(state.model.apply({"params": unravel(p)}, configurations))
+
+    value = np.asarray(psi(flat))
+    tangents = np.asarray(jax.jacfwd(lambda p: jnp.stack([psi(p).real, psi(p).imag]))(flat))
+    return np.asarray(configurations), value, tangents[0] + 1j * tangents[1]
+
+
+def test_a_complex_state_is_sampled(state, everything):
+    _, psi, _ = everything
+    assert not state.model.is_real
+    assert np.abs((psi / psi[np.abs(psi).argmax()]).imag).max() > 0.05
+
+
+def test_estimates_are_those_of_the_full_sum(state, everything):
+    configurations, psi, tangents = everything
+    matrix = lattice_to_sparse(MODEL)
+    weights = np.abs(psi) ** 2 / np.sum(np.abs(psi) ** 2)
+    energy = (psi.conj() @ (matrix @ psi) / np.sum(np.abs(psi) ** 2)).real
+    found = lattice_step(state, LatticeHamiltonian(MODEL))
+    assert abs(float(found.statistics.mean) - energy) < 5 * float(found.statistics.error_of_mean)
+    assert float(found.statistics.error_of_mean) < 0.3
+    # Local energies are exact, one by one.
+    place = {c.astype(np.int8).tobytes(): i for i, c in enumerate(configurations)}
+    rows = [place[x.astype(np.int8).tobytes()] for x in found.samples.occupations]
+    local = (matrix @ psi)[rows] / psi[rows]
+    np.testing.assert_allclose(found.samples.local_energies, local, atol=1e-9)
+    # Half the gradient of the energy, from the same shares as the samples have.
+    shares = found.samples.counts / found.samples.counts.sum()
+    log_derivatives = (tangents / psi[:, None])[rows]
+    mean = shares @ local
+    centred = log_derivatives - shares @ log_derivatives
+    gradient = (centred.conj().T @ (shares * (local - mean))).real
+    vector, _ = ravel_pytree(found.problem.backward(found.problem.residual))
+    np.testing.assert_allclose(vector, gradient, atol=1e-8)
+    # ... and the real part of the geometric tensor.
+    tensor = (centred.conj().T @ (shares[:, None] * centred)).real
+    rows_ = np.asarray(found.problem.rows)
+    np.testing.assert_allclose(rows_.T @ rows_, tensor, atol=1e-8)
+    np.testing.assert_allclose(found.problem.kernel(), rows_ @ rows_.T, atol=1e-12)
+    assert weights @ np.abs(psi) > 0
+
+
+def test_netket_expect_agrees(state):
+    hamiltonian = LatticeHamiltonian(MODEL)
+    found = lattice_step(state, hamiltonian)
+    expected = state.expect(hamiltonian)
+    assert complex(expected.mean).real == pytest.approx(float(found.statistics.mean), abs=1e-9)
+
+
+def test_reaches_the_level_and_resumes(sector):
+    exact = exact_levels(MODEL, sector, k=1).energies[0]
+    options = LatticeOptions(features=3, depth=1, n_samples=1024, max_steps=30, seed=3, final_samples=4096)
+    rows, saved = [], {}
+
+    def keep(take, must):
+        saved[len(saved)] = take()
+        return True
+
+    whole = solve_sector_vmc(MODEL, sector, options, on_step=rows.append, on_checkpoint=keep)
+    assert whole.status == "max_steps"
+    assert abs(whole.energy - exact) < max(4 * whole.error, 0.03 * abs(exact))
+    assert whole.energy > exact - 4 * whole.error
+    assert rows[-1]["energy_kind"] == "vmc"
+    again = []
+    part = solve_sector_vmc(MODEL, sector, options, on_step=again.append, resume=saved[20])
+    assert again[0]["step"] == 20
+    assert [row["energy"] for row in again] == [row["energy"] for row in rows[20:]]
+    assert part.energy == whole.energy
+
+
+def test_rows_of_irreps_must_be_chosen():
+    model = LatticeModel("tv", (4, 4), 5, V=1.0)
+    with pytest.raises(InputError, match="row"):
+        solve_sector_vmc(model, space_group(model).sector((0, 0), "E"))
+
+
+def test_works_in_netket_drivers(state):
+    copy = nk.vqs.MCState(
+        state.sampler, state.model, n_samples=1024, variables=state.variables, n_discard_per_chain=0
+    )
+    driver = nk.driver.VMC_SR(
+        LatticeHamiltonian(MODEL),
+        nk.optimizer.Sgd(0.05),
+        variational_state=copy,
+        diag_shift=0.01,
+        mode="complex",
+    )
+    log = nk.logging.RuntimeLog()
+    driver.run(2, out=log, show_progress=False)
+    assert np.all(np.isfinite(np.asarray(log.data["Energy"]["Mean"])))
