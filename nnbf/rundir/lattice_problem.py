@@ -66,7 +66,8 @@ class SectorChoice:
     """Which symmetry sectors."""
 
     momenta: str = ""
-    """Momenta in units of 2 pi / L, such as "0,0 1,0"; left out: one of each star."""
+    """Momenta in units of 2 pi / L, such as "0,0 1,0"; G, X and M by name, "path" for all along G-X-M-G of
+    the square lattice; left out: one of each star."""
     irreps: str = ""
     """Irreps of the little groups, such as "A1 B2", or "none": momenta alone; left out: all irreps."""
     spin: Literal["any", "even", "odd", "both"] = "any"
@@ -88,7 +89,7 @@ class SectorChoice:
         from hamiltonians import space_group
 
         group = space_group(model)
-        words = self.momenta.split()
+        words = named_momenta(model, self.momenta.split())
         momenta = [group.sector(word).momentum for word in words] or group.momenta(inequivalent=True)
         parities = {"any": (None,), "both": (1, -1), "even": (1,), "odd": (-1,)}[self.spin]
         found = []
@@ -127,7 +128,8 @@ class OneSector:
     """One symmetry sector."""
 
     momentum: str = ""
-    """Momentum in units of 2 pi / L, such as "0,0"; left out: that of the lowest free-particle filling."""
+    """Momentum in units of 2 pi / L, such as "0,0", or G, X, M; left out: that of the lowest filling of free
+    particles."""
     irrep: str = ""
     """Irrep of its little group, such as B2; left out: not resolved, but measured of the result."""
     spin: Literal["any", "even", "odd"] = "any"
@@ -143,7 +145,7 @@ class OneSector:
 
         group = space_group(model)
         if self.momentum:
-            words = self.momentum.split()
+            words = named_momenta(model, self.momentum.split())
             if len(words) != 1:
                 raise InputError(
                     f"momentum {self.momentum!r}: give one, such as 0,0; 'nnbf spectrum' takes several"
@@ -163,3 +165,33 @@ def free_momentum(model: "LatticeModel") -> tuple[int, int]:
     from nnbf.ansatz.lattice_orbitals import lowest_momentum
 
     return lowest_momentum(model)
+
+
+def named_momenta(model: "LatticeModel", words: list[str]) -> list[str]:
+    """Return momenta with G, X, M and "path" written out as whole numbers.
+
+    Raises:
+        InputError: A name that the lattice does not have.
+    """
+    (first, second), found = model.size, []
+    for word in words:
+        name = word.casefold()
+        if name not in ("g", "x", "m", "path"):
+            found.append(word)
+            continue
+        if name != "g" and (model.geometry != "square" or first % 2 or second % 2 or any(model.flux)):
+            raise InputError(
+                f"momentum {word!r}: X and M are points of an untwisted square lattice of even sides; "
+                "give whole numbers such as 1,0"
+            )
+        if name == "path" and first != second:
+            raise InputError("the path G-X-M-G needs sides of one length: give momenta such as 0,0 1,0")
+        half = first // 2
+        points = {"g": [(0, 0)], "x": [(half, 0)], "m": [(half, second // 2)]}
+        points["path"] = [
+            *((m, 0) for m in range(half + 1)),
+            *((half, m) for m in range(1, half + 1)),
+            *((m, m) for m in range(half - 1, 0, -1)),
+        ]
+        found += [f"{a},{b}" for a, b in points[name]]
+    return list(dict.fromkeys(found))

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from hamiltonians import LatticeModel, exact_levels
+from hamiltonians import InputError, LatticeModel, exact_levels
 from nnbf.cli import main
+from nnbf.rundir.lattice_problem import named_momenta
 
 MODEL = ("tv", "--size", "3x2", "--particles", "2", "--interaction", "2")
 QUICK = ("--features", "2", "--depth", "1", "--levels", "2")
@@ -99,7 +100,7 @@ def test_options_in_a_file(tmp_path, capsys):
     path = tmp_path / "spectrum.toml"
     path.write_text('size = "3x2"\nparticles = "2"\n[choice]\nmomenta = "1,0"\n')
     assert main(["spectrum", "tv", "--config", str(path), "--dry-run"]) == 0
-    assert "t-V 3x2 square, pbc x pbc, N=2, V=1: 1 sectors" in capsys.readouterr().out
+    assert "t-V 3x2 square, pbc x pbc, N=2, V=1: 1 sector" in capsys.readouterr().out
     path.write_text('sise = "3x2"\n')
     assert main(["spectrum", "tv", "--config", str(path), "--dry-run"]) == 2
     assert "size" in capsys.readouterr().err
@@ -110,3 +111,57 @@ def test_dry_run_writes_nothing(tmp_path, monkeypatch, capsys):
     assert main(["spectrum", *MODEL, "--dry-run"]) == 0
     assert "sectors" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())
+
+
+def test_named_momenta_and_the_path():
+    square = LatticeModel("tv", (4, 4), 5)
+    assert named_momenta(square, ["G", "m", "1,0"]) == ["0,0", "2,2", "1,0"]
+    assert named_momenta(square, ["path"]) == ["0,0", "1,0", "2,0", "2,1", "2,2", "1,1"]
+    for model, word in (
+        (LatticeModel("tv", (3, 3), 2), "X"),
+        (LatticeModel("tv", (4, 2), 2), "path"),
+        (LatticeModel("tv", (4, 4), 2, boundary=("apbc", "pbc")), "M"),
+    ):
+        with pytest.raises(InputError, match=r"sides"):
+            named_momenta(model, [word])
+
+
+def test_one_state_with_its_observables(tmp_path, capsys):
+    path = tmp_path / "one"
+    words = ["lattice", "hubbard", "--size", "3x1", "--particles", "2,1", "--interaction", "2"]
+    assert main([*words, *QUICK[:4], "--max-steps", "40", "--out", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert "weights, measured" in shown
+    assert "<S^2>" in shown
+    result = result_of(path)
+    assert result["command"] == "lattice"
+    assert len(result["sectors"]) == 1
+    assert result["s_squared"] == pytest.approx(0.75, abs=1e-3)
+    assert result["energy"] == pytest.approx(result["references"]["ed"], abs=1e-3)
+    assert (path / "report" / "correlations.png").stat().st_size > 5_000
+    assert (path / "states").is_dir()
+    assert main(["report", str(path), "--quiet"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["lattice", "tv", "--size", "4x4", "--particles", "5", "--momentum", "0,0 1,0"], "give one"),
+        (["lattice", "tv", "--size", "4x4", "--particles", "5", "--irrep", "B7"], "irreps"),
+        (["lattice", "tv", "--size", "4x4", "--particles", "17"], "particles"),
+        (
+            ["spectrum", "tv", "--size", "4x4", "--particles", "5", "--levels", "2", "--method", "vmc"],
+            "one level",
+        ),
+        (
+            ["lattice", "tv", "--size", "6x6", "--particles", "9", "--method", "full-sum"],
+            "full_sum_limit",
+        ),
+    ],
+)
+def test_bad_input_of_lattices(words, complaint, tmp_path, capsys):
+    assert main([*words, "--out", str(tmp_path / "run")]) == 2
+    shown = capsys.readouterr().err
+    assert complaint in shown
+    assert shown.count("\n") == 1
+    assert not (tmp_path / "run").exists()
