@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import jax
+import jax.numpy as jnp
 import netket as nk
 import numpy as np
 
@@ -17,9 +19,9 @@ from nnbf.drivers.snapshot import OnCheckpoint, Snapshot
 from nnbf.drivers.supervision import OnStep, Stopwatch, supervise
 from nnbf.operators import LatticeHamiltonian
 from nnbf.optimize import StochasticReconfiguration
-from nnbf.sampling import HopRule
+from nnbf.sampling import HopRule, ordered_configuration
 from nnbf.states import lattice_samples, lattice_statistics, lattice_step
-from nnbf.states.batches import model_at_once
+from nnbf.states.batches import initial_variables, model_at_once
 
 if TYPE_CHECKING:
     from hamiltonians import Sector
@@ -96,12 +98,13 @@ def sampled_lattice_state(model: LatticeModel, sector: "Sector", options: Lattic
     if sector.n_states == 0:
         raise InputError(f"sector {sector.label} has no states at this filling")
     ansatz = make_lattice_ansatz(model, sector, options, "vmc")
+    example = jnp.asarray(ordered_configuration(model))[None]
     state = nk.vqs.MCState(
         make_lattice_sampler(model, options, model_at_once(ansatz, model.n_sites)),
         ansatz,
         n_samples=options.n_samples,
         n_discard_per_chain=0,
-        seed=options.seed,
+        variables=initial_variables(ansatz, jax.random.key(options.seed), example),
         sampler_seed=options.seed,
     )
     _thermalise(state)

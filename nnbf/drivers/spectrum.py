@@ -19,6 +19,8 @@ from nnbf.drivers.snapshot import OnCheckpoint, Snapshot
 RETRIES = 2
 #: ... where the variance stays above this (units of t^2).
 DOUBTFUL_VARIANCE = 0.03
+#: ... or above this in sectors whose steps are solved directly: another run costs little there.
+DOUBTFUL_IF_SMALL = 5e-3
 #: ... or, where the network has parameters enough to fit the state exactly, above this.
 DOUBTFUL_IN_FIT = 1e-3
 
@@ -113,12 +115,17 @@ def _best(model, sector, options, known, on_step, should_stop, time_limit) -> Se
         )
         if best is None or found.energy < best.energy:
             best = found
-        fits = best.n_parameters > best.state.n_coordinates
-        doubtful = DOUBTFUL_IN_FIT if fits else DOUBTFUL_VARIANCE
-        if best.variance < doubtful or (should_stop is not None and should_stop()):
+        if best.variance < _doubtful(best, options) or (should_stop is not None and should_stop()):
             break
     assert best is not None
     return best
+
+
+def _doubtful(level: SectorLevel, options: LatticeOptions) -> float:
+    size = level.state.n_coordinates
+    if level.n_parameters > size:
+        return DOUBTFUL_IN_FIT
+    return DOUBTFUL_IF_SMALL if size <= options.dense_limit else DOUBTFUL_VARIANCE
 
 
 def with_determinants(

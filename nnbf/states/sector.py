@@ -19,7 +19,7 @@ from jax.flatten_util import ravel_pytree
 
 from nnbf.determinants.sparse import sparse_times_vector
 from nnbf.optimize import GradientFactors, TangentProblem
-from nnbf.states.batches import model_at_once
+from nnbf.states.batches import initial_variables, model_at_once
 
 PyTree = Any
 
@@ -69,7 +69,7 @@ class SectorState(nk.vqs.VariationalState):
         self.matrix = realified(self._hermitian, is_real)
         """Real symmetric H on the coordinates."""
         if variables is None:
-            variables = model.init(jax.random.key(seed), self.configurations[:1])
+            variables = initial_variables(model, jax.random.key(seed), self.configurations[:1])
         self.variables = variables
 
         self._lower = np.zeros((0, self.matrix.shape[0]))

@@ -147,7 +147,7 @@ def test_one_state_with_its_observables(tmp_path, capsys):
     ("words", "complaint"),
     [
         (["lattice", "tv", "--size", "4x4", "--particles", "5", "--momentum", "0,0 1,0"], "give one"),
-        (["lattice", "tv", "--size", "4x4", "--particles", "5", "--irrep", "B7"], "irreps"),
+        (["lattice", "tv", "--size", "4x4", "--particles", "5", "--irrep", "B7"], "A1, A2, B1, B2, E"),
         (["lattice", "tv", "--size", "4x4", "--particles", "17"], "particles"),
         (
             ["spectrum", "tv", "--size", "4x4", "--particles", "5", "--levels", "2", "--method", "vmc"],
