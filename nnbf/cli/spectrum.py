@@ -258,7 +258,7 @@ def write_plots(directory: "RunDirectory", result: dict[str, Any]) -> list[Path]
     correlations = [found[name] for name in ("density", "spin") if found.get(name) is not None]
     if correlations:
         figures["correlations"] = partial(draw_correlations, *correlations)
-    written = []
+    written: list[Path] = []
     for name, draw in figures.items():
         path = directory.report_folder / f"{name}.png"
         try:

@@ -69,6 +69,9 @@ class LatticeOptions:
     spring: float = 0.8
     """vmc: share of the last step that is carried on (SPRING momentum), from 0 (plain stochastic
     reconfiguration) to below 1."""
+    warm_up: int = 100
+    """vmc with an irrep: steps on the momentum alone before, which cost a fraction, where the lowest filling
+    of free orbitals is in the irrep."""
     window: int = 50
     """vmc: steps shrink when the energies of so many steps are no lower than those of as many before."""
     precision: float = 5e-5
@@ -89,6 +92,7 @@ class LatticeOptions:
             "n_samples": 16,
             "sweep_size": 1,
             "window": 2,
+            "warm_up": 0,
             "final_samples": 16,
         }.items():
             value = getattr(self, name)

@@ -3,15 +3,17 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import netket as nk
 import numpy as np
 
+from hamiltonians import space_group
 from hamiltonians.errors import InputError
 from hamiltonians.lattice import LatticeModel
+from nnbf.ansatz import ProjectedBackflow, SymmetryElements, free_orbitals
 from nnbf.drivers.lattice_ansatz import make_lattice_ansatz, single_row
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.monte_carlo import LARGEST_R_HAT, MonteCarloDriver, StepSchedule
@@ -26,10 +28,14 @@ from nnbf.states.batches import initial_variables, model_at_once
 if TYPE_CHECKING:
     from hamiltonians import Sector
 
+PyTree = Any
+
 #: Sweeps before the first samples are used.
 THERMALISATION = 30
 #: Part of a time limit that is kept for the final energy.
 FINAL_SHARE = 0.12
+#: Most of a time limit that goes into the steps without the point group.
+WARM_UP_SHARE = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +94,22 @@ def make_lattice_sampler(
     )
 
 
-def sampled_lattice_state(model: LatticeModel, sector: "Sector", options: LatticeOptions) -> nk.vqs.MCState:
-    """An ``MCState`` of the default ansatz in a sector, its chains thermalised.
+def sampled_lattice_state(
+    model: LatticeModel,
+    sector: "Sector",
+    options: LatticeOptions,
+    *,
+    ansatz: ProjectedBackflow | None = None,
+    variables: PyTree = None,
+) -> nk.vqs.MCState:
+    """An ``MCState`` in a sector, its chains thermalised.
+
+    Args:
+        model: The lattice model.
+        sector: The sector.
+        options: Network, samples, seed.
+        ansatz: The ansatz (default: that of the options).
+        variables: Its variables (default: from the seed).
 
     Raises:
         InputError: The sector has no states, or no row of its irrep is chosen.
@@ -97,14 +117,17 @@ def sampled_lattice_state(model: LatticeModel, sector: "Sector", options: Lattic
     single_row(sector)
     if sector.n_states == 0:
         raise InputError(f"sector {sector.label} has no states at this filling")
-    ansatz = make_lattice_ansatz(model, sector, options, "vmc")
-    example = jnp.asarray(ordered_configuration(model))[None]
+    if ansatz is None:
+        ansatz = make_lattice_ansatz(model, sector, options, "vmc")
+    if variables is None:
+        example = jnp.asarray(ordered_configuration(model))[None]
+        variables = initial_variables(ansatz, jax.random.key(options.seed), example)
     state = nk.vqs.MCState(
         make_lattice_sampler(model, options, model_at_once(ansatz, model.n_sites)),
         ansatz,
         n_samples=options.n_samples,
         n_discard_per_chain=0,
-        variables=initial_variables(ansatz, jax.random.key(options.seed), example),
+        variables=variables,
         sampler_seed=options.seed,
     )
     _thermalise(state)
@@ -144,37 +167,55 @@ def solve_sector_vmc(
     """
     options = LatticeOptions() if options is None else options
     settings = options.settings("vmc")
-    stopwatch = Stopwatch(resume)
+    single_row(sector)
+    stopwatch = Stopwatch(None if resume is None else resume["run"])
     hamiltonian = LatticeHamiltonian(model)
-    state = sampled_lattice_state(model, sector, options)
-    driver = MonteCarloDriver(
-        state,
-        hamiltonian,
-        estimator=lattice_step,
-        optimizer=StochasticReconfiguration(
-            learning_rate=options.learning_rate,
-            diag_shift=settings.damping,
-            momentum=options.spring,
-            max_step=0.1,
-        ),
-        schedule=StepSchedule(window=options.window, tolerance=0.0),
-        n_reachable=min(sector.n_states, model.n_configurations),
-    )
-    ending = supervise(
-        driver,
-        settings.max_steps,
-        stopwatch=stopwatch,
-        time_limit=None if time_limit is None else (1.0 - FINAL_SHARE) * time_limit,
-        on_step=on_step,
-        should_stop=should_stop,
-        on_checkpoint=on_checkpoint,
-        resume=resume,
-        loggers=loggers,
-        callbacks=callbacks,
-    )
+    ansatz = make_lattice_ansatz(model, sector, options, "vmc")
+    plain = _without_point_group(model, sector, ansatz, options.cell) if options.warm_up else None
+    stages = [(ansatz, settings.max_steps, 1.0 - FINAL_SHARE)]
+    if plain is not None:
+        stages.insert(0, (plain, options.warm_up, WARM_UP_SHARE))
+    warnings: list[str] = []
+    variables, n_steps, ended = None, 0, False
+    for number, (current, most, share) in enumerate(stages):
+        if resume is not None and number < resume["stage"]:
+            n_steps += most
+            continue
+        state = sampled_lattice_state(model, sector, options, ansatz=current, variables=variables)
+        driver = MonteCarloDriver(
+            state,
+            hamiltonian,
+            estimator=lattice_step,
+            optimizer=StochasticReconfiguration(
+                learning_rate=options.learning_rate,
+                diag_shift=settings.damping,
+                momentum=options.spring,
+                max_step=0.1,
+            ),
+            schedule=StepSchedule(window=options.window, tolerance=0.0),
+            n_reachable=min(sector.n_states, model.n_configurations),
+        )
+        if ended:
+            # Interrupted before: the state is only projected.
+            break
+        ending = supervise(
+            driver,
+            most,
+            stopwatch=stopwatch,
+            time_limit=None if time_limit is None else share * time_limit,
+            on_step=on_step,
+            should_stop=should_stop,
+            on_checkpoint=_staged(on_checkpoint, number),
+            resume=resume["run"] if resume is not None and number == resume["stage"] else None,
+            loggers=loggers,
+            callbacks=callbacks,
+        )
+        variables, n_steps = state.variables, n_steps + int(driver.step_count)
+        warnings += ending.warnings
+        ended = ending.status == "interrupted"
     left = None if time_limit is None else time_limit - stopwatch.session
     final = sample_lattice_energy(state, hamiltonian, options, time_limit=left, should_stop=should_stop)
-    warnings = list(dict.fromkeys((*ending.warnings, *driver.doubts)))
+    warnings = list(dict.fromkeys((*warnings, *driver.doubts)))
     statistics = final.statistics
     if float(statistics.R_hat) > LARGEST_R_HAT:
         warnings.append(
@@ -192,7 +233,7 @@ def solve_sector_vmc(
         n_samples=final.n_samples,
         status=ending.status,
         warnings=tuple(warnings),
-        n_steps=int(driver.step_count),
+        n_steps=n_steps,
         n_parameters=int(state.n_parameters),
         wall_time_s=stopwatch.total,
         state=final.state,
@@ -251,6 +292,30 @@ def sample_lattice_energy(
         late = time_limit is not None and spent * (len(batches) + 1) / len(batches) > time_limit
         if enough or late or n_samples >= options.final_samples or (should_stop and should_stop()):
             return SampledLatticeEnergy(statistics, n_samples, fresh)
+
+
+def _without_point_group(
+    model: LatticeModel, sector: "Sector", ansatz: ProjectedBackflow, cell: tuple[int, ...]
+) -> ProjectedBackflow | None:
+    """The same parameters on the momentum alone; None where that leads to a state of another irrep."""
+    if ansatz.n_passes == 1:
+        return None
+    momentum = space_group(model).sector(sector.momentum, None)
+    backflow = ansatz.backflow
+    lowest = free_orbitals(model, sector.momentum, cell=(cell[0], cell[1]), n_determinants=None)
+    if lowest != backflow.orbitals:
+        return None
+    elements = SymmetryElements.from_arrays(
+        momentum.permutations, momentum.phases, momentum.weights, momentum.spin_flips
+    )
+    return ProjectedBackflow(backflow, elements)
+
+
+def _staged(on_checkpoint: OnCheckpoint | None, number: int) -> OnCheckpoint | None:
+    """Snapshots that say which stage they are of."""
+    if on_checkpoint is None:
+        return None
+    return lambda take, must: on_checkpoint(lambda: {"stage": number, "run": take()}, must)
 
 
 def _thermalise(state: nk.vqs.MCState) -> None:
