@@ -13,6 +13,8 @@ PYTHON ?=
 WORKERS ?= 2
 THREADS ?= 1
 TEST_XLA_FLAGS ?= --xla_cpu_multi_thread_eigen=false
+# The tests compile many small programs and run each of them for a moment: optimising them does not pay.
+TEST_JAX_QUICK ?= 1
 PYTEST_ARGS ?=
 
 # An environment that was copied or moved along with its folder points to the old place: make it anew.
@@ -44,6 +46,7 @@ demo: $(STAMP) ## compute N2 in a minimal basis: table, plot, run folder runs/de
 test: $(STAMP) ## run the test suite
 	@OMP_NUM_THREADS=$(THREADS) OPENBLAS_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS) \
 	  XLA_FLAGS="$(TEST_XLA_FLAGS) $$XLA_FLAGS" JAX_PLATFORMS="$${JAX_PLATFORMS:-cpu}" MPLBACKEND=agg \
+	  JAX_DISABLE_MOST_OPTIMIZATIONS=$(TEST_JAX_QUICK) \
 	  $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 lint: $(STAMP) ## check style, formatting and the direction of imports

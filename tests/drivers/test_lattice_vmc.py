@@ -15,8 +15,9 @@ from hamiltonians import (
     lattice_to_sparse,
     space_group,
 )
+from nnbf.drivers.lattice_ansatz import make_lattice_ansatz
 from nnbf.drivers.lattice_options import LatticeOptions
-from nnbf.drivers.lattice_vmc import sampled_lattice_state, solve_sector_vmc
+from nnbf.drivers.lattice_vmc import _without_point_group, sampled_lattice_state, solve_sector_vmc
 from nnbf.operators import LatticeHamiltonian
 from nnbf.states import lattice_step
 
@@ -131,3 +132,46 @@ def test_works_in_netket_drivers(state):
     log = nk.logging.RuntimeLog()
     driver.run(2, out=log, show_progress=False)
     assert np.all(np.isfinite(np.asarray(log.data["Energy"]["Mean"])))
+
+
+CLOSED = LatticeModel("tv", (3, 3), 5, V=1.0)
+
+
+def test_the_warm_up_is_for_the_irrep_of_the_lowest_filling():
+    group, options = space_group(CLOSED), LatticeOptions(features=2, depth=1)
+    warm = []
+    for irrep in group.irreps((0, 0)):
+        sector = group.sector((0, 0), irrep.name, row=0 if irrep.dimension > 1 else None)
+        if sector.n_states:
+            ansatz = make_lattice_ansatz(CLOSED, sector, options)
+            plain = _without_point_group(CLOSED, sector, ansatz, options.cell)
+            if plain is not None:
+                warm.append(irrep.name)
+                assert (ansatz.n_passes, plain.n_passes) == (8, 1)
+    # Four orbitals that the point group permutes: odd under the diagonal mirrors or the axes, as on 4x4.
+    assert warm == ["B2"]
+
+
+def test_stages_resume():
+    sector = space_group(CLOSED).sector((0, 0), "B2")
+    options = LatticeOptions(
+        features=2, depth=1, n_samples=64, warm_up=3, max_steps=3, final_samples=64, seed=1
+    )
+    rows, saved = [], []
+
+    def keep(take, must):
+        saved.append(take())
+        return True
+
+    whole = solve_sector_vmc(CLOSED, sector, options, on_step=rows.append, on_checkpoint=keep)
+    assert whole.n_steps == 6
+    assert [row["step"] for row in rows] == [0, 1, 2, 0, 1, 2]
+    assert whole.state.model.n_passes == 8
+    for stage in (0, 1):
+        place = next(
+            i for i, s in enumerate(saved) if s["stage"] == stage and s["run"]["driver"]["step"] == 2
+        )
+        again = []
+        part = solve_sector_vmc(CLOSED, sector, options, on_step=again.append, resume=saved[place])
+        assert [row["energy"] for row in again] == [row["energy"] for row in rows[3 * stage + 2 :]]
+        assert part.energy == whole.energy
