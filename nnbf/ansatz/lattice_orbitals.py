@@ -131,7 +131,7 @@ def free_orbitals(
         InputError: The momentum has too few fillings, the cell does not fit, or real orbitals are not
             possible.
     """
-    if any(extent > 1 and not closed for extent, closed in zip(model.size, model.periodic, strict=True)):
+    if _has_open_end(model):
         return _open(model, cell, n_determinants or 1)
     if any(c < 1 or extent % c for c, extent in zip(cell, model.size, strict=True)):
         raise InputError(f"unit cell {cell[0]}x{cell[1]} does not divide the {model.size[0]}x{model.size[1]}")
@@ -148,7 +148,7 @@ def free_orbitals(
 
 def lowest_momentum(model: LatticeModel) -> tuple[int, int]:
     """Return the total momentum of a lowest filling of free particles, modulo L; (0, 0) along open ends."""
-    if any(extent > 1 and not closed for extent, closed in zip(model.size, model.periodic, strict=True)):
+    if _has_open_end(model):
         return 0, 0
     bands = _bands(model)
     (filling,) = lowest_fillings(bands, model.size, model.particles, None, 1)
@@ -181,6 +181,10 @@ def _rows(model, bands, indices):
     """Orthonormal orbitals (N, n_sites) of filled states."""
     rows = [_plane_wave(model, bands[i].momentum) * bands[i].vector[model.sublattices] for i in indices]
     return np.array(rows).reshape(len(indices), model.n_sites) / np.sqrt(model.n_sites)
+
+
+def _has_open_end(model):
+    return any(extent > 1 and not closed for extent, closed in zip(model.size, model.periodic, strict=True))
 
 
 def _open(model, cell, n_determinants):

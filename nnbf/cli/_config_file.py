@@ -2,14 +2,40 @@
 
 import tomllib
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from hamiltonians.errors import InputError, nearest_names, one_line
 from nnbf.cli._fields import OptionField, alternatives, expected, option_fields
+from nnbf.cli._parsing import option_value, parse_command
 
 _NOT_IN_FILES = ("config",)
+
+
+def parse_with_config[Command](
+    kind: type[Command], name: str, arguments: Sequence[str], examples: Sequence[str]
+) -> Command:
+    """Parse a command whose options may also stand in the file of `--config`.
+
+    Args:
+        kind: The command as a data class.
+        name: Its word after `nnbf`.
+        arguments: What follows.
+        examples: Shown in its help.
+
+    Raises:
+        InputError: Arguments or file make no sense.
+    """
+    config_file = option_value(arguments, "--config")
+    return parse_command(
+        kind,
+        arguments,
+        prog=f"nnbf {name}",
+        examples=examples,
+        defaults={} if config_file is None else read_config_file(config_file, kind),
+        defaults_source=config_file or "",
+    )
 
 
 def read_config_file(path: str | Path, command: type) -> dict[str, Any]:

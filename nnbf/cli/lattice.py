@@ -4,8 +4,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from nnbf.cli._config_file import read_config_file
-from nnbf.cli._parsing import option_value, parse_command
+from nnbf.cli._config_file import parse_with_config
 from nnbf.cli.spectrum import SpectrumOutput, started_spectrum
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.rundir.lattice_problem import LatticeProblem, OneSector
@@ -39,14 +38,6 @@ class LatticeCommand:
 
 def lattice(arguments: Sequence[str]) -> int:
     """Run `nnbf lattice` and return its exit code."""
-    config_file = option_value(arguments, "--config")
-    command = parse_command(
-        LatticeCommand,
-        arguments,
-        prog="nnbf lattice",
-        examples=_EXAMPLES,
-        defaults={} if config_file is None else read_config_file(config_file, LatticeCommand),
-        defaults_source=config_file or "",
-    )
+    command = parse_with_config(LatticeCommand, "lattice", arguments, _EXAMPLES)
     choice = command.sector.choice(command.problem.build())
     return started_spectrum(command, choice, shlex.join(["nnbf", "lattice", *arguments]))

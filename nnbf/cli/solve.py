@@ -6,10 +6,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError
-from nnbf.cli._config_file import read_config_file
+from nnbf.cli._config_file import parse_with_config
 from nnbf.cli._messages import say_warning
 from nnbf.cli._outcome import shown_run
-from nnbf.cli._parsing import option_value, parse_command
 from nnbf.cli.main import DONE
 
 if TYPE_CHECKING:
@@ -51,16 +50,7 @@ def _run(
     arguments: Sequence[str],
     examples: Sequence[str],
 ) -> int:
-    config_file = option_value(arguments, "--config")
-    defaults = {} if config_file is None else read_config_file(config_file, kind)
-    command: Any = parse_command(
-        kind,
-        arguments,
-        prog=f"nnbf {name}",
-        examples=examples,
-        defaults=defaults,
-        defaults_source=config_file or "",
-    )
+    command: Any = parse_with_config(kind, name, arguments, examples)
     command_line = shlex.join(["nnbf", name, *arguments])
     if command.run.out is not None:
         from nnbf.rundir.directory import require_free

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError, one_line
-from nnbf.cli._config_file import read_config_file
+from nnbf.cli._config_file import parse_with_config
 from nnbf.cli._messages import say_error, say_warning
-from nnbf.cli._parsing import option_value, parse_command
 from nnbf.cli.main import DONE, FAILED
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.rundir.lattice_problem import LatticeProblem, SectorChoice
@@ -69,15 +68,7 @@ class SpectrumCommand:
 
 def spectrum(arguments: Sequence[str]) -> int:
     """Run `nnbf spectrum` and return its exit code."""
-    config_file = option_value(arguments, "--config")
-    command = parse_command(
-        SpectrumCommand,
-        arguments,
-        prog="nnbf spectrum",
-        examples=_EXAMPLES,
-        defaults={} if config_file is None else read_config_file(config_file, SpectrumCommand),
-        defaults_source=config_file or "",
-    )
+    command = parse_with_config(SpectrumCommand, "spectrum", arguments, _EXAMPLES)
     command_line = shlex.join(["nnbf", "spectrum", *arguments])
     return started_spectrum(command, command.choice, command_line)
 

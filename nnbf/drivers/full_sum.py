@@ -9,8 +9,8 @@ import netket as nk
 import numpy as np
 from netket.utils import struct
 
+from nnbf.drivers.base import ExactDriver
 from nnbf.drivers.line_search import search_line
-from nnbf.drivers.selected import StopWhenConverged
 from nnbf.drivers.snapshot import Snapshot, pack_fields, pack_tree, unpack_fields, unpack_tree
 from nnbf.optimize import RayleighGaussNewton
 from nnbf.states.sector import SectorState
@@ -25,7 +25,7 @@ def _static():
     return struct.field(pytree_node=False, serialize=False)
 
 
-class FullSumDriver(nk.driver.AbstractDriver):
+class FullSumDriver(ExactDriver):
     """Minimises the energy of a :class:`~nnbf.states.sector.SectorState`.
 
     A NetKet driver: ``run(n_iter, out=loggers, callback=...)`` takes NetKet's loggers and callbacks. The
@@ -152,16 +152,6 @@ class FullSumDriver(nk.driver.AbstractDriver):
         energy, variance = state.energy_and_variance()
         stats = nk.stats.Stats(mean=energy, error_of_mean=0.0, variance=variance)
         return stats, jax.tree.map(lambda leaf: fraction * leaf, proposal.update)
-
-    def update_parameters(self, dp: PyTree) -> None:
-        """Add the update to the parameters."""
-        self.state.parameters = jax.tree.map(lambda p, d: p + d, self.state.parameters, dp)
-
-    def reset_step(self, hard: bool = False) -> None:
-        """Nothing is sampled: amplitudes stay valid until the parameters change."""
-
-    def _default_callbacks(self, callbacks, **kwargs):
-        return super()._default_callbacks([*callbacks, StopWhenConverged()], **kwargs)
 
     def _count_calm_steps(self, energy):
         change = np.inf if self._before is None else abs(energy - self._before)

@@ -182,6 +182,9 @@ def solve_sector_vmc(
             n_steps += most
             continue
         state = sampled_lattice_state(model, sector, options, ansatz=current, variables=variables)
+        if ended:
+            # Interrupted before: the state is only projected, and the samples seen are those of that stage.
+            break
         driver = MonteCarloDriver(
             state,
             hamiltonian,
@@ -195,9 +198,6 @@ def solve_sector_vmc(
             schedule=StepSchedule(window=options.window, tolerance=0.0),
             n_reachable=min(sector.n_states, model.n_configurations),
         )
-        if ended:
-            # Interrupted before: the state is only projected.
-            break
         ending = supervise(
             driver,
             most,

@@ -11,7 +11,7 @@ import netket as nk
 import numpy as np
 from netket.utils import struct
 
-from nnbf.drivers.selected import StopWhenConverged
+from nnbf.drivers.base import ConvergingDriver
 from nnbf.drivers.snapshot import Snapshot, pack_fields, pack_tree, unpack_fields, unpack_tree
 from nnbf.optimize import StochasticReconfiguration
 from nnbf.states import SampledStep, sampled_step
@@ -45,7 +45,7 @@ def _static():
     return struct.field(pytree_node=False, serialize=False)
 
 
-class MonteCarloDriver(nk.driver.AbstractDriver):
+class MonteCarloDriver(ConvergingDriver):
     """Minimises the energy of a NetKet ``MCState`` with an optimiser of ``nnbf.optimize``.
 
     A NetKet driver: ``run(n_iter, out=loggers, callback=...)`` takes NetKet's loggers and callbacks.
@@ -224,13 +224,6 @@ class MonteCarloDriver(nk.driver.AbstractDriver):
         self._step_norm = scale * float(np.linalg.norm(proposal.change))
         self._follow_schedule(found.statistics)
         return found.statistics, jax.tree.map(lambda leaf: scale * leaf, proposal.update)
-
-    def update_parameters(self, dp: PyTree) -> None:
-        """Add the update to the parameters."""
-        self.state.parameters = jax.tree.map(lambda p, d: p + d, self.state.parameters, dp)
-
-    def _default_callbacks(self, callbacks, **kwargs):
-        return super()._default_callbacks([*callbacks, StopWhenConverged()], **kwargs)
 
     def _sampling_cost(self):
         """Evaluations of the network that one step's samples took."""

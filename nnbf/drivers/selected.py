@@ -10,6 +10,7 @@ import numpy as np
 from netket.utils import struct
 
 from nnbf.determinants import connected_space
+from nnbf.drivers.base import ExactDriver
 from nnbf.drivers.growth import Growth, TailTraining, rank_connected
 from nnbf.drivers.line_search import search_line
 from nnbf.drivers.snapshot import Snapshot, pack_fields, pack_tree, unpack_fields, unpack_tree
@@ -38,7 +39,7 @@ def _static():
     return struct.field(pytree_node=False, serialize=False)
 
 
-class SelectedSpaceDriver(nk.driver.AbstractDriver):
+class SelectedSpaceDriver(ExactDriver):
     """Minimises the energy of a :class:`~nnbf.states.SelectedState` while its space grows.
 
     Where the state has a spin penalty, that is minimised with the energy, and rows have the energy alone.
@@ -266,16 +267,6 @@ class SelectedSpaceDriver(nk.driver.AbstractDriver):
             stats = state.expect(state.hamiltonian)
         return stats, jax.tree.map(lambda leaf: fraction * leaf, proposal.update)
 
-    def update_parameters(self, dp: PyTree) -> None:
-        """Add the update to the parameters."""
-        self.state.parameters = jax.tree.map(lambda p, d: p + d, self.state.parameters, dp)
-
-    def reset_step(self, hard: bool = False) -> None:
-        """Nothing is sampled: amplitudes stay valid until the parameters change."""
-
-    def _default_callbacks(self, callbacks, **kwargs):
-        return super()._default_callbacks([*callbacks, StopWhenConverged()], **kwargs)
-
     def _tail_step(self):
         """One step on V and a sample of its connected space; the energy reported is that on V."""
         state: SelectedState = self.state
@@ -372,12 +363,3 @@ class SelectedSpaceDriver(nk.driver.AbstractDriver):
             # New determinants start with whatever the network says of them: be careful again.
             damping = max(self.optimizer_state.damping, 1e-4)
             self.optimizer_state = type(self.optimizer_state)(damping=damping)
-
-
-class StopWhenConverged(nk.callbacks.AbstractCallback):
-    """Ends the run when the driver says that it has converged."""
-
-    def on_step_start(self, step, log_data, driver):
-        """Stop where the last step left the driver converged, when that step is counted and logged."""
-        if driver.converged:
-            raise nk.callbacks.RunFinished("converged")

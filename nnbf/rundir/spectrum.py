@@ -21,7 +21,7 @@ from nnbf.rundir.provenance import git_state, versions
 if TYPE_CHECKING:
     from hamiltonians import LatticeModel, Sector
 
-COMMANDS = ("spectrum", "lattice")
+LATTICE_COMMANDS = ("spectrum", "lattice")
 """What config.json says of such folders: several sectors, or one."""
 
 
@@ -129,7 +129,7 @@ def is_spectrum(folder: str | Path) -> bool:
     path = Path(folder).expanduser()
     if not (path / "config.json").is_file():
         return False
-    return RunDirectory.open(path).read_config().get("command") in COMMANDS
+    return RunDirectory.open(path).read_config().get("command") in LATTICE_COMMANDS
 
 
 def resumed_spectrum(

@@ -8,6 +8,7 @@ import numpy as np
 from hamiltonians.errors import InputError
 from nnbf.rundir.directory import RunDirectory
 from nnbf.rundir.methods import method_named
+from nnbf.rundir.spectrum import LATTICE_COMMANDS
 
 if TYPE_CHECKING:
     from hamiltonians import MolecularSystem
@@ -41,8 +42,10 @@ def load_trained(folder: RunDirectory) -> TrainedState:
         InputError: There is no trained wave function, or the files do not fit together.
     """
     config = folder.read_config()
-    if config.get("command") == "spectrum":
-        raise InputError(f"{folder.path} holds a spectrum, whose energies are exact sums: nothing to sample")
+    if config.get("command") in LATTICE_COMMANDS:
+        raise InputError(
+            f"{folder.path} holds a spectrum or a state of a lattice: 'nnbf evaluate' samples molecules only"
+        )
     if not folder.system_file.is_file():
         raise InputError(f"{folder.path} has no {folder.system_file.name}: give the folder of a run")
     system = folder.read_system()
