@@ -211,6 +211,19 @@ class LatticeModel:
         adjacency = coo_matrix((np.ones(first.size), (first, second)), shape=(self.n_sites,) * 2)
         return shortest_path(adjacency.tocsr(), directed=False, unweighted=True).astype(np.int64)
 
+    @cached_property
+    def distance_shells(self) -> np.ndarray:
+        """(n_sites, n_sites) ranks of the distances of sites on the torus: 0 a site itself, 1 neighbours.
+
+        Along periodic directions, twisted ones too, the nearest image counts.
+        """
+        steps = [(-1, 0, 1) if periodic else (0,) for periodic in self.periodic]
+        extents = np.array(self.lattice.vectors) * np.array(self.size)[:, None]
+        separations = self.positions[:, None] - self.positions[None]
+        images = [separations + a * extents[0] + b * extents[1] for a in steps[0] for b in steps[1]]
+        squares = np.min(np.sum(np.square(images), axis=-1), axis=0)
+        return np.unique(np.round(squares, 6), return_inverse=True)[1].reshape(squares.shape)
+
     # ---- text --------------------------------------------------------------------------------------
 
     def __str__(self) -> str:

@@ -13,7 +13,7 @@ from netket.utils import HashableArray
 from nnbf.ansatz.backflow import occupied_orbitals
 from nnbf.ansatz.determinant import log_of_sum, logdet, slogdet
 from nnbf.ansatz.elements import SymmetryElements
-from nnbf.ansatz.lattice_jastrow import DistanceJastrow, NetworkJastrow
+from nnbf.ansatz.lattice_jastrow import DistanceJastrow
 from nnbf.ansatz.lattice_network import LatticeNetwork, silu
 from nnbf.ansatz.lattice_orbitals import LatticeOrbitals
 from nnbf.ansatz.projection import ProjectionPlan, projection_plan
@@ -26,13 +26,14 @@ class EquivariantBackflow(nn.Module):
 
     .. math::
 
-        \psi(n) = e^{J(n)} \sum_d \prod_\sigma \det[B^{d\sigma}_{\mu, i}(n)]_{i \in n_\sigma}, \quad
+        \psi(n) = e^{J(n) + \sum_c f_c(n)}
+            \sum_d \prod_\sigma \det[B^{d\sigma}_{\mu, i}(n)]_{i \in n_\sigma}, \quad
         B_{\mu i} = E_{\mu i} \left( u_{\mu, c(i)} (1 + F_{\mu i}(n)) + A_{\mu i}(n) \right)
 
-    with envelope E and amplitudes u of `LatticeOrbitals` and F, A the outputs of one residual convolutional
-    network that sees all spins. Output weights start small: at step 0 the state is close to the filled
-    orbitals. With plane waves (a unit cell of one site) the state has the sum of their momenta exactly,
-    whatever the parameters. Real orbitals with real parameters make a real state.
+    with envelope E and amplitudes u of `LatticeOrbitals` and F, A, f the outputs of one residual
+    convolutional network that sees all spins. Output weights start small: at step 0 the state is close to
+    the filled orbitals. With plane waves (a unit cell of one site) the state has the sum of their momenta
+    exactly, whatever the parameters. Real orbitals with real parameters make a real state.
     """
 
     size: tuple[int, int]
@@ -57,8 +58,8 @@ class EquivariantBackflow(nn.Module):
     """(n_sites, n_sites) graph distances: a Jastrow parameter for each. None for no such factor."""
     repulsion: tuple[float, float] = (0.0, 0.0)
     """Initial Jastrow parameters of neighbours, and of two particles on one site."""
-    jastrow_features: int = 0
-    """Width of the network of a further Jastrow factor; 0 for none."""
+    network_jastrow: bool = False
+    """A further Jastrow factor: one more output of the network, summed over the cells."""
     noise: float = 0.05
     """Scale of the initial output weights, and of the random part of amplitudes that are varied."""
     param_dtype: Any = jnp.float64
@@ -108,15 +109,20 @@ class EquivariantBackflow(nn.Module):
     def _n_copies(self):
         return {"none": 0, "both": 2}.get(self.backflow, 1)
 
+    @property
+    def _output_sizes(self):
+        """Outputs of the network at a site, for each spin."""
+        return [self._n_copies * o.n_determinants * self._n_raw(o) for o in self.orbitals]
+
     # ---- parameters --------------------------------------------------------------------------------
 
     def setup(self):
         """Make the network, the amplitudes and the Jastrow factors."""
         n_basis = self.n_sites // (self.size[0] * self.size[1])
-        outputs = sum(self._n_copies * o.n_determinants * self._n_raw(o) for o in self.orbitals)
-        if outputs:
+        outputs = sum(self._output_sizes)
+        if outputs or self.network_jastrow:
             self.network = LatticeNetwork(
-                outputs * n_basis,
+                outputs * n_basis + self.network_jastrow,
                 self.features,
                 self.depth,
                 self.kernel,
@@ -133,15 +139,6 @@ class EquivariantBackflow(nn.Module):
         ]
         if self.distances is not None:
             self.jastrow = DistanceJastrow(self.distances, self.n_spins, self.param_dtype, *self.repulsion)
-        if self.jastrow_features:
-            self.jastrow_network = NetworkJastrow(
-                self.size,
-                self.jastrow_features,
-                kernel=self.kernel,
-                periodic=self.periodic,
-                activation=self.activation,
-                param_dtype=self.param_dtype,
-            )
 
     def _initial_amplitudes(self, key, orbitals):
         amplitudes = np.asarray(orbitals.amplitudes)
@@ -180,7 +177,7 @@ class EquivariantBackflow(nn.Module):
         if np.iscomplexobj(plan.phases) and any(o.is_real for o in self.orbitals):
             raise ValueError("gauge phases that are not +-1 need complex orbitals")
         cells = self._cells(occupations, plan)
-        outputs = self._outputs(cells)
+        outputs, jastrow = self._outputs(cells)
         determinants = [
             self._log_determinants(occupations, spin, outputs[spin], plan) for spin in range(self.n_spins)
         ]
@@ -188,8 +185,8 @@ class EquivariantBackflow(nn.Module):
         sign, log = signs[0], logs[0]
         for other_sign, other_log in zip(signs[1:], logs[1:], strict=True):
             sign, log = sign * other_sign, log + other_log
-        if self.jastrow_features:
-            log = log + self.jastrow_network(cells)[..., None, None]
+        if jastrow is not None:
+            log = log + jastrow[..., None, None]
         flat = (*log.shape[:-3], -1)
         terms = sign * jnp.asarray(plan.weights, _matching(plan.weights, sign))
         value = log_of_sum(jnp.broadcast_to(terms, log.shape).reshape(flat), log.reshape(flat))
@@ -208,14 +205,18 @@ class EquivariantBackflow(nn.Module):
         return x.reshape(*x.shape[:-2], -1)
 
     def _outputs(self, cells):
-        """Outputs of the network for each spin: (..., C, n_sites, copies, D, raw), or None."""
+        """Outputs of the network for each spin, (..., C, n_sites, copies D raw) or None, and J (..., C)."""
+        sizes, jastrow = self._output_sizes, None
+        flat = jnp.zeros((*cells.shape[:-3], self.n_sites, 0))
+        if sum(sizes) or self.network_jastrow:
+            outputs = self.network(cells)
+            if self.network_jastrow:
+                outputs, factors = outputs[..., :-1], outputs[..., -1]
+                jastrow = jnp.sum(factors, axis=(-2, -1))
+            flat = outputs.reshape(*cells.shape[:-3], self.n_sites, sum(sizes))
         if not self._n_copies:
-            return [None] * self.n_spins
-        sizes = [self._n_copies * o.n_determinants * self._n_raw(o) for o in self.orbitals]
-        if not sum(sizes):
-            return [jnp.zeros((*cells.shape[:-3], self.n_sites, 0))] * self.n_spins
-        flat = self.network(cells).reshape(*cells.shape[:-3], self.n_sites, sum(sizes))
-        return jnp.split(flat, np.cumsum(sizes)[:-1], axis=-1)
+            return [None] * self.n_spins, jastrow
+        return jnp.split(flat, np.cumsum(sizes)[:-1], axis=-1), jastrow
 
     def _log_determinants(self, occupations, spin, outputs, plan: ProjectionPlan):
         """Signs and logarithms, each (..., C, R, D), of the determinants of one spin."""

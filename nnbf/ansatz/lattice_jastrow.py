@@ -1,6 +1,5 @@
-"""Density correlations of lattice fermions: a factor per distance, or from a network."""
+"""Density correlations of lattice fermions: a factor for each distance."""
 
-from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -8,8 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from netket.utils import HashableArray
-
-from nnbf.ansatz.lattice_network import LatticeNetwork, silu
 
 
 class DistanceJastrow(nn.Module):
@@ -20,7 +17,7 @@ class DistanceJastrow(nn.Module):
         J(n) = \tfrac12 \sum_{\sigma, i \ne j} W_{d(ij)} n_{i\sigma} n_{j\sigma}
                + \sum_{ij} W'_{d(ij)} n_{i\uparrow} n_{j\downarrow}
 
-    with d the graph distance; the second sum, on-site term included, is there with two spins only.
+    with d the rank of the distance; the second sum, on-site term included, is there with two spins only.
     """
 
     distances: HashableArray
@@ -49,40 +46,3 @@ class DistanceJastrow(nn.Module):
             other = self.param("opposite_spin", lambda _: jnp.asarray(start, self.param_dtype))
             value += jnp.sum((n[..., 0, :] @ other[distances]) * n[..., 1, :], axis=-1)
         return value
-
-
-class NetworkJastrow(nn.Module):
-    """Jastrow factor from a convolutional network: one output of every cell, summed over the cells."""
-
-    size: tuple[int, int]
-    """Unit cells along a1 and a2."""
-    features: int = 8
-    """Width of the hidden layers."""
-    depth: int = 2
-    """Number of convolutions."""
-    kernel: tuple[int, int] = (3, 3)
-    """Extent of a convolution."""
-    periodic: tuple[bool, bool] = (True, True)
-    """Directions that close on themselves."""
-    activation: Callable[[jax.Array], jax.Array] = silu
-    """Activation."""
-    output_scale: float = 0.05
-    """Scale of the initial output weights."""
-    param_dtype: Any = jnp.float64
-    """Type of the parameters, real or complex."""
-
-    @nn.compact
-    def __call__(self, features: jax.Array) -> jax.Array:
-        """Return J (...,) of the features of the cells (..., L1, L2, C)."""
-        network = LatticeNetwork(
-            1,
-            self.features,
-            self.depth,
-            self.kernel,
-            self.periodic,
-            activation=self.activation,
-            output_scale=self.output_scale,
-            param_dtype=self.param_dtype,
-            name="network",
-        )
-        return jnp.sum(network(features), axis=(-3, -2, -1))

@@ -17,6 +17,10 @@ from nnbf.states.sector import SectorState
 
 PyTree = Any
 
+#: A step is slow that gains less than this part of the variance over the energy's size. (Where the network
+#: can fit the state, a step gains about the whole of it.)
+SLOW = 0.03
+
 _NUMBERS = ("calm", "last_change", "fraction", "step_norm", "iterations")
 
 
@@ -60,7 +64,8 @@ class FullSumDriver(ExactDriver):
             state: The state to optimise.
             optimizer: An optimiser of ``nnbf.optimize`` (default Rayleigh-Gauss-Newton).
             tolerance: Converged when ``patience`` steps in a row change the energy by less, relative to
-                its size.
+                its size, or by less than `SLOW` times the variance over that size: the network is then
+                what limits the energy.
             patience: Number of such steps (default 5, or 30 for an optimiser without a line search).
         """
         super().__init__(state, minimized_quantity_name="Energy")
@@ -148,14 +153,16 @@ class FullSumDriver(ExactDriver):
         self._fraction = fraction
         self._step_norm = fraction * float(np.linalg.norm(proposal.change))
         self._iterations = proposal.iterations
-        self._count_calm_steps(problem.energy)
+        self._count_calm_steps(problem.energy, float(problem.residual @ problem.residual))
         energy, variance = state.energy_and_variance()
         stats = nk.stats.Stats(mean=energy, error_of_mean=0.0, variance=variance)
         return stats, jax.tree.map(lambda leaf: fraction * leaf, proposal.update)
 
-    def _count_calm_steps(self, energy):
+    def _count_calm_steps(self, energy, variance):
         change = np.inf if self._before is None else abs(energy - self._before)
         self._last_change, self._before = change, energy
+        scale = max(1.0, abs(energy))
+        enough = max(self._tolerance * scale, SLOW * variance / scale)
         # A step that the line search refused changes nothing: the damping has to grow first.
-        small = change < self._tolerance * max(1.0, abs(energy)) and self._fraction > 0
+        small = change < enough and self._fraction > 0
         self._calm = self._calm + 1 if small else 0

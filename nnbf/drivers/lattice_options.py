@@ -39,11 +39,14 @@ class LatticeOptions:
     n_determinants: int | None = None
     """Fillings of free orbitals, from the lowest in energy, that are added up; left out: those that share
     the lowest energy, at most 4."""
-    cell: tuple[int, ...] = (1, 1)
+    cell: tuple[int, ...] | None = None
     """Unit cell of the orbitals: 1,1 for plane waves (one determinant has a momentum exactly), the size of
-    the lattice for orbitals that are free to vary (a sum over all translations)."""
+    the lattice for orbitals that are free to vary (a sum over all translations). Left out: 1,1, with vmc the
+    lattice where its determinants are few and small."""
     jastrow: bool = True
     """Density-density Jastrow factor, one parameter for each distance."""
+    network_jastrow: bool = True
+    """A further Jastrow factor, one more output of the network: correlations of more than two particles."""
     noise: float = 0.05
     """Scale of the initial random output weights."""
     seed: int = 0
@@ -51,11 +54,11 @@ class LatticeOptions:
     damping: float | None = None
     """Full sums: initial damping of the optimiser (default 1e-3). vmc: diagonal shift (default 1e-4)."""
     dense_limit: int = 3000
-    """Full sums: largest number of coordinates for which steps are solved directly; above by conjugate
-    gradients."""
+    """Full sums: largest number of coordinates, or of parameters, for which steps are solved directly; above
+    by conjugate gradients."""
     tolerance: float = 1e-8
     """Full sums: a level has settled when five steps in a row change it by less than this, relative to its
-    size."""
+    size, or by next to nothing compared with its variance."""
     max_steps: int | None = None
     """Most steps for each level (default 200, or 2000 with vmc)."""
     full_sum_limit: int = 50_000
@@ -69,9 +72,9 @@ class LatticeOptions:
     spring: float = 0.8
     """vmc: share of the last step that is carried on (SPRING momentum), from 0 (plain stochastic
     reconfiguration) to below 1."""
-    warm_up: int = 100
-    """vmc with an irrep: steps on the momentum alone before, which cost a fraction, where the lowest filling
-    of free orbitals is in the irrep."""
+    warm_up: int = 40
+    """vmc with many determinants: steps before on plane waves with a momentum alone, which cost a fraction,
+    where their lowest filling is in the sector."""
     window: int = 50
     """vmc: steps shrink when the energies of so many steps are no lower than those of as many before."""
     precision: float = 5e-5
@@ -117,7 +120,7 @@ class LatticeOptions:
             raise InputError(f"spring must lie in [0, 1), got {self.spring}")
         if self.method not in ("auto", "full-sum", "vmc"):
             raise InputError(f"method must be auto, full-sum or vmc, got {self.method!r}")
-        if len(self.cell) != 2 or min(self.cell) < 1:
+        if self.cell is not None and (len(self.cell) != 2 or min(self.cell) < 1):
             raise InputError(
                 f"cell {','.join(map(str, self.cell))}: give two whole numbers from 1, such as 1,1"
             )

@@ -1,7 +1,7 @@
 """Levels of a lattice model in one symmetry sector by variational Monte Carlo."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +100,7 @@ def sampled_lattice_state(
     options: LatticeOptions,
     *,
     ansatz: ProjectedBackflow | None = None,
-    variables: PyTree = None,
+    start: PyTree = None,
 ) -> nk.vqs.MCState:
     """An ``MCState`` in a sector, its chains thermalised.
 
@@ -109,7 +109,7 @@ def sampled_lattice_state(
         sector: The sector.
         options: Network, samples, seed.
         ansatz: The ansatz (default: that of the options).
-        variables: Its variables (default: from the seed).
+        start: Variables, or those of an ansatz with less: the rest is random, from the seed.
 
     Raises:
         InputError: The sector has no states, or no row of its irrep is chosen.
@@ -119,9 +119,8 @@ def sampled_lattice_state(
         raise InputError(f"sector {sector.label} has no states at this filling")
     if ansatz is None:
         ansatz = make_lattice_ansatz(model, sector, options, "vmc")
-    if variables is None:
-        example = jnp.asarray(ordered_configuration(model))[None]
-        variables = initial_variables(ansatz, jax.random.key(options.seed), example)
+    example = jnp.asarray(ordered_configuration(model))[None]
+    variables = _updated(initial_variables(ansatz, jax.random.key(options.seed), example), start or {})
     state = nk.vqs.MCState(
         make_lattice_sampler(model, options, model_at_once(ansatz, model.n_sites)),
         ansatz,
@@ -171,7 +170,7 @@ def solve_sector_vmc(
     stopwatch = Stopwatch(None if resume is None else resume["run"])
     hamiltonian = LatticeHamiltonian(model)
     ansatz = make_lattice_ansatz(model, sector, options, "vmc")
-    plain = _without_point_group(model, sector, ansatz, options.cell) if options.warm_up else None
+    plain = _single_determinant(model, sector, ansatz) if options.warm_up else None
     stages = [(ansatz, settings.max_steps, 1.0 - FINAL_SHARE)]
     if plain is not None:
         stages.insert(0, (plain, options.warm_up, WARM_UP_SHARE))
@@ -181,7 +180,7 @@ def solve_sector_vmc(
         if resume is not None and number < resume["stage"]:
             n_steps += most
             continue
-        state = sampled_lattice_state(model, sector, options, ansatz=current, variables=variables)
+        state = sampled_lattice_state(model, sector, options, ansatz=current, start=variables)
         if ended:
             # Interrupted before: the state is only projected, and the samples seen are those of that stage.
             break
@@ -294,21 +293,37 @@ def sample_lattice_energy(
             return SampledLatticeEnergy(statistics, n_samples, fresh)
 
 
-def _without_point_group(
-    model: LatticeModel, sector: "Sector", ansatz: ProjectedBackflow, cell: tuple[int, ...]
+def _single_determinant(
+    model: LatticeModel, sector: "Sector", ansatz: ProjectedBackflow
 ) -> ProjectedBackflow | None:
-    """The same parameters on the momentum alone; None where that leads to a state of another irrep."""
-    if ansatz.n_passes == 1:
+    """The same network on plane waves and the momentum alone.
+
+    None where that is the ansatz itself, or leads to a state of another irrep.
+    """
+    if not all(model.periodic):
+        return None
+    lowest = free_orbitals(model, sector.momentum, n_determinants=None)
+    wanted = ansatz.backflow.orbitals
+    if any(
+        (a.envelope, a.is_real, a.n_pairs) != (b.envelope, b.is_real, b.n_pairs)
+        for a, b in zip(lowest, wanted, strict=True)
+    ):
         return None
     momentum = space_group(model).sector(sector.momentum, None)
-    backflow = ansatz.backflow
-    lowest = free_orbitals(model, sector.momentum, cell=(cell[0], cell[1]), n_determinants=None)
-    if lowest != backflow.orbitals:
+    backflow = ansatz.backflow.clone(orbitals=lowest)
+    if ansatz.n_passes == 1 and backflow == ansatz.backflow:
         return None
     elements = SymmetryElements.from_arrays(
         momentum.permutations, momentum.phases, momentum.weights, momentum.spin_flips
     )
     return ProjectedBackflow(backflow, elements)
+
+
+def _updated(tree: PyTree, start: PyTree) -> PyTree:
+    """A tree with the leaves of another one where that has them."""
+    if not isinstance(tree, Mapping):
+        return start
+    return {name: _updated(leaf, start[name]) if name in start else leaf for name, leaf in tree.items()}
 
 
 def _staged(on_checkpoint: OnCheckpoint | None, number: int) -> OnCheckpoint | None:

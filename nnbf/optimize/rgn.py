@@ -7,9 +7,10 @@ Minimises the energy to second order in the change of the state,
 with a Levenberg-Marquardt term ``damping * |dtheta|^2`` (Webber and Lindsey, Phys. Rev. Research 4,
 033099 (2022), there with sampled matrices in parameter space). H is known exactly on the variational
 space, so that the step is solved in function space: ``dtheta = J^T y`` with
-``((H - E) J J^T + damping) y = -r``, one LU factorisation of a matrix of the size of the space. Where
-that is too large, conjugate gradients on ``J^T (H - E) J + damping`` use products with the structured
-Jacobian only. Stochastic reconfiguration is the same with ``H - E`` replaced by a constant.
+``((H - E) J J^T + damping) y = -r``, one LU factorisation of a matrix of the size of the space. With
+fewer parameters than that, and an explicit Jacobian, ``J^T (H - E) J + damping`` is factorised instead.
+Where both are too large, conjugate gradients on it use products with the structured Jacobian only.
+Stochastic reconfiguration is the same with ``H - E`` replaced by a constant.
 
 Newton's method goes to the nearest stationary point, which may be an excited state. Where ``H - E`` has a
 negative eigenvalue on what is orthogonal to the state, the steps are therefore made with ``H - E + shift``,
@@ -34,6 +35,8 @@ PyTree = Any
 TAIL_SHARE = 1e-6
 #: Lowest eigenvalue of the shifted Hamiltonian, Hartree, where a shift is needed.
 SMALLEST_GAP = 0.1
+#: Columns of the Jacobian that are multiplied with H at once.
+COLUMNS = 256
 #: Lanczos iterations that look for a negative eigenvalue.
 LANCZOS_STEPS = 40
 
@@ -70,7 +73,8 @@ class RayleighGaussNewton:
     max_step: float = 0.3
     """Largest norm of the first-order change of the normalised amplitudes."""
     dense_limit: int = 4096
-    """Largest space for which the kernel is factorised; above, conjugate gradients."""
+    """Largest space, or number of parameters, for which a matrix is factorised; above, conjugate
+    gradients."""
     cg_iterations: int = 100
     """Most conjugate-gradient iterations a step."""
     cg_tolerance: float = 1e-3
@@ -91,8 +95,7 @@ class RayleighGaussNewton:
         """The damped Gauss-Newton step, shortened to the step bound."""
         lowest, error = (np.inf, 0.0) if state.definite else _lowest_excitation(problem)
         shift = SMALLEST_GAP - lowest if lowest <= 0 else 0.0
-        solve = self._dense if problem.size <= self.dense_limit else self._iterative
-        update, change, iterations = solve(problem, state.damping, shift)
+        update, change, iterations = self._solver(problem)(problem, state.damping, shift)
         norm = float(np.linalg.norm(change))
         scale = min(1.0, self.max_step / norm) if norm > 0 else 1.0
         if scale < 1.0:
@@ -139,6 +142,26 @@ class RayleighGaussNewton:
         )
         return smaller, replace(state, damping=max(state.damping, floor))
 
+    def _solver(self, problem):
+        n_parameters = problem.n_explicit
+        if n_parameters is not None and n_parameters <= min(problem.size, self.dense_limit):
+            return self._primal
+        return self._dense if problem.size <= self.dense_limit else self._iterative
+
+    def _primal(self, problem, damping, shift):
+        jacobian = problem.jacobian()
+        matrix = np.empty((jacobian.shape[1], jacobian.shape[1]))
+        for start in range(0, len(matrix), COLUMNS):
+            columns = np.ascontiguousarray(jacobian[:, start : start + COLUMNS])
+            product = problem.shifted(columns)
+            if shift:
+                product += shift * columns
+            matrix[:, start : start + COLUMNS] = jacobian.T @ product
+        least = 8 * np.finfo(float).eps * float(np.abs(matrix).sum(axis=0).max())
+        matrix[np.diag_indices(len(matrix))] += max(damping, least)
+        flat = _solved(matrix, -(jacobian.T @ problem.residual), assume_a="sym")
+        return problem.unravel(flat), jacobian @ flat, 0
+
     def _dense(self, problem, damping, shift):
         kernel = problem.kernel()
         matrix = problem.shifted(kernel)
@@ -184,11 +207,11 @@ class RayleighGaussNewton:
         return update, change, iterations
 
 
-def _solved(matrix, right):
+def _solved(matrix, right, assume_a="gen"):
     # What an ill-conditioned matrix makes of the step is seen by the line search.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", scipy.linalg.LinAlgWarning)
-        return scipy.linalg.solve(matrix, right, overwrite_a=True, check_finite=False)
+        return scipy.linalg.solve(matrix, right, overwrite_a=True, check_finite=False, assume_a=assume_a)
 
 
 def _lowest_excitation(problem):

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.sparse
+from jax.flatten_util import ravel_pytree
 
 from nnbf.determinants.sparse import sparse_times_dense, sparse_times_vector
 from nnbf.optimize.structured import GradientFactors, jvp, tangent_kernel, vjp
@@ -54,6 +55,26 @@ class TangentSpace:
     def backward(self, dual: np.ndarray) -> PyTree:
         """``J^T y``: a parameter tree."""
         return _backward(self.factors, jnp.asarray(dual), self.amplitudes, self.params)
+
+    @property
+    def n_explicit(self) -> int | None:
+        """Number of parameters P where the whole Jacobian is known explicitly, else None."""
+        explicit = self.factors.explicit
+        return None if self.factors.layers or explicit is None else int(explicit.shape[1])
+
+    def jacobian(self) -> np.ndarray:
+        """``J``, (n, P).
+
+        Raises:
+            ValueError: Only factors of it are known (:attr:`n_explicit` is None).
+        """
+        if self.n_explicit is None:
+            raise ValueError("the Jacobian of dense layers is known in factors only")
+        return np.asarray(_jacobian(self.factors.explicit, self.amplitudes))
+
+    def unravel(self, flat: np.ndarray) -> PyTree:
+        """A column of :meth:`jacobian`'s parameters (P,) as a parameter tree."""
+        return ravel_pytree(self.params)[1](jnp.asarray(flat))
 
     def kernel(self) -> np.ndarray:
         """``J J^T``, (n, n), writable."""
@@ -116,6 +137,12 @@ def _forward(factors, tangent, c):
 @jax.jit
 def _backward(factors, dual, c, params):
     return vjp(factors, c * (dual - c * jnp.vdot(c, dual)), params)
+
+
+@jax.jit
+def _jacobian(explicit, c):
+    rows = c[:, None] * explicit
+    return rows - c[:, None] * (c @ rows)
 
 
 @jax.jit

@@ -48,7 +48,7 @@ def plane_waves_and_point_group():
     sector = space_group(TV).sector((0, 0), "B2")
     orbitals = free_orbitals(TV, (0, 0))
     assert not orbitals[0].is_real or orbitals[0].n_pairs == 1
-    module = network(TV, orbitals, distances=HashableArray(TV.graph_distances), jastrow_features=2)
+    module = network(TV, orbitals, distances=HashableArray(TV.distance_shells), network_jastrow=True)
     # Eight passes, one determinant after each.
     return TV, sector, module, (8, 1, 1)
 
@@ -75,7 +75,7 @@ def a_few_cells_and_complex_parameters():
 def two_spins_and_their_flip():
     sector = space_group(HUBBARD, "C1").sector((1, 0), spin_flip="odd")
     orbitals = free_orbitals(HUBBARD, (1, 0), cell=(2, 3))
-    distances = HashableArray(HUBBARD.graph_distances)
+    distances = HashableArray(HUBBARD.distance_shells)
     return HUBBARD, sector, network(HUBBARD, orbitals, distances=distances), (2, 6, 1)
 
 
@@ -218,6 +218,6 @@ def test_bad_elements_say_what_is_wrong():
         with pytest.raises(ValueError, match=message):
             ProjectedBackflow(real, symmetry).init(jax.random.key(0), x)
     moved = SymmetryElements.from_arrays(np.random.default_rng(0).permutation(9)[None])
-    with_jastrow = replace(real, distances=HashableArray(TV.graph_distances))
+    with_jastrow = replace(real, distances=HashableArray(TV.distance_shells))
     with pytest.raises(ValueError, match="changes the distances"):
         ProjectedBackflow(with_jastrow, moved)

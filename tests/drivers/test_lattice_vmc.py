@@ -1,5 +1,7 @@
 """Monte Carlo on lattices: estimates against full sums, optimisation, resumption."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import netket as nk
@@ -17,12 +19,12 @@ from hamiltonians import (
 )
 from nnbf.drivers.lattice_ansatz import make_lattice_ansatz
 from nnbf.drivers.lattice_options import LatticeOptions
-from nnbf.drivers.lattice_vmc import _without_point_group, sampled_lattice_state, solve_sector_vmc
+from nnbf.drivers.lattice_vmc import _single_determinant, sampled_lattice_state, solve_sector_vmc
 from nnbf.operators import LatticeHamiltonian
 from nnbf.states import lattice_step
 
 MODEL = LatticeModel("tv", (4, 2), 3, V=1.5, boundary=("apbc", "pbc"))
-SMALL = LatticeOptions(features=3, depth=1, n_samples=1024, seed=3)
+SMALL = LatticeOptions(features=3, depth=1, n_samples=1024, seed=3, cell=(1, 1))
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +95,7 @@ def test_netket_expect_agrees(state):
 
 def test_reaches_the_level_and_resumes(sector):
     exact = exact_levels(MODEL, sector, k=1).energies[0]
-    options = LatticeOptions(features=3, depth=1, n_samples=1024, max_steps=30, seed=3, final_samples=4096)
+    options = replace(SMALL, max_steps=30, final_samples=4096)
     rows, saved = [], {}
 
     def keep(take, must):
@@ -144,7 +146,7 @@ def test_the_warm_up_is_for_the_irrep_of_the_lowest_filling():
         sector = group.sector((0, 0), irrep.name, row=0 if irrep.dimension > 1 else None)
         if sector.n_states:
             ansatz = make_lattice_ansatz(CLOSED, sector, options)
-            plain = _without_point_group(CLOSED, sector, ansatz, options.cell)
+            plain = _single_determinant(CLOSED, sector, ansatz)
             if plain is not None:
                 warm.append(irrep.name)
                 assert (ansatz.n_passes, plain.n_passes) == (8, 1)
@@ -152,10 +154,27 @@ def test_the_warm_up_is_for_the_irrep_of_the_lowest_filling():
     assert warm == ["B2"]
 
 
+def test_the_warm_up_of_a_sum_over_translations_is_one_determinant():
+    """What the warm-up has found, the sum goes on with: the same state but for the noise in its orbitals."""
+    sector = space_group(CLOSED).sector((0, 0), None)
+    options = LatticeOptions(features=2, depth=1, method="vmc", noise=1e-9, n_samples=32)
+    ansatz = make_lattice_ansatz(CLOSED, sector, options, "vmc")
+    plain = _single_determinant(CLOSED, sector, ansatz)
+    assert ansatz.backflow.orbitals[0].trainable
+    assert not plain.backflow.orbitals[0].trainable
+    assert _single_determinant(CLOSED, sector, plain) is None
+    warm = sampled_lattice_state(CLOSED, sector, options, ansatz=plain)
+    warm.parameters = jax.tree.map(lambda leaf: leaf + 0.1, warm.parameters)
+    state = sampled_lattice_state(CLOSED, sector, options, ansatz=ansatz, start=warm.variables)
+    x = lattice_configurations(CLOSED)[::7]
+    ratio = np.exp(np.asarray(state.log_value(x)) - np.asarray(warm.log_value(x)))
+    assert np.allclose(ratio, ratio[0], rtol=1e-6)
+
+
 def test_stages_resume():
     sector = space_group(CLOSED).sector((0, 0), "B2")
     options = LatticeOptions(
-        features=2, depth=1, n_samples=64, warm_up=3, max_steps=3, final_samples=64, seed=1
+        features=2, depth=1, n_samples=64, warm_up=3, max_steps=3, final_samples=64, seed=1, cell=(1, 1)
     )
     rows, saved = [], []
 

@@ -106,6 +106,17 @@ def test_bonds_join_neighbours(geometry, neighbours):
     )
     assert (np.bincount(bonds.sites[bonds.shells == 1].ravel()) == neighbours).all()
     assert np.array_equal(model.graph_distances == 1, model.hopping != 0)
+    assert np.array_equal(model.distance_shells == 1, model.hopping != 0)
+    assert np.array_equal(model.distance_shells == 0, np.eye(model.n_sites, dtype=bool))
+
+
+def test_distance_shells():
+    """Lengths of the nearest image; an open direction has none."""
+    shells = LatticeModel("tv", "6x6", 1).distance_shells[0].reshape(6, 6)
+    assert (shells[1, 0], shells[1, 1], shells[2, 0], shells[5, 0], shells[3, 3]) == (1, 2, 3, 1, 9)
+    assert np.array_equal(shells, shells.T)
+    ends = LatticeModel("tv", "6x2", 1, boundary="open,pbc").distance_shells[0].reshape(6, 2)
+    assert (ends[1, 0], ends[0, 1], ends[5, 0], ends[5, 1]) == (1, 1, 9, 10)
 
 
 def test_short_periods_have_two_bonds():

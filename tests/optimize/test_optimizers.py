@@ -7,8 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import scipy.sparse
 
-from nnbf.optimize import FirstOrder, RayleighGaussNewton, StochasticReconfiguration
+from nnbf.optimize import (
+    FirstOrder,
+    GradientFactors,
+    RayleighGaussNewton,
+    StochasticReconfiguration,
+    TangentProblem,
+)
 from nnbf.optimize.rgn import RgnState
 from tests.determinants.oracles import flat
 
@@ -72,6 +79,37 @@ def test_dense_rgn_solves_the_equations_in_parameter_space(where, damping, reque
     assert np.allclose(proposal.change, change, rtol=0, atol=1e-7 * np.abs(change).max())
     model = 2 * change @ tangent.residual + change @ shifted @ change
     assert proposal.predicted == pytest.approx(model, rel=1e-6)
+
+
+@pytest.mark.parametrize("where", ["near_minimum", "problem"])
+def test_a_few_explicit_parameters_are_solved_for_directly(where, request):
+    given = request.getfixturevalue(where)
+    few = 9
+    explicit = given.jacobian[:, :few] / given.amplitudes[:, None]
+    params = {"w": jnp.zeros((3, 3))}
+    tangent = TangentProblem(
+        GradientFactors((), jnp.asarray(explicit)),
+        params,
+        given.amplitudes,
+        scipy.sparse.csr_matrix(given.matrix),
+    )
+    assert tangent.n_explicit == few
+    assert np.allclose(tangent.jacobian(), given.jacobian[:, :few], rtol=0, atol=1e-10)
+    directly = RayleighGaussNewton(dense_limit=few, max_step=1e6)
+    by_space = RayleighGaussNewton(max_step=1e6)
+    found, state = directly.propose(tangent, RgnState(1e-3))
+    reduced, shift = tangent.jacobian(), 0.0
+    if not state.definite:
+        inside = np.eye(17) - np.outer(given.amplitudes, given.amplitudes)
+        gaps = np.linalg.eigvalsh(inside @ (given.matrix - tangent.energy * np.eye(17)) @ inside)
+        shift = 0.1 - gaps[0]
+    normal = reduced.T @ (tangent.shifted(reduced) + shift * reduced) + 1e-3 * np.eye(few)
+    expected = np.linalg.solve(normal, -reduced.T @ tangent.residual)
+    assert np.allclose(found.update["w"].ravel(), expected, rtol=0, atol=1e-7 * np.abs(expected).max())
+    assert np.allclose(found.change, reduced @ expected, rtol=0, atol=1e-9)
+    assert found.iterations == 0
+    # The larger matrix is not factorised, though it may be.
+    assert np.array_equal(flat(by_space.propose(tangent, RgnState(1e-3))[0].update), flat(found.update))
 
 
 @pytest.mark.parametrize("core_size", [4, 2048])

@@ -73,7 +73,10 @@ WRONG_SPECTRUM = {
     ),
     "irrep that a twist breaks": ([*TV, "--boundary", "0.3,pbc", "--irreps", "A1"], "irrep 'A1': .*twist"),
     "spin of the spinless": ([*TV, "--spin", "even"], "spin"),
-    "too large": (["tv", "--size", "6x6", "--particles", "13"], "more than full_sum_limit"),
+    "too large": (
+        ["tv", "--size", "6x6", "--particles", "13", "--method", "full-sum"],
+        "more than full_sum_limit",
+    ),
     "no size": ([*TV, "--size", "4"], "give two whole numbers, such as 4x4"),
     "absurd size": ([*TV, "--size", "100000x100000"], "give at most 4,096 unit cells"),
     "absurd network": ([*TV, "--features", "100000000"], "features must be at most 4096"),
