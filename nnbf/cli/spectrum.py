@@ -181,6 +181,8 @@ class _Shown:
             parts.append(f"relative error {_relative(record):.1e}")
         parts.append(f"{record['n_steps']} steps, {record['wall_time_s']:.0f} s")
         print("  ".join(parts), flush=True)
+        for warning in record.get("warnings", ()):
+            say_warning(f"{_label(record)}: {warning}")
 
     def announce_stop(self, reason: str) -> None:
         if not self._quiet:

@@ -67,12 +67,13 @@ class LatticeOptions:
     """vmc: samples a step."""
     sweep_size: int | None = None
     """vmc: proposals between two samples of a chain; left out: two for each particle."""
-    learning_rate: float = 0.05
-    """vmc: step of stochastic reconfiguration, in units of 1/t."""
+    learning_rate: float | None = None
+    """vmc: step of stochastic reconfiguration, in units of 1/t (default 0.05, with a repulsion above 3 t
+    smaller in proportion)."""
     spring: float = 0.8
     """vmc: share of the last step that is carried on (SPRING momentum), from 0 (plain stochastic
     reconfiguration) to below 1."""
-    warm_up: int = 40
+    warm_up: int = 100
     """vmc with many determinants: steps before on plane waves with a momentum alone, which cost a fraction,
     where their lowest filling is in the sector."""
     window: int = 50
@@ -143,6 +144,14 @@ class LatticeOptions:
                 "give --method vmc, an irrep, a smaller lattice, or a larger limit"
             )
         return "full-sum"
+
+    def step_size(self, repulsion: float) -> float:
+        """Step of stochastic reconfiguration: what is given, or the default for a repulsion (units of t).
+
+        A state of energy E above the lowest is multiplied by 1 - step * E: the larger the repulsion, the
+        smaller the steps that do not overshoot.
+        """
+        return self.learning_rate or 0.05 / max(1.0, abs(repulsion) / 3.0)
 
     def settings(self, method: LatticeMethod) -> MethodSettings:
         """What is given, and the defaults of a method for what is left out."""

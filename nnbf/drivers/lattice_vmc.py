@@ -16,7 +16,7 @@ from hamiltonians.lattice import LatticeModel
 from nnbf.ansatz import ProjectedBackflow, SymmetryElements, free_orbitals
 from nnbf.drivers.lattice_ansatz import make_lattice_ansatz, single_row
 from nnbf.drivers.lattice_options import LatticeOptions
-from nnbf.drivers.monte_carlo import LARGEST_R_HAT, MonteCarloDriver, StepSchedule
+from nnbf.drivers.monte_carlo import LARGEST_R_HAT, MonteCarloDriver, Remedies, StepSchedule
 from nnbf.drivers.snapshot import OnCheckpoint, Snapshot
 from nnbf.drivers.supervision import OnStep, Stopwatch, supervise
 from nnbf.operators import LatticeHamiltonian
@@ -36,6 +36,11 @@ THERMALISATION = 30
 FINAL_SHARE = 0.12
 #: Most of a time limit that goes into the steps without the point group.
 WARM_UP_SHARE = 0.3
+
+_REMEDIES = Remedies(
+    disagreement="longer sweeps (--sweep-size) or more --n-samples",
+    few="more --n-samples or a larger --noise",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,13 +194,14 @@ def solve_sector_vmc(
             hamiltonian,
             estimator=lattice_step,
             optimizer=StochasticReconfiguration(
-                learning_rate=options.learning_rate,
+                learning_rate=options.step_size(max(abs(model.U), abs(model.V)) / abs(model.t or 1.0)),
                 diag_shift=settings.damping,
                 momentum=options.spring,
                 max_step=0.1,
             ),
             schedule=StepSchedule(window=options.window, tolerance=0.0),
             n_reachable=min(sector.n_states, model.n_configurations),
+            remedies=_REMEDIES,
         )
         ending = supervise(
             driver,

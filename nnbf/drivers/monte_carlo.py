@@ -1,5 +1,6 @@
 """The Monte Carlo driver: sample, estimate, step, with smaller steps as the energy settles."""
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,10 +21,34 @@ PyTree = Any
 
 #: Largest split R-hat at which chains agree (Gelman et al., Bayesian Data Analysis).
 LARGEST_R_HAT = 1.1
+#: Autocorrelation time, in samples, up to which short chains still count as agreeing.
+LONGEST_MEMORY = 3.0
 #: A state that is seen through fewer distinct determinants than this may be stuck on them.
 FEWEST_UNIQUE = 8
 
 _NUMBERS = ("evaluations", "scale", "reductions", "energies", "errors", "r_hats")
+
+
+@dataclass(frozen=True)
+class Remedies:
+    """What to do about samples that cannot be trusted, in the words of the program that is used."""
+
+    disagreement: str = (
+        "longer sweeps (--sweep-size), more chains (--n-chains), or tempering (--n-temperatures)"
+    )
+    """Where the chains disagree."""
+    few: str = "more --n-samples, a smaller --sampling-power, or a larger --noise"
+    """Where few configurations are seen."""
+
+
+def largest_r_hat(chain_length: int) -> float:
+    """Split R-hat up to which chains of so many samples agree.
+
+    Of m samples with autocorrelation time tau the mean varies by tau/m of the variance: R-hat^2 is about
+    (m - 1 + tau)/m for each half of a chain, which of a few samples says nothing about where the chains are.
+    """
+    half = max(1, chain_length // 2)
+    return max(LARGEST_R_HAT, math.sqrt((half - 1 + LONGEST_MEMORY) / half))
 
 
 @dataclass(frozen=True)
@@ -58,6 +83,7 @@ class MonteCarloDriver(ConvergingDriver):
     hamiltonian: Any = _static()
     estimator: Callable[[nk.vqs.MCState, Any], SampledStep] = _static()
     schedule: StepSchedule = _static()
+    remedies: Remedies = _static()
     _optimizer: Any = _static()
     _configured: Any = _static()
     _level: int = _static()
@@ -81,6 +107,7 @@ class MonteCarloDriver(ConvergingDriver):
         optimizer: Any = None,
         schedule: StepSchedule | None = None,
         n_reachable: int | None = None,
+        remedies: Remedies | None = None,
     ):
         """Make a driver.
 
@@ -95,6 +122,7 @@ class MonteCarloDriver(ConvergingDriver):
             schedule: When steps shrink (default :class:`StepSchedule`).
             n_reachable: Determinants there are, where few: the run is not called converged while it
                 sees fewer than these, or :data:`FEWEST_UNIQUE`.
+            remedies: What doubts advise.
 
         Raises:
             ValueError: The optimiser searches a line: energies of samples are too noisy for that.
@@ -108,6 +136,7 @@ class MonteCarloDriver(ConvergingDriver):
         self.hamiltonian = hamiltonian
         self.estimator = estimator
         self.schedule = StepSchedule() if schedule is None else schedule
+        self.remedies = Remedies() if remedies is None else remedies
         self._optimizer, self._level = self._configured, 0
         self.optimizer_state = self._optimizer.init(state.parameters)
         self._started = time.perf_counter()
@@ -130,16 +159,17 @@ class MonteCarloDriver(ConvergingDriver):
         found = []
         # One value fluctuates: the median of the last window counts.
         typical = float(np.median(self._r_hats)) if self._r_hats else np.nan
-        if typical > LARGEST_R_HAT:
+        most = largest_r_hat(self.state.chain_length)
+        if typical > most:
             found.append(
-                f"the chains disagree (split R-hat {typical:.2f} above {LARGEST_R_HAT}): give longer "
-                "sweeps (--sweep-size), more chains (--n-chains), or tempering (--n-temperatures)"
+                f"the chains disagree (split R-hat {typical:.2f} above {most:.2g}): give "
+                f"{self.remedies.disagreement}"
             )
         n_unique = 0 if self._found is None else len(self._found.samples.counts)
         if n_unique < self._fewest_unique:
             found.append(
                 f"only {n_unique} distinct determinants were sampled, of at least {self._fewest_unique} "
-                "to be expected: give more --n-samples, a smaller --sampling-power, or a larger --noise"
+                f"to be expected: give {self.remedies.few}"
             )
         return tuple(found)
 
