@@ -8,7 +8,7 @@ from nnbf.cli._config_file import parse_with_config
 from nnbf.cli.spectrum import SpectrumOutput, started_spectrum
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.rundir.lattice_problem import LatticeProblem, OneSector
-from nnbf.rundir.spectrum import SpectrumLimits
+from nnbf.rundir.spectrum import LatticeLimits
 
 _EXAMPLES = (
     "nnbf lattice tv --size 6x6 --particles 13 --interaction 1 --time-limit 1800",
@@ -30,7 +30,7 @@ class LatticeCommand:
     """Where."""
     solver: LatticeOptions = field(default_factory=LatticeOptions)
     """Method, network, orbitals, optimiser."""
-    limits: SpectrumLimits = field(default_factory=SpectrumLimits)
+    limits: LatticeLimits = field(default_factory=LatticeLimits)
     """Limits."""
     output: SpectrumOutput = field(default_factory=SpectrumOutput)
     """Files and what is printed."""

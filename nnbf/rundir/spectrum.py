@@ -3,7 +3,7 @@
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 LATTICE_COMMANDS = ("spectrum", "lattice")
 """What config.json says of such folders: several sectors, or one."""
 
+MOST_WORKERS = 1024
+
 
 @dataclass(frozen=True)
-class SpectrumLimits:
-    """Limits of a spectrum."""
+class LatticeLimits:
+    """Limits of a run on a lattice."""
 
     time_limit: float | None = None
     """Stop after this many seconds; levels that are done are kept, and 'nnbf resume' goes on."""
@@ -42,6 +44,20 @@ class SpectrumLimits:
             raise InputError(f"exact_limit must be at least 0, got {self.exact_limit}")
 
 
+@dataclass(frozen=True)
+class SpectrumLimits(LatticeLimits):
+    """Limits of a spectrum."""
+
+    workers: int = 1
+    """Processes that solve sectors side by side, each with one thread (on the CPU)."""
+
+    def __post_init__(self) -> None:
+        """Check the limits."""
+        super().__post_init__()
+        if not 1 <= self.workers <= MOST_WORKERS:
+            raise InputError(f"workers must be from 1 to {MOST_WORKERS}, got {self.workers}")
+
+
 @dataclass(frozen=True, eq=False)
 class SpectrumPlan:
     """A spectrum that is about to start or to go on."""
@@ -54,7 +70,7 @@ class SpectrumPlan:
     """How many levels of each."""
     options: LatticeOptions
     """Network and optimiser."""
-    limits: SpectrumLimits
+    limits: LatticeLimits
     """Limits."""
     done: tuple[dict[str, Any], ...] = ()
     """Levels that an earlier session finished."""
@@ -81,7 +97,7 @@ class SpectrumPlan:
 
 
 def plan_spectrum(
-    problem: LatticeProblem, choice: SectorChoice, options: LatticeOptions, limits: SpectrumLimits
+    problem: LatticeProblem, choice: SectorChoice, options: LatticeOptions, limits: LatticeLimits
 ) -> SpectrumPlan:
     """Build the model and find its sectors.
 
@@ -104,7 +120,7 @@ def spectrum_config(
     problem: LatticeProblem,
     choice: SectorChoice,
     options: LatticeOptions,
-    limits: SpectrumLimits,
+    limits: LatticeLimits,
     command_line: str,
     command: str = "spectrum",
 ) -> dict[str, Any]:
@@ -147,10 +163,13 @@ def resumed_spectrum(
     directory = RunDirectory.open(folder)
     config = directory.read_config()
     try:
-        limits = SpectrumLimits(**config["limits"])
-        solver = {**config["solver"], "cell": tuple(config["solver"]["cell"])}
+        of_command = SpectrumLimits if config["command"] == "spectrum" else LatticeLimits
+        limits = of_command(**config["limits"])
+        solver = dict(config["solver"])
+        if solver["cell"] is not None:
+            solver["cell"] = tuple(solver["cell"])
         if time_limit is not None:
-            limits = SpectrumLimits(time_limit, limits.exact_limit)
+            limits = replace(limits, time_limit=time_limit)
         plan = plan_spectrum(
             LatticeProblem(**config["problem"]),
             SectorChoice(**config["sectors"]),
@@ -204,47 +223,26 @@ def run_spectrum(
     Returns:
         The content of result.json.
     """
-    from nnbf.drivers.spectrum import solve_spectrum
-
     started = time.monotonic()
     before = directory.read_result_or_none() or {}
     spent = float(before.get("wall_time_s", 0.0))
     records = list(plan.done)
     with directory.history() as history:
-        saved = Checkpointing(directory.checkpoints(config), history)
-        current = ""
 
         def step(sector, level, row):
             history.append({**row, "step": history.count, "sector": sector.label, "level": level})
             if on_step is not None:
                 on_step(sector, level, row)
 
-        remaining = plan.remaining()
-
-        def checkpoint(take, must):
-            return saved(lambda: {"sector": current, "driver": take()}, must)
-
-        levels = solve_spectrum(
-            plan.model,
-            remaining,
-            plan.options,
-            levels=plan.choice.levels,
-            exact_limit=plan.limits.exact_limit,
-            time_limit=plan.limits.time_limit,
-            on_step=step,
-            should_stop=should_stop,
-            resume=plan.snapshot,
-            on_checkpoint=checkpoint,
-        )
-        expected = iter([sector for sector in remaining for _ in range(plan.n_levels(sector))])
-        while True:
-            current = getattr(next(expected, None), "label", "")
-            found = next(levels, None)
-            if found is None:
-                break
-            record, level = found
-            write_state(directory, record, level)
-            records.append({**record, **_measured(plan, config, level)})
+        if isinstance(plan.limits, SpectrumLimits) and min(plan.limits.workers, len(plan.remaining())) > 1:
+            levels = _in_processes(plan, plan.limits.workers, step, should_stop)
+        else:
+            levels = _one_by_one(
+                plan, config, Checkpointing(directory.checkpoints(config), history), step, should_stop
+            )
+        for record, parameters in levels:
+            write_state(directory, record, parameters)
+            records.append(record)
             result = _result(plan, records, config, spent + time.monotonic() - started, None)
             directory.write_result(result)
             if on_level is not None:
@@ -252,6 +250,50 @@ def run_spectrum(
     result = _result(plan, records, config, spent + time.monotonic() - started, should_stop)
     directory.write_result(result)
     return result
+
+
+def _one_by_one(plan, config, saved, on_step, should_stop) -> Iterator[tuple[dict[str, Any], Any]]:
+    """Records and parameters of the levels; a sampled sector is saved between its steps."""
+    from nnbf.drivers.snapshot import pack_tree
+    from nnbf.drivers.spectrum import solve_spectrum
+
+    remaining, current = plan.remaining(), ""
+    levels = solve_spectrum(
+        plan.model,
+        remaining,
+        plan.options,
+        levels=plan.choice.levels,
+        exact_limit=plan.limits.exact_limit,
+        time_limit=plan.limits.time_limit,
+        on_step=on_step,
+        should_stop=should_stop,
+        resume=plan.snapshot,
+        on_checkpoint=lambda take, must: saved(lambda: {"sector": current, "driver": take()}, must),
+    )
+    expected = iter([sector for sector in remaining for _ in range(plan.n_levels(sector))])
+    while True:
+        current = getattr(next(expected, None), "label", "")
+        found = next(levels, None)
+        if found is None:
+            return
+        record, level = found
+        yield {**record, **_measured(plan, config, level)}, pack_tree(level.state.parameters)
+
+
+def _in_processes(plan, workers, on_step, should_stop) -> Iterator[tuple[dict[str, Any], Any]]:
+    from nnbf.drivers.sector_pool import solve_in_processes
+
+    return solve_in_processes(
+        plan.model,
+        plan.remaining(),
+        plan.options,
+        workers=workers,
+        levels=plan.choice.levels,
+        exact_limit=plan.limits.exact_limit,
+        time_limit=plan.limits.time_limit,
+        on_step=on_step,
+        should_stop=should_stop,
+    )
 
 
 def _measured(plan: SpectrumPlan, config: Mapping[str, Any], level: Any) -> dict[str, Any]:
@@ -273,14 +315,12 @@ def state_file(directory: RunDirectory, record: Mapping[str, Any]) -> Path:
     return directory.path / "states" / f"{name}.npz"
 
 
-def write_state(directory: RunDirectory, record: Mapping[str, Any], level: Any) -> None:
-    """Write the parameters of a level; a full disk costs the run nothing but them."""
-    from nnbf.drivers.snapshot import pack_tree
-
+def write_state(directory: RunDirectory, record: Mapping[str, Any], parameters: Any) -> None:
+    """Write the packed parameters of a level; a full disk costs the run nothing but them."""
     path = state_file(directory, record)
     with contextlib.suppress(OSError):
         path.parent.mkdir(exist_ok=True)
-        write_archive(path, flatten_nested({"parameters": pack_tree(level.state.parameters)}))
+        write_archive(path, flatten_nested({"parameters": parameters}))
 
 
 def _result(plan, records, config, seconds, should_stop) -> dict[str, Any]:

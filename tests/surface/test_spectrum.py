@@ -47,6 +47,25 @@ def test_folder_is_complete(folder):
     assert (folder / "report" / "spectrum.png").stat().st_size > 10_000
 
 
+def test_sectors_side_by_side(folder, tmp_path, capfd):
+    """Two processes find what one finds, and write the same files."""
+    path = tmp_path / "run"
+    words = ["--momenta", "1,0 1,1", "--workers", "2", "--out", str(path)]
+    assert main(["spectrum", *MODEL, *QUICK, *words]) == 0
+    alone = [r for r in result_of(folder)["sectors"] if r["momentum"][0] == 1]
+    found = result_of(path)
+    assert len(found["sectors"]) == len(alone) > 2
+    for ours, theirs in zip(found["sectors"], alone, strict=True):
+        assert (ours["irrep"], ours["level"]) == (theirs["irrep"], theirs["level"])
+        assert ours["energy"] == pytest.approx(theirs["energy"], abs=1e-9)
+    assert found["status"] == "converged"
+    names = {file.name for file in (path / "states").iterdir()}
+    assert names == {file.name for file in (folder / "states").iterdir() if file.name.startswith("1-")}
+    rows = [json.loads(line) for line in (path / "history.jsonl").read_text().splitlines()]
+    assert len(rows) == sum(record["n_steps"] for record in found["sectors"])
+    assert "[1/" in capfd.readouterr().out
+
+
 def test_resuming_computes_what_is_missing(folder, capsys):
     before = result_of(folder)
     kept = [record for record in before["sectors"] if record["momentum"] != before["sectors"][0]["momentum"]]
