@@ -76,7 +76,7 @@ class LatticeOptions:
     warm_up: int = 100
     """vmc with many determinants: steps before on plane waves with a momentum alone, which cost a fraction,
     where their lowest filling is in the sector."""
-    window: int = 50
+    window: int = 25
     """vmc: steps shrink when the energies of so many steps are no lower than those of as many before."""
     precision: float = 5e-5
     """vmc: relative error of the final energy at which sampling ends."""
