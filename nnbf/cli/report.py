@@ -41,15 +41,19 @@ class ReportCommand:
 def report(arguments: Sequence[str]) -> int:
     """Run `nnbf report` and return its exit code."""
     command = parse_command(ReportCommand, arguments, prog="nnbf report", examples=_EXAMPLES)
+    from nnbf.cli.charge import report_charge
     from nnbf.cli.spectrum import report_spectrum
     from nnbf.report import write_report
-    from nnbf.rundir.spectrum import is_spectrum
+    from nnbf.rundir.spectrum import LATTICE_COMMANDS, command_of
 
-    spectra = [folder for folder in command.target.folders if is_spectrum(folder)]
-    if spectra:
+    shown = {**dict.fromkeys(LATTICE_COMMANDS, report_spectrum), "charge": report_charge}
+    alone = {
+        folder: shown[name] for folder in command.target.folders if (name := command_of(folder)) in shown
+    }
+    for folder, report_one in alone.items():
         if len(command.target.folders) > 1:
-            raise InputError(f"{spectra[0]} holds a spectrum: 'nnbf report' shows one spectrum at a time")
-        return report_spectrum(spectra[0], quiet=command.output.quiet)
+            raise InputError(f"{folder} is the run of a lattice model: 'nnbf report' shows one at a time")
+        return report_one(folder, quiet=command.output.quiet)
     written = write_report(command.target.folders, out=command.output.out)
     if not command.output.quiet:
         print(f"page   {written.page}\nplot   {written.plot}\ntable  {written.table}")

@@ -60,13 +60,15 @@ def resume(arguments: Sequence[str]) -> int:
     from nnbf.cli._progress import Progress
     from nnbf.cli.spectrum import resume_spectrum
     from nnbf.rundir import plan_resumption, resume_run
-    from nnbf.rundir.spectrum import is_spectrum
+    from nnbf.rundir.spectrum import command_of, is_spectrum
 
     options = command.options
     if is_spectrum(command.target.folder):
         if options.max_steps is not None:
             raise InputError("a spectrum is resumed sector by sector: max_steps cannot be changed")
         return resume_spectrum(command.target.folder, time_limit=options.time_limit, quiet=options.quiet)
+    if command_of(command.target.folder) == "charge":
+        raise InputError("charge excitations are not resumed: run the command in its config.json again")
     plan = plan_resumption(command.target.folder, max_steps=options.max_steps, time_limit=options.time_limit)
     if plan.nothing_to_do is not None:
         print(f"{plan.directory.path}: {plan.nothing_to_do}")

@@ -82,7 +82,7 @@ def started_spectrum(command: Any, choice: SectorChoice, command_line: str) -> i
     if command.output.dry_run:
         _print_plan(plan)
         return DONE
-    directory = RunDirectory.create(command.output.out or _default_folder(command.problem))
+    directory = RunDirectory.create(command.output.out or default_folder(command.problem))
     name = shlex.split(command_line)[1]
     config = spectrum_config(
         command.problem, choice, command.solver, command.limits, command_line, command=name
@@ -302,7 +302,8 @@ def _counted(number: int, what: str) -> str:
     return f"{number} {what}" + ("" if number == 1 else "s")
 
 
-def _default_folder(problem: LatticeProblem) -> Path:
+def default_folder(problem: LatticeProblem) -> Path:
+    """Where a run on a lattice goes if nothing else is said."""
     from datetime import datetime
 
     name = f"{problem.model}_{problem.size}_{problem.particles}".replace(",", "-")

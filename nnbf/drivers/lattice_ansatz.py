@@ -8,7 +8,16 @@ from netket.utils import HashableArray
 
 from hamiltonians.errors import InputError
 from hamiltonians.lattice import LatticeModel
-from nnbf.ansatz import EquivariantBackflow, ProjectedBackflow, SymmetryElements, free_orbitals
+from hamiltonians.lattice_mean_field import mean_field
+from nnbf.ansatz import (
+    EquivariantBackflow,
+    ProjectedBackflow,
+    SymmetryElements,
+    free_orbitals,
+    given_orbitals,
+)
+from nnbf.ansatz.lattice_orbitals import LatticeOrbitals
+from nnbf.ansatz.symmetric_fillings import independent_in_sector
 from nnbf.drivers.lattice_options import LatticeMethod, LatticeOptions
 
 if TYPE_CHECKING:
@@ -65,13 +74,7 @@ def make_lattice_ansatz(
     )
     backflow = EquivariantBackflow(
         size=model.size,
-        orbitals=free_orbitals(
-            model,
-            sector.momentum,
-            cell=orbital_cell(model, sector, options, method),
-            n_determinants=options.n_determinants,
-            symmetry=None if sector.irrep is None and sector.spin_flip is None else symmetry,
-        ),
+        orbitals=_starting_orbitals(model, sector, symmetry, options, method),
         backflow=options.backflow,
         features=settings.features,
         depth=settings.depth,
@@ -86,6 +89,38 @@ def make_lattice_ansatz(
         noise=options.noise,
     )
     return ProjectedBackflow(backflow, symmetry)
+
+
+def _starting_orbitals(
+    model: LatticeModel,
+    sector: "Sector",
+    symmetry: SymmetryElements,
+    options: LatticeOptions,
+    method: LatticeMethod,
+) -> tuple[LatticeOrbitals, ...]:
+    cell = orbital_cell(model, sector, options, method)
+    if options.orbitals == "hartree-fock" and cell != model.size:
+        whole = f"{model.size[0]},{model.size[1]}"
+        raise InputError(f"Hartree-Fock orbitals are those of the whole lattice: give --cell {whole}")
+    if options.orbitals != "hartree-fock":
+        orbitals = free_orbitals(
+            model,
+            sector.momentum,
+            cell=cell,
+            n_determinants=options.n_determinants,
+            symmetry=None if sector.irrep is None and sector.spin_flip is None else symmetry,
+        )
+        is_open = orbitals[0].n_determinants > 1 and options.n_determinants is None
+        if options.orbitals == "free" or cell != model.size or not is_open:
+            return orbitals
+    rows = list(mean_field(model, options.seed).orbitals)
+    if independent_in_sector([rows], symmetry, 1):
+        return tuple(given_orbitals(of_spin) for of_spin in rows)
+    if options.orbitals == "hartree-fock":
+        raise InputError(
+            f"the Hartree-Fock determinant has no part in sector {sector.label}: give --orbitals free"
+        )
+    return orbitals
 
 
 def _starting_factor(repulsion: float) -> float:

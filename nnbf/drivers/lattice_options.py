@@ -43,6 +43,9 @@ class LatticeOptions:
     """Unit cell of the orbitals: 1,1 for plane waves (one determinant has a momentum exactly), the size of
     the lattice for orbitals that are free to vary (a sum over all translations). Left out: 1,1, with vmc the
     lattice where its determinants are few and small."""
+    orbitals: Literal["free", "hartree-fock"] | None = None
+    """What the orbitals are at the start; Hartree-Fock (unrestricted) is for those of the whole lattice. Left
+    out: Hartree-Fock for these in an open shell, else free."""
     jastrow: bool = True
     """Density-density Jastrow factor, one parameter for each distance."""
     network_jastrow: bool = True
@@ -125,6 +128,10 @@ class LatticeOptions:
             raise InputError(
                 f"cell {','.join(map(str, self.cell))}: give two whole numbers from 1, such as 1,1"
             )
+        if self.orbitals not in (None, "free", "hartree-fock"):
+            raise InputError(f"orbitals must be free or hartree-fock, got {self.orbitals!r}")
+        if self.orbitals == "hartree-fock" and (self.n_determinants or 1) > 1:
+            raise InputError("Hartree-Fock orbitals make one determinant: give --orbitals free")
         if self.backflow not in ("multiplicative", "additive", "both", "none"):
             raise InputError(
                 f"backflow must be multiplicative, additive, both or none, got {self.backflow!r}"

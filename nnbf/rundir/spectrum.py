@@ -142,10 +142,15 @@ def spectrum_config(
 
 def is_spectrum(folder: str | Path) -> bool:
     """Whether a folder holds a spectrum."""
+    return command_of(folder) in LATTICE_COMMANDS
+
+
+def command_of(folder: str | Path) -> str | None:
+    """Command that made a run folder, None where that is not known."""
     path = Path(folder).expanduser()
     if not (path / "config.json").is_file():
-        return False
-    return RunDirectory.open(path).read_config().get("command") in LATTICE_COMMANDS
+        return None
+    return RunDirectory.open(path).read_config().get("command")
 
 
 def resumed_spectrum(

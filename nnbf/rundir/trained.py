@@ -42,9 +42,9 @@ def load_trained(folder: RunDirectory) -> TrainedState:
         InputError: There is no trained wave function, or the files do not fit together.
     """
     config = folder.read_config()
-    if config.get("command") in LATTICE_COMMANDS:
+    if config.get("command") in (*LATTICE_COMMANDS, "charge"):
         raise InputError(
-            f"{folder.path} holds a spectrum or a state of a lattice: 'nnbf evaluate' samples molecules only"
+            f"{folder.path} holds levels of a lattice model: 'nnbf evaluate' samples molecules only"
         )
     if not folder.system_file.is_file():
         raise InputError(f"{folder.path} has no {folder.system_file.name}: give the folder of a run")

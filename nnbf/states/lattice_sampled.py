@@ -28,8 +28,6 @@ PyTree = Any
 
 #: Configurations that one call of the compiled network takes.
 BLOCK = 4096
-#: Deviations of local energies from the median, in mean absolute deviations, up to which steps use them.
-CLIP = 5.0
 
 
 class ExplicitTangent:
@@ -116,19 +114,12 @@ def lattice_statistics(batches: list[DistinctSamples], sampler: nk.sampler.Sampl
     return chain_statistics(values, sampler).replace(variance=float(np.mean(np.abs(deviations) ** 2)))
 
 
-def lattice_step(
-    state: nk.vqs.MCState, hamiltonian: LatticeHamiltonian, *, clip: float | None = CLIP
-) -> SampledStep:
+def lattice_step(state: nk.vqs.MCState, hamiltonian: LatticeHamiltonian) -> SampledStep:
     """Estimate energy, residual and tangent space from a lattice state's samples.
-
-    Near nodes local energies are large, with tails that make the residual of few samples noise. There
-    deviations from the median are cut at ``clip`` mean absolute ones, as Pfau et al., Phys. Rev. Research 2,
-    033429 (2020) do; the energy itself, and its error, are of all local energies.
 
     Args:
         state: A state of a real or complex wave function with real parameters, sampled from |psi|^2.
         hamiltonian: The Hamiltonian.
-        clip: Where deviations are cut; None: nowhere.
 
     Raises:
         FloatingPointError: Local energies are not finite.
@@ -143,8 +134,7 @@ def lattice_step(
     local[:n] = found.local_energies
     mean = complex(weights @ local)
     is_real = state_is_real(state.model)
-    used = local if clip is None else clipped(local, weights, clip)
-    deviations = np.where(weights > 0, used - weights @ used, 0.0) * np.sqrt(weights)
+    deviations = np.where(weights > 0, local - mean, 0.0) * np.sqrt(weights)
     residual = deviations.real if is_real else np.concatenate([deviations.real, deviations.imag])
     rows = _tangent_rows(
         state.model,
@@ -156,16 +146,6 @@ def lattice_step(
     )
     problem = ExplicitTangent(rows, residual, mean.real, state.parameters)
     return SampledStep(problem, lattice_statistics([found], state.sampler), found)  # type: ignore[arg-type]
-
-
-def clipped(values: np.ndarray, weights: np.ndarray, clip: float) -> np.ndarray:
-    """Complex values (n,) no further from their weighted median than ``clip`` mean absolute deviations."""
-    order = np.argsort(values.real)
-    place = int(np.searchsorted(np.cumsum(weights[order]), 0.5 * weights.sum()))
-    deviations = values - values.real[order[min(place, len(order) - 1)]]
-    sizes = np.abs(deviations)
-    most = clip * float(weights @ sizes) / float(weights.sum())
-    return values - deviations * (1.0 - np.minimum(1.0, most / np.where(sizes > 0, sizes, 1.0)))
 
 
 def state_is_real(model: Any) -> bool:

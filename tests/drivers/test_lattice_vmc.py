@@ -17,12 +17,12 @@ from hamiltonians import (
     lattice_to_sparse,
     space_group,
 )
+from hamiltonians.lattice_mean_field import mean_field
 from nnbf.drivers.lattice_ansatz import make_lattice_ansatz
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.lattice_vmc import _single_determinant, sampled_lattice_state, solve_sector_vmc
 from nnbf.operators import LatticeHamiltonian
 from nnbf.states import lattice_step
-from nnbf.states.lattice_sampled import clipped
 
 MODEL = LatticeModel("tv", (4, 2), 3, V=1.5, boundary=("apbc", "pbc"))
 SMALL = LatticeOptions(features=3, depth=1, n_samples=1024, seed=3, cell=(1, 1))
@@ -63,7 +63,7 @@ def test_estimates_are_those_of_the_full_sum(state, everything):
     matrix = lattice_to_sparse(MODEL)
     weights = np.abs(psi) ** 2 / np.sum(np.abs(psi) ** 2)
     energy = (psi.conj() @ (matrix @ psi) / np.sum(np.abs(psi) ** 2)).real
-    found = lattice_step(state, LatticeHamiltonian(MODEL), clip=None)
+    found = lattice_step(state, LatticeHamiltonian(MODEL))
     assert abs(float(found.statistics.mean) - energy) < 5 * float(found.statistics.error_of_mean)
     assert float(found.statistics.error_of_mean) < 0.3
     # Local energies are exact, one by one.
@@ -85,16 +85,6 @@ def test_estimates_are_those_of_the_full_sum(state, everything):
     np.testing.assert_allclose(rows_.T @ rows_, tensor, atol=1e-8)
     np.testing.assert_allclose(found.problem.kernel(), rows_ @ rows_.T, atol=1e-12)
     assert weights @ np.abs(psi) > 0
-
-
-def test_steps_are_not_led_by_outliers():
-    values, weights = np.array([1.0, 2.0, 3.0, 2.0, 2.0 + 100.0j]), np.array([0.3, 0.3, 0.2, 0.19, 0.01])
-    found = clipped(values, weights, 5.0)
-    assert np.array_equal(found[:4], values[:4])
-    # Mean absolute deviation from the median 2: 0.3 + 0.2 + 1.
-    assert found[4] == pytest.approx(2.0 + 7.5j)
-    assert np.array_equal(clipped(np.full(3, 1.5 + 0j), np.full(3, 1 / 3), 5.0), np.full(3, 1.5))
-    assert clipped(np.array([0.0, 50.0 + 0j]), np.array([1.0, 0.0]), 5.0)[0] == 0.0
 
 
 def test_netket_expect_agrees(state):
@@ -205,3 +195,20 @@ def test_stages_resume():
         part = solve_sector_vmc(CLOSED, sector, options, on_step=again.append, resume=saved[place])
         assert [row["energy"] for row in again] == [row["energy"] for row in rows[3 * stage + 2 :]]
         assert part.energy == whole.energy
+
+
+def test_open_shells_start_from_hartree_fock():
+    model = LatticeModel("hubbard", (2, 2), (2, 2), U=4.0)
+    sector = space_group(model).sector((0, 0), None)
+    options = LatticeOptions(features=2, depth=1, method="vmc")
+    ansatz = make_lattice_ansatz(model, sector, options, "vmc")
+    assert ansatz.backflow.orbitals[0].n_determinants == 1
+    found = mean_field(model)
+    for orbitals, rows in zip(ansatz.backflow.orbitals, found.orbitals, strict=True):
+        np.testing.assert_allclose(orbitals.amplitudes.wrapped[0], rows)
+    free = make_lattice_ansatz(model, sector, replace(options, orbitals="free"), "vmc")
+    assert free.backflow.orbitals[0].n_determinants > 1
+    with pytest.raises(InputError, match="--cell 2,2"):
+        make_lattice_ansatz(model, sector, replace(options, orbitals="hartree-fock", cell=(1, 1)), "vmc")
+    with pytest.raises(InputError, match="one determinant"):
+        LatticeOptions(orbitals="hartree-fock", n_determinants=2)
