@@ -87,7 +87,7 @@ def _add(
     if name in values:
         raise InputError(f"{source}: {path!r} is given twice")
     try:
-        values[name] = _converted(value, fields[name].annotation)
+        values[name] = converted(value, fields[name].annotation)
     except TypeError:
         raise InputError(
             f"{source}: {path} = {_as_toml(value)} has the wrong type: "
@@ -95,7 +95,7 @@ def _add(
         ) from None
 
 
-def _converted(value: Any, annotation: Any) -> Any:
+def converted(value: Any, annotation: Any) -> Any:
     """Return `value` as the annotation wants it, or raise TypeError."""
     for kind in alternatives(annotation):
         if typing.get_origin(kind) is Literal:
@@ -104,7 +104,7 @@ def _converted(value: Any, annotation: Any) -> Any:
         elif typing.get_origin(kind) is tuple:
             (item, _) = typing.get_args(kind)
             if isinstance(value, list):
-                return tuple(_converted(part, item) for part in value)
+                return tuple(converted(part, item) for part in value)
         elif kind is float:
             if isinstance(value, int | float) and not isinstance(value, bool):
                 return float(value)

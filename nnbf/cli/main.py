@@ -41,12 +41,20 @@ COMMANDS = {
         "levels of a lattice model by momentum and irrep",
         "nnbf.cli.spectrum",
     ),
+    "charge": Command(
+        "{tv,hubbard} --size 4x4 --particles 5",
+        "adding and removing a particle: gap, quasiparticle weights",
+        "nnbf.cli.charge",
+    ),
     "resume": Command("DIR", "go on with a run that was stopped, killed or at its limit", "nnbf.cli.resume"),
     "evaluate": Command(
         "DIR", "sample the trained state: energy with an error bar, extrapolations", "nnbf.cli.evaluate"
     ),
     "report": Command(
         "DIR [DIR ...]", "plot, page and tables of a run again, or of several side by side", "nnbf.cli.report"
+    ),
+    "sweep": Command(
+        "MANIFEST", "many runs: molecules, geometries, basis sets, seeds; one table", "nnbf.cli.sweep"
     ),
 }
 
@@ -71,6 +79,7 @@ examples:
   nnbf lattice tv --size 6x6 --particles 13 --interaction 1 --time-limit 1800
   nnbf spectrum tv --size 4x4 --particles 5 --interaction 1
   nnbf report runs/*
+  nnbf sweep runs/n2_curve.toml --workers 2
 
 Energies are in Hartree, lengths in angstrom, times in seconds. A run writes a folder (runs/...) with its
 configuration, history, result, wave function and report. Exit codes: 0 done, 1 failed, 2 bad input.

@@ -1,0 +1,48 @@
+"""What many runs say together: basis-set limits, potential curves, growth with size.
+
+NumPy and SciPy alone: plain numbers and records go in, data classes come out.
+"""
+
+from nnbf.analysis.basis_limit import (
+    BasisLimit,
+    BasisPoint,
+    FormulaValue,
+    PartLimit,
+    basis_limit,
+    basis_points,
+    formula_curve,
+)
+from nnbf.analysis.basis_names import basis_family, cardinal_number, common_family
+from nnbf.analysis.curves import (
+    CurveFit,
+    DiatomicConstants,
+    NonParallelity,
+    diatomic_constants,
+    non_parallelity,
+    reduced_mass,
+)
+from nnbf.analysis.scaling import PowerLaw, ScalingTable, fit_power_law, local_exponents, scaling_table
+
+__all__ = [
+    "BasisLimit",
+    "BasisPoint",
+    "CurveFit",
+    "DiatomicConstants",
+    "FormulaValue",
+    "NonParallelity",
+    "PartLimit",
+    "PowerLaw",
+    "ScalingTable",
+    "basis_family",
+    "basis_limit",
+    "basis_points",
+    "cardinal_number",
+    "common_family",
+    "diatomic_constants",
+    "fit_power_law",
+    "formula_curve",
+    "local_exponents",
+    "non_parallelity",
+    "reduced_mass",
+    "scaling_table",
+]

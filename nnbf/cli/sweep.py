@@ -1,0 +1,227 @@
+"""The command `nnbf sweep`: all the runs that a manifest describes, and one table of them."""
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from hamiltonians.errors import InputError
+from nnbf.cli._config_file import converted
+from nnbf.cli._fields import expected, option_fields
+from nnbf.cli._messages import say_error
+from nnbf.cli._parsing import parse_command
+from nnbf.cli.main import DONE, FAILED
+from nnbf.sweep import (
+    Option,
+    PointState,
+    SlurmOptions,
+    SweepPlan,
+    Vocabulary,
+    plan_sweep,
+    require_unchanged,
+    run_as_jobs,
+    run_locally,
+    threads_environment,
+)
+
+_EXAMPLES = (
+    "nnbf sweep runs/n2_curve.toml --dry-run",
+    "nnbf sweep runs/n2_curve.toml --workers 2",
+    'nnbf sweep runs/h2_basis_limit.toml --only "*tz*" --out runs/try',
+    "nnbf sweep runs/n2_curve.toml --slurm --slurm-partition cpu --slurm-time 120",
+)
+_OWN = ("out", "config", "dry_run", "quiet")  # what the sweep gives its points itself
+
+
+@dataclass(frozen=True)
+class SweepTarget:
+    """What to run."""
+
+    manifest: str
+    """TOML file that describes the points; see docs/sweeps.md."""
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """Where, how many at a time, and what is printed."""
+
+    out: str | None = None
+    """Folder of the sweep, with a run folder for each point; left out: runs/<name of the sweep>."""
+    workers: int = 1
+    """Points computed side by side, each with its share of the CPU threads."""
+    only: str | None = None
+    """Work on the points whose names match this pattern (* and ?)."""
+    time_limit: float | None = None
+    """Stop after this many seconds; points save themselves, and the same command goes on later."""
+    remake: bool = False
+    """Delete and make anew points whose folders hold other calculations than the manifest says."""
+    dry_run: bool = False
+    """List the points and their commands, and write nothing."""
+    quiet: bool = False
+    """Print only the final table."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        if not 1 <= self.workers <= 1024:
+            raise InputError(f"workers must be from 1 to 1024, got {self.workers}")
+        if self.time_limit is not None and not self.time_limit > 0:
+            raise InputError(f"time_limit must be positive, got {self.time_limit}")
+
+
+@dataclass(frozen=True)
+class SweepCommand:
+    """Run all points of a manifest: molecules, geometries, basis sets, seeds, options.
+
+    What is done is skipped, what is half done is resumed, what fails is listed at the end. The same command
+    goes on after any interruption.
+    """
+
+    target: SweepTarget
+    """What to run."""
+    options: SweepOptions = field(default_factory=SweepOptions)
+    """Where, how many at a time, and what is printed."""
+    cluster: SlurmOptions = field(default_factory=SlurmOptions)
+    """Jobs of a cluster instead of processes here."""
+
+
+def sweep(arguments: Sequence[str], program: Sequence[str] | None = None) -> int:
+    """Run `nnbf sweep` and return its exit code.
+
+    Args:
+        arguments: What follows on the command line.
+        program: What computes a point; by default this program.
+    """
+    command = parse_command(SweepCommand, arguments, prog="nnbf sweep", examples=_EXAMPLES)
+    options = command.options
+    plan = plan_sweep(command.target.manifest, vocabularies(), out=options.out, only=options.only)
+    if options.dry_run:
+        return _show_plan(plan)
+    if options.remake:
+        _clear_changed(plan)
+    require_unchanged(plan.folder, plan.chosen)
+    words = tuple(program or (sys.executable, "-m", "nnbf.cli"))
+    try:
+        return _run(plan, options, command.cluster, words)
+    except OSError as error:
+        say_error(
+            f"the sweep broke off: {error.strerror or error} ({error.filename or plan.folder.path}); "
+            "the same command goes on"
+        )
+        return FAILED
+
+
+def vocabularies() -> dict[str, Vocabulary]:
+    """Return the commands that a sweep can run, with their options."""
+    from nnbf.cli._commands import SolveFile, SolveMolecule
+    from nnbf.cli.lattice import LatticeCommand
+    from nnbf.cli.spectrum import SpectrumCommand
+
+    commands: dict[str, type] = {
+        "molecule": SolveMolecule,
+        "fcidump": SolveFile,
+        "lattice": LatticeCommand,
+        "spectrum": SpectrumCommand,
+    }
+    return {name: _vocabulary(name, kind) for name, kind in commands.items()}
+
+
+def _vocabulary(name: str, kind: type) -> Vocabulary:
+    options = {
+        key: Option(
+            name=key,
+            flag=found.flag,
+            positional=found.required,
+            switch=found.annotation is bool,
+            wanted=expected(found.annotation),
+            convert=partial(converted, annotation=found.annotation),
+        )
+        for key, found in option_fields(kind).items()
+        if key not in _OWN
+    }
+    return Vocabulary(name, options)
+
+
+def _show_plan(plan: SweepPlan) -> int:
+    states = [plan.folder.state(point) for point in plan.chosen]
+    done = sum(state.done for state in states)
+    print(f"{plan.name}: {len(plan.chosen)} points in {plan.folder.path}, {done} done")
+    width = max(len(point.name) for point in plan.chosen)
+    for point, state in zip(plan.chosen, states, strict=True):
+        print(f"  {point.name:<{width}}  {state.status:<10}  {shlex.join(['nnbf', *point.words])}")
+    print("dry run: nothing was written")
+    return DONE
+
+
+def _clear_changed(plan: SweepPlan) -> None:
+    from nnbf.sweep.lock import PointLock
+
+    for point in plan.chosen:
+        if plan.folder.state(point).status != "changed":
+            continue
+        plan.folder.make()
+        lock = PointLock.take(plan.folder.lock_file(point))
+        if lock is None:
+            raise InputError(f"another process is working on {point.name}: wait until it is done, or stop it")
+        try:
+            plan.folder.clear(point)
+        finally:
+            lock.release()
+
+
+def _run(plan: SweepPlan, options: SweepOptions, cluster: SlurmOptions, program: tuple[str, ...]) -> int:
+    from nnbf.cli._sweep_progress import SweepProgress
+    from nnbf.rundir import StopRequest
+
+    progress = SweepProgress(plan, quiet=options.quiet)
+    stop = StopRequest(announce=progress.announce_stop)
+    end = None if options.time_limit is None else time.monotonic() + options.time_limit
+
+    def should_stop() -> bool:
+        if end is not None and time.monotonic() > end and stop.reason is None:
+            stop.request("time limit")
+        return stop()
+
+    shared: Any = {"should_stop": should_stop, "observer": progress}
+    left: list[str] = []
+    with stop, progress.following():
+        if cluster.slurm:
+            states, left = run_as_jobs(plan, program, cluster, **shared)
+        else:
+            environment = _shared_machine(options.workers) if options.workers > 1 else {}
+            states = run_locally(plan, program, workers=options.workers, environment=environment, **shared)
+    _print_table(plan)
+    if left:
+        print(
+            f"jobs that are still there: {' '.join(left)} (scancel stops them; the same command follows them)"
+        )
+    return _conclude(plan, states)
+
+
+def _shared_machine(workers: int) -> dict[str, str]:
+    """Return the variables that give each worker its share of CPU threads and GPU memory."""
+    environment = threads_environment(max(1, len(os.sched_getaffinity(0)) // workers))
+    share = "XLA_PYTHON_CLIENT_MEM_FRACTION"  # by default JAX takes three quarters for one process
+    return environment if share in os.environ else {**environment, share: f"{0.9 / workers:.3f}"}
+
+
+def _print_table(plan: SweepPlan) -> None:
+    text = (plan.folder.path / "sweep.md").read_text(encoding="utf-8")
+    print("\n".join(line for line in text.splitlines() if line.startswith("|")))
+    print(f"tables  {plan.folder.path / 'sweep.csv'}, .json, .md")
+
+
+def _conclude(plan: SweepPlan, states: dict[str, PointState]) -> int:
+    failed = {name: state for name, state in states.items() if state.status in ("failed", "changed")}
+    open_ones = [name for name, state in states.items() if not state.done and name not in failed]
+    for point in plan.chosen:
+        if point.name in failed:
+            say_error(f"{point.name}: {failed[point.name].reason} (see {plan.folder.log_file(point)})")
+    if failed:
+        say_error(f"{len(failed)} of {len(states)} points failed; the same command tries them again")
+    if open_ones:
+        say_error(f"{len(open_ones)} of {len(states)} points are not done; the same command goes on")
+    return FAILED if failed or open_ones else DONE

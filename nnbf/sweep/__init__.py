@@ -1,0 +1,34 @@
+"""Sweeps: a manifest describes a grid of runs, and each of its points becomes a run folder."""
+
+from nnbf.sweep.folder import FINAL, PointState, SweepFolder, last_row, require_unchanged
+from nnbf.sweep.local import run_locally
+from nnbf.sweep.observer import SweepObserver
+from nnbf.sweep.plan import SweepPlan, plan_sweep
+from nnbf.sweep.points import Point, curves, neighbours
+from nnbf.sweep.process import PointRun, threads_environment
+from nnbf.sweep.slurm import PointJob, SlurmOptions, run_as_jobs
+from nnbf.sweep.table import write_tables
+from nnbf.sweep.vocabulary import Option, Vocabulary
+
+__all__ = [
+    "FINAL",
+    "Option",
+    "Point",
+    "PointJob",
+    "PointRun",
+    "PointState",
+    "SlurmOptions",
+    "SweepFolder",
+    "SweepObserver",
+    "SweepPlan",
+    "Vocabulary",
+    "curves",
+    "last_row",
+    "neighbours",
+    "plan_sweep",
+    "require_unchanged",
+    "run_as_jobs",
+    "run_locally",
+    "threads_environment",
+    "write_tables",
+]

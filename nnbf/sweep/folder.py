@@ -1,0 +1,179 @@
+"""The folder of a sweep on disk: run folders, logs, a record of each point, and what they say together."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hamiltonians.errors import InputError
+from nnbf.rundir._atomic import write_json
+from nnbf.rundir.directory import RunDirectory
+from nnbf.sweep.points import Point
+
+FINAL = ("converged", "max_steps", "time_limit")
+"""How a run ends that is done: its own limits, given in the manifest, included."""
+
+_STUB = ("system.npz", "history.jsonl")
+
+
+@dataclass(frozen=True)
+class PointState:
+    """How far a point is."""
+
+    status: str
+    """One of `FINAL`; failed; unfinished (it can be resumed); missing (not begun); changed (its folder holds
+    another calculation)."""
+    result: Mapping[str, Any] | None = None
+    """The content of result.json, of a point that is done."""
+    reason: str | None = None
+    """Why it failed."""
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.status in FINAL
+
+
+@dataclass(frozen=True)
+class SweepFolder:
+    """The files of a sweep."""
+
+    path: Path
+    """The folder: each point has a run folder in it, and the tables stand beside them."""
+
+    def run(self, point: Point) -> Path:
+        """Run folder of a point."""
+        return self.path / point.name
+
+    def log_file(self, point: Point) -> Path:
+        """What the program said, from all attempts."""
+        return self.path / "logs" / f"{point.name}.log"
+
+    def record_file(self, point: Point) -> Path:
+        """What was started, and how it ended if it failed."""
+        return self.path / ".points" / f"{point.name}.json"
+
+    def lock_file(self, point: Point) -> Path:
+        """Locked while a process works on the point."""
+        return self.path / ".points" / f"{point.name}.lock"
+
+    @property
+    def table_lock(self) -> Path:
+        """Locked while the tables are written."""
+        return self.path / ".points" / ".tables"
+
+    @property
+    def jobs(self) -> Path:
+        """Files of submitit."""
+        return self.path / ".jobs"
+
+    def make(self) -> None:
+        """Make the folder.
+
+        Raises:
+            InputError: It cannot be made.
+        """
+        try:
+            for folder in (self.path / "logs", self.path / ".points"):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"cannot make {self.path}: {error.strerror or error}; give another folder as --out"
+            ) from error
+
+    def record(self, point: Point) -> dict[str, Any]:
+        """Return the record of a point; empty where there is none."""
+        try:
+            content = json.loads(self.record_file(point).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def write_record(self, point: Point, **changes: Any) -> None:
+        """Change the record of a point, atomically."""
+        shared = {"digest": point.digest, "options": point.options, "command": list(point.words)}
+        write_json(self.record_file(point), {**self.record(point), **shared, **changes})
+
+    def state(self, point: Point) -> PointState:
+        """Return how far a point is, from nothing but the files."""
+        record = self.record(point)
+        run = self.run(point)
+        if record and record.get("digest") != point.digest:
+            return PointState("changed", reason=_difference(point, record))
+        if not record and run.is_dir() and any(run.iterdir()):
+            return PointState("changed", reason="the folder holds something that this sweep did not make")
+        begun = (run / "config.json").is_file()
+        result = RunDirectory(run).read_result_or_none() if begun else None
+        if result is not None and result.get("status") in FINAL:
+            return PointState(str(result["status"]), result)
+        failure = record.get("failure")
+        if failure:
+            return PointState("failed", reason=str(failure))
+        return PointState("unfinished" if begun else "missing")
+
+    def clear(self, point: Point) -> None:
+        """Remove everything of a point but its lock."""
+        run = self.run(point)
+        if run.is_symlink():
+            run.unlink()
+        elif run.exists():
+            shutil.rmtree(run)
+        for file in (self.record_file(point), self.log_file(point)):
+            file.unlink(missing_ok=True)
+
+    def remove_stub(self, point: Point) -> None:
+        """Remove what a run left that was killed before it could be resumed."""
+        run = self.run(point)
+        if not run.is_dir() or run.is_symlink():
+            return
+        files = list(run.iterdir())
+        if all(file.name in _STUB or (file.name[0] == "." and file.suffix == ".tmp") for file in files):
+            shutil.rmtree(run)
+
+
+def require_unchanged(folder: SweepFolder, points: Iterable[Point]) -> None:
+    """Refuse to mix calculations of different manifests in one folder.
+
+    Raises:
+        InputError: Some run folders hold other calculations than the points of their names.
+    """
+    changed = [(point, state) for point in points if (state := folder.state(point)).status == "changed"]
+    if changed:
+        point, state = changed[0]
+        count = "1 point has" if len(changed) == 1 else f"{len(changed)} points have"
+        raise InputError(
+            f"{count} another calculation in {folder.path}, such as {point.name} ({state.reason}): "
+            "give another --out, or --remake to delete and make them anew"
+        )
+
+
+def last_row(run: Path) -> dict[str, Any] | None:
+    """Return the last row of a run's history, if there is one."""
+    try:
+        with (run / "history.jsonl").open("rb") as stream:
+            stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, stream.tell() - 8192))
+            lines = stream.read().split(b"\n")
+        return json.loads(lines[-2]) if len(lines) > 1 else None
+    except (OSError, ValueError):
+        return None
+
+
+def _difference(point: Point, record: Mapping[str, Any]) -> str:
+    before = record.get("options") or {}
+    command = (record.get("command") or [point.words[0]])[0]
+    if command != point.words[0]:
+        return f"the command was {command} and is {point.words[0]}"
+    for key in dict.fromkeys((*point.options, *before)):
+        old, new = before.get(key), point.options.get(key)
+        if old != new:
+            name = key.replace("_", "-")
+            return f"{name} was {_shown(old)} and is {_shown(new)}"
+    return "a file that it reads has changed" if before else "made by another program"
+
+
+def _shown(value: Any) -> str:
+    return "not given" if value is None else json.dumps(value, ensure_ascii=False)

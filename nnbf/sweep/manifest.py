@@ -1,0 +1,184 @@
+"""Read a manifest: a TOML file that describes a grid of runs."""
+
+import string
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hamiltonians.errors import InputError, nearest_names, one_line
+from nnbf.sweep.axes import Axis, grid_axis, scan_axis
+from nnbf.sweep.vocabulary import Vocabulary, unknown_key
+
+SECTIONS = ("sweep", "base", "scan", "grid", "override", "point")
+"""Tables that a manifest may have."""
+
+
+@dataclass(frozen=True)
+class Override:
+    """Options for those points of the grid that match."""
+
+    when: Mapping[str, tuple[Any, ...]]
+    """Coordinate or option -> the values that match; text may hold the wildcards * and ?."""
+    options: Mapping[str, Any]
+    """What they are given."""
+    skip: bool
+    """Whether they are left out."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The content of a manifest, checked."""
+
+    path: Path
+    """The file."""
+    name: str
+    """Name of the sweep."""
+    vocabulary: Vocabulary
+    """The command of all points and its options."""
+    base: Mapping[str, Any]
+    """Options of all points."""
+    grid: tuple[Axis, ...]
+    """Axes of the grid, the first one outermost."""
+    scan: tuple[Axis, ...]
+    """Variables of the scan, inside the grid."""
+    overrides: tuple[Override, ...]
+    """Options for some points, the last one wins."""
+    extra: tuple[Mapping[str, Any], ...]
+    """Options of points beside the grid."""
+
+
+def read_manifest(path: str | Path, vocabularies: Mapping[str, Vocabulary]) -> Manifest:
+    """Read and check a manifest; see docs/sweeps.md for what may stand in it.
+
+    Args:
+        path: The file.
+        vocabularies: Commands that a sweep can run, by their word.
+
+    Raises:
+        InputError: The file cannot be read, or something in it makes no sense.
+    """
+    source = Path(path).expanduser()
+    content = _toml(source)
+    for key in content:
+        if key not in SECTIONS:
+            raise unknown_key(str(source), key, SECTIONS)
+    head = _table(content, "sweep", source)
+    for key in head:
+        if key not in ("name", "command"):
+            raise unknown_key(f"{source}: sweep", key, ("name", "command"))
+    vocabulary = _vocabulary(head.get("command", "molecule"), vocabularies, source)
+    base = dict(
+        vocabulary.checked(key, value, f"{source}: base.{key}")
+        for key, value in _table(content, "base", source).items()
+    )
+    grid = tuple(
+        grid_axis(key, value, vocabulary, source) for key, value in _table(content, "grid", source).items()
+    )
+    return Manifest(
+        path=source,
+        name=_name(head.get("name", source.stem), source),
+        vocabulary=vocabulary,
+        base=base,
+        grid=grid,
+        scan=_scan(_table(content, "scan", source), vocabulary, source),
+        overrides=tuple(
+            _override(entry, vocabulary, f"{source}: override {number}")
+            for number, entry in enumerate(_tables(content, "override", source), 1)
+        ),
+        extra=tuple(
+            dict(
+                vocabulary.checked(key, value, f"{source}: point {number}: {key}")
+                for key, value in entry.items()
+            )
+            for number, entry in enumerate(_tables(content, "point", source), 1)
+        ),
+    )
+
+
+def _toml(source: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(source.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a text file"
+        raise InputError(f"cannot read {source}: {reason}; give a manifest, a TOML file") from error
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{source} is not TOML: {one_line(error)}") from error
+
+
+def _table(content: Mapping[str, Any], key: str, source: Path) -> Mapping[str, Any]:
+    found = content.get(key, {})
+    if not isinstance(found, Mapping):
+        raise InputError(f"{source}: {key!r} is not a table: write it as [{key}]")
+    return found
+
+
+def _tables(content: Mapping[str, Any], key: str, source: Path) -> list[Mapping[str, Any]]:
+    found = content.get(key, [])
+    if not isinstance(found, list) or not all(isinstance(entry, Mapping) for entry in found):
+        raise InputError(f"{source}: {key!r} is not a list of tables: write each as [[{key}]]")
+    return found
+
+
+def _name(name: Any, source: Path) -> str:
+    allowed = set(string.ascii_letters + string.digits + "._-+")
+    if not isinstance(name, str) or not name or set(name) - allowed or name.startswith("."):
+        raise InputError(f"{source}: sweep.name = {name!r}: give letters, digits, '-', '_', '.' or '+'")
+    return name
+
+
+def _vocabulary(command: Any, vocabularies: Mapping[str, Vocabulary], source: Path) -> Vocabulary:
+    if not isinstance(command, str) or command not in vocabularies:
+        close = nearest_names(str(command), vocabularies)
+        hint = f"did you mean {close[0]!r}?" if close else f"give one of {', '.join(vocabularies)}"
+        raise InputError(f"{source}: sweep.command = {command!r} cannot be swept: {hint}")
+    return vocabularies[command]
+
+
+def _scan(entries: Mapping[str, Any], vocabulary: Vocabulary, source: Path) -> tuple[Axis, ...]:
+    if not entries:
+        return ()
+    template = entries.get("template")
+    if template is not None and not isinstance(template, str):
+        raise InputError(f'{source}: scan.template is not text such as "N 0 0 0; N 0 0 {{r}}"')
+    try:
+        wanted = {} if template is None else {name for _, name, _, _ in string.Formatter().parse(template)}
+    except ValueError as error:
+        raise InputError(f"{source}: scan.template is not understood: {error}") from error
+    used = {name for name in wanted if name is not None}
+    variables = {key: value for key, value in entries.items() if key != "template"}
+    missing = sorted(used - set(variables))
+    if missing:
+        raise InputError(
+            f"{source}: scan.template has {{{missing[0]}}}, which has no values: give scan.{missing[0]}"
+        )
+    if not variables:
+        raise InputError(f"{source}: scan has no variable: give one, such as r = [1.0, 1.1]")
+    if template is not None and not used:
+        raise InputError(f"{source}: scan.template has no variable: write it as {{r}} where it belongs")
+    return tuple(
+        scan_axis(key, value, vocabulary, source, template if key in used else None)
+        for key, value in variables.items()
+    )
+
+
+def _override(entry: Mapping[str, Any], vocabulary: Vocabulary, where: str) -> Override:
+    when = entry.get("when")
+    if not isinstance(when, Mapping) or not when:
+        raise InputError(f'{where} has no condition: give one, such as when = {{ basis = "cc-pv5z" }}')
+    skip = entry.get("skip", False)
+    if not isinstance(skip, bool):
+        raise InputError(f"{where}: skip = {skip!r}: give true or false")
+    options = dict(
+        vocabulary.checked(key, value, f"{where}: {key}")
+        for key, value in entry.items()
+        if key not in ("when", "skip")
+    )
+    if skip == bool(options):
+        raise InputError(f"{where}: give either skip = true or options")
+    conditions = {
+        vocabulary.key(key): tuple(value) if isinstance(value, list) else (value,)
+        for key, value in when.items()
+    }
+    return Override(conditions, options, skip)

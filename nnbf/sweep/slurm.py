@@ -1,0 +1,236 @@
+"""A sweep as jobs of a cluster, through submitit: each point is one job of an array."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from hamiltonians.errors import InputError, one_line
+from nnbf.sweep.folder import PointState, SweepFolder
+from nnbf.sweep.observer import SweepObserver
+from nnbf.sweep.plan import SweepPlan
+from nnbf.sweep.points import Point
+from nnbf.sweep.process import PointRun
+from nnbf.sweep.table import TableWriter
+
+_SAVING = 80.0  # seconds that a point has for saving itself, out of the 90 that Slurm warns ahead
+_WARNED = 120.0  # seconds between a SIGTERM of Slurm and the signal before the end, at most
+_LOCKED = 5.0  # seconds between two looks at a point that another process holds
+_ALWAYS = 1000  # a job may run into its time limit and be queued again this often
+
+
+@dataclass(frozen=True)
+class SlurmOptions:
+    """Jobs of a cluster instead of processes here; needs submitit."""
+
+    slurm: bool = False
+    """Submit the points as an array of Slurm jobs, and follow them."""
+    slurm_executor: Literal["slurm", "local", "debug"] = "slurm"
+    """Where submitit runs jobs: on Slurm, as processes here, or one after the other inside this process."""
+    slurm_partition: str | None = None
+    """Partition."""
+    slurm_time: int = 240
+    """Minutes that a job gets; one that is not done by then is queued again and goes on."""
+    slurm_cpus: int = 4
+    """CPUs of a job."""
+    slurm_gpus: int = 0
+    """GPUs of a job."""
+    slurm_memory: int | None = None
+    """Memory of a job in GB; left out: what the cluster gives."""
+    slurm_parallel: int = 32
+    """Most jobs at a time."""
+    slurm_options: str = ""
+    """Further options of sbatch, such as "account=abc,qos=long"."""
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        least = {"slurm_time": 1, "slurm_cpus": 1, "slurm_gpus": 0, "slurm_memory": 1, "slurm_parallel": 1}
+        for name, value in least.items():
+            given = getattr(self, name)
+            if given is not None and given < value:
+                raise InputError(f"{name} must be at least {value}, got {given}")
+        self.sbatch()
+
+    def sbatch(self) -> dict[str, str]:
+        """Return `slurm_options` as pairs.
+
+        Raises:
+            InputError: They are not understood.
+        """
+        pairs = [part.partition("=") for part in self.slurm_options.split(",") if part.strip()]
+        if not all(name.strip() and value.strip() for name, _, value in pairs):
+            raise InputError(
+                f"slurm_options {self.slurm_options!r} is not understood: give name=value,name=value"
+            )
+        return {name.strip().lstrip("-").replace("-", "_"): value.strip() for name, _, value in pairs}
+
+
+@dataclass
+class PointJob:
+    """What a job does: one point, until it is done, fails or is interrupted."""
+
+    folder: SweepFolder
+    """The folder of the sweep, seen by all machines."""
+    point: Point
+    """Which point."""
+    program: tuple[str, ...]
+    """What runs `nnbf`."""
+    more_words: tuple[str, ...] = ()
+    """Further words for a point that is started, and not resumed."""
+    _run: PointRun | None = field(default=None, repr=False)
+
+    def __call__(self) -> str:
+        """Work on the point, and return its status."""
+        while (begun := self._begin()) is None:
+            time.sleep(_LOCKED)
+        if isinstance(begun, PointState):
+            return begun.status
+        self._run = begun
+        try:
+            while (state := begun.poll()) is None:
+                time.sleep(0.1)
+            if begun.interrupted:
+                # Slurm's SIGTERM reaches all processes of a job; the signal that queues it again follows.
+                time.sleep(_WARNED)
+        except BaseException:
+            begun.interrupt()
+            begun.finish()
+            raise
+        return state.status
+
+    def checkpoint(self) -> Any:
+        """Stop the point, which saves itself, and return what goes on with it.
+
+        submitit calls this from a signal handler, before the time is up or the job makes room for another.
+        """
+        from submitit.helpers import DelayedSubmission
+
+        run, self._run = self._run, None
+        if run is not None:
+            run.stop()
+            run.wait_in_handler(_SAVING)
+        return DelayedSubmission(PointJob(self.folder, self.point, self.program, self.more_words))
+
+    def _begin(self) -> "PointRun | PointState | None":
+        return PointRun.begin(self.folder, self.point, self.program, more_words=self.more_words)
+
+
+def run_as_jobs(
+    plan: SweepPlan,
+    program: Sequence[str],
+    options: SlurmOptions,
+    *,
+    should_stop: Callable[[], bool] = lambda: False,
+    observer: SweepObserver | None = None,
+    more_words: Callable[[Point], Sequence[str]] | None = None,
+    poll: float = 1.0,
+) -> tuple[dict[str, PointState], list[str]]:
+    """Submit all chosen points that are not done, and follow them to their ends.
+
+    Args:
+        plan: What to do.
+        program: What runs `nnbf`.
+        options: Resources of a job.
+        should_stop: Asked now and then; true ends the following: jobs on Slurm stay where they are, those
+            of the other executors are cancelled.
+        observer: Told what happens.
+        more_words: See `nnbf.sweep.local`.
+        poll: Seconds between two looks at the jobs.
+
+    Returns:
+        The state of every chosen point, by name; and the jobs that are still there.
+
+    Raises:
+        InputError: submitit or Slurm is missing, or does not take the options.
+        OSError: The folder of the sweep cannot be written.
+    """
+    folder, watch = plan.folder, observer or SweepObserver()
+    executor = _executor(folder, options, plan.name)
+    plan.begin()
+    tables = TableWriter(plan)
+    waiting = [point for point in plan.chosen if not folder.state(point).done]
+    tables.write()
+    before = {point.name: folder.record(point).get("attempts", 0) for point in waiting}
+    jobs: dict[str, Any] = {}
+    if waiting:
+        works = [
+            PointJob(folder, point, tuple(program), tuple(more_words(point)) if more_words else ())
+            for point in waiting
+        ]
+        jobs = dict(zip((point.name for point in waiting), _submitted(executor, works), strict=True))
+    try:
+        while waiting and not should_stop():
+            for point in list(waiting):
+                attempts = folder.record(point).get("attempts", 0)
+                if attempts > before[point.name]:
+                    before[point.name] = attempts
+                    watch.started(point, resumed=attempts > 1)
+                if jobs[point.name].done():
+                    waiting.remove(point)
+                    watch.ended(point, _ended(folder, point, jobs[point.name]))
+                    tables.update()
+                if should_stop():
+                    break
+            watch.running([])
+            if waiting:
+                time.sleep(poll)
+        if options.slurm_executor != "slurm":
+            _cancel(jobs[point.name] for point in waiting)
+            waiting = []
+    except BaseException:
+        if options.slurm_executor != "slurm":
+            _cancel(jobs[point.name] for point in waiting)
+        raise
+    finally:
+        tables.write()
+    states = {point.name: folder.state(point) for point in plan.chosen}
+    return states, [str(jobs[point.name].job_id) for point in waiting]
+
+
+def _executor(folder: SweepFolder, options: SlurmOptions, name: str) -> Any:
+    try:
+        import submitit
+    except ImportError as error:
+        raise InputError(
+            "--slurm needs submitit, which is not installed: pip install 'nnbf[slurm]'"
+        ) from error
+    try:
+        executor = submitit.AutoExecutor(
+            folder=folder.jobs / "%j", cluster=options.slurm_executor, slurm_max_num_timeout=_ALWAYS
+        )
+        executor.update_parameters(
+            name=name,
+            timeout_min=options.slurm_time,
+            cpus_per_task=options.slurm_cpus,
+            gpus_per_node=options.slurm_gpus or None,
+            mem_gb=options.slurm_memory,
+            slurm_partition=options.slurm_partition,
+            slurm_array_parallelism=options.slurm_parallel,
+            slurm_additional_parameters=options.sbatch(),
+        )
+    except (RuntimeError, ValueError, NameError, AssertionError, NotImplementedError) as error:
+        raise InputError(
+            f"submitit refuses ({one_line(error)}): is Slurm here? --slurm-executor local does without"
+        ) from error
+    return executor
+
+
+def _submitted(executor: Any, works: Sequence[PointJob]) -> list[Any]:
+    try:
+        return executor.submit_array(works)
+    except Exception as error:  # submitit has its own classes for what sbatch says
+        raise InputError(f"the jobs were not taken: {one_line(error)}") from error
+
+
+def _ended(folder: SweepFolder, point: Point, job: Any) -> PointState:
+    """Return the state of a point whose job is over, also of one that died without a word."""
+    state = folder.state(point)
+    if state.status in ("missing", "unfinished"):
+        folder.write_record(point, failure=f"job {job.job_id} ended ({job.state}) before the point was done")
+        state = folder.state(point)
+    return state
+
+
+def _cancel(jobs: Any) -> None:
+    for job in jobs:
+        job.cancel(check=False)
