@@ -120,7 +120,7 @@ def _draw_quantity(
 def _fit(x: np.ndarray, y: np.ndarray, errors: np.ndarray, name: str) -> tuple[Any, str]:
     """The power law, or None, and what the legend says of it."""
     try:
-        law = fit_power_law(x, y, errors if errors.any() else None)
+        law = fit_power_law(x.tolist(), y.tolist(), errors.tolist() if errors.any() else None)
     except InputError:
         return None, name or "too few sizes for a fit"
     power = f"$x^{{{with_error(law.exponent, max(law.exponent_error, 1e-3))}}}$"

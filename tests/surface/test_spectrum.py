@@ -89,7 +89,7 @@ def test_report_and_evaluate(folder, capsys):
     assert (folder / "report" / "spectrum.png").is_file()
     assert "lowest" in capsys.readouterr().out
     assert main(["evaluate", str(folder)]) == 2
-    assert "holds a spectrum" in capsys.readouterr().err
+    assert "samples molecules only" in capsys.readouterr().err
 
 
 def test_time_limit_keeps_what_is_done(tmp_path, capsys):
