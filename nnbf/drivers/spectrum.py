@@ -18,7 +18,7 @@ from nnbf.drivers.snapshot import OnCheckpoint, Snapshot
 #: again this often, with another seed and one determinant more.
 RETRIES = 2
 #: ... where the variance stays above this (units of t^2).
-DOUBTFUL_VARIANCE = 0.03
+DOUBTFUL_VARIANCE = 8e-3
 #: ... or above this in sectors whose steps are solved directly: another run costs little there.
 DOUBTFUL_IF_SMALL = 5e-3
 #: ... or, where the network has parameters enough to fit the state exactly, above this.
