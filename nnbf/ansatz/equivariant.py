@@ -55,7 +55,7 @@ class EquivariantBackflow(nn.Module):
     activation: Callable[[jax.Array], jax.Array] = silu
     """Activation; with complex parameters it acts on real and imaginary parts."""
     distances: HashableArray | None = None
-    """(n_sites, n_sites) graph distances: a Jastrow parameter for each. None for no such factor."""
+    """(n_sites, n_sites) ranks of distances: a Jastrow parameter for each. None for no such factor."""
     repulsion: tuple[float, float] = (0.0, 0.0)
     """Initial Jastrow parameters of neighbours, and of two particles on one site."""
     network_jastrow: bool = False

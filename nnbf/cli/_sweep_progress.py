@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nnbf.cli._progress import clock
-from nnbf.sweep import Point, PointRun, PointState, SweepObserver, SweepPlan, last_row
+from nnbf.sweep import Point, PointRun, PointState, SweepObserver, SweepPlan, last_row, milli_error
 
 _MOST_LINES = 12
 
@@ -95,8 +95,6 @@ def outcome(state: PointState) -> str:
     energy, error = state.result.get("energy"), state.result.get("energy_error")
     if energy is not None:
         parts.append(f"E {energy:.6f}" + (f" +- {error:.6f}" if error else ""))
-    references = state.result.get("references") or {}
-    exact = references.get("fci", references.get("ed"))
-    if energy is not None and exact is not None:
-        parts.append(f"{1e3 * (energy - exact):+.4f} e-3 to {'FCI' if 'fci' in references else 'ED'}")
+    if (error := milli_error(state.result)) is not None:
+        parts.append(f"{error[0]:+.4f} e-3 to {error[1]}")
     return "  ".join([*parts, state.status, clock(state.result.get("wall_time_s") or 0.0)])

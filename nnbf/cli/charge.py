@@ -1,11 +1,9 @@
 """The command `nnbf charge`: what adding and removing a particle costs, and the weights of the levels."""
 
-import secrets
 import shlex
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,7 +11,7 @@ from hamiltonians.errors import InputError, one_line
 from nnbf.cli._config_file import parse_with_config
 from nnbf.cli._messages import say_error
 from nnbf.cli.main import DONE, FAILED
-from nnbf.cli.spectrum import SpectrumOutput, default_folder
+from nnbf.cli.spectrum import SpectrumOutput, begun_folder, table_console
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.rundir.lattice_problem import LatticeProblem, named_momenta
 
@@ -71,8 +69,7 @@ def charge(arguments: Sequence[str]) -> int:
     from nnbf.drivers.charge import charge_excitations
     from nnbf.observables.charge import fillings, particle_momenta
     from nnbf.observables.quasiparticle import one_particle
-    from nnbf.rundir import RunDirectory
-    from nnbf.rundir.provenance import git_state, versions
+    from nnbf.rundir.spectrum import lattice_config
 
     model = command.problem.build()
     spin = {"up": 0, "down": 1}[command.choice.electron]
@@ -84,20 +81,12 @@ def charge(arguments: Sequence[str]) -> int:
         for filling in (model, *others.values()):
             print(f"{filling}: {filling.n_configurations:,} configurations")
         return DONE
-    directory = RunDirectory.create(command.output.out or default_folder(command.problem))
+    command_line = shlex.join(["nnbf", "charge", *arguments])
     config = {
-        "command": "charge",
-        "run": secrets.token_hex(8),
-        "command_line": shlex.join(["nnbf", "charge", *arguments]),
-        "problem": asdict(command.problem),
+        **lattice_config(command.problem, command.solver, command_line, "charge"),
         "choice": asdict(command.choice),
-        "solver": asdict(command.solver),
-        "seed": command.solver.seed,
-        "versions": versions(),
-        "git": git_state(),
-        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
     }
-    directory.write_config(config)
+    directory = begun_folder(command.output.out, command.problem, config)
     try:
         with directory.history() as history:
             found = charge_excitations(
@@ -137,13 +126,7 @@ def report_charge(folder: str, *, quiet: bool) -> int:
 
 def conclude(directory: "RunDirectory", result: Mapping[str, Any]) -> None:
     """Draw the picture and print table and gap."""
-    import sys
-
-    from rich.console import Console
-
-    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        console.width = 120
+    console = table_console()
     console.print(charge_table(result))
     exact = result["exact"] or {}
     lines = [

@@ -50,7 +50,8 @@ def report(arguments: Sequence[str]) -> int:
     alone = {
         folder: shown[name] for folder in command.target.folders if (name := command_of(folder)) in shown
     }
-    for folder, report_one in alone.items():
+    if alone:
+        folder, report_one = next(iter(alone.items()))
         if len(command.target.folders) > 1:
             raise InputError(f"{folder} is the run of a lattice model: 'nnbf report' shows one at a time")
         return report_one(folder, quiet=command.output.quiet)

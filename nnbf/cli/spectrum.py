@@ -75,22 +75,17 @@ def spectrum(arguments: Sequence[str]) -> int:
 
 def started_spectrum(command: Any, choice: SectorChoice, command_line: str) -> int:
     """Run what a command with a lattice problem asks for, in a new folder; return the exit code."""
-    from nnbf.rundir import RunDirectory
     from nnbf.rundir.spectrum import plan_spectrum, spectrum_config
 
     plan = plan_spectrum(command.problem, choice, command.solver, command.limits)
     if command.output.dry_run:
         _print_plan(plan)
         return DONE
-    directory = RunDirectory.create(command.output.out or default_folder(command.problem))
     name = shlex.split(command_line)[1]
     config = spectrum_config(
         command.problem, choice, command.solver, command.limits, command_line, command=name
     )
-    try:
-        directory.write_config(config)
-    except OSError as error:
-        raise InputError(f"cannot write {directory.config_file}: {error.strerror or error}") from error
+    directory = begun_folder(command.output.out, command.problem, config)
     return shown_spectrum(plan, directory, config, quiet=command.output.quiet)
 
 
@@ -215,11 +210,7 @@ def spectrum_table(result: dict[str, Any]) -> Any:
 
 
 def _conclude(directory: "RunDirectory", result: dict[str, Any]) -> None:
-    from rich.console import Console
-
-    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        console.width = 120
+    console = table_console()
     console.print(spectrum_table(result))
     lowest = result["sector"]
     where = f"({lowest['momentum'][0]},{lowest['momentum'][1]}) {lowest['irrep'] or ''}".strip()
@@ -302,8 +293,33 @@ def _counted(number: int, what: str) -> str:
     return f"{number} {what}" + ("" if number == 1 else "s")
 
 
-def default_folder(problem: LatticeProblem) -> Path:
-    """Where a run on a lattice goes if nothing else is said."""
+def begun_folder(out: str | None, problem: LatticeProblem, config: Mapping[str, Any]) -> "RunDirectory":
+    """Make the folder of a new run, with its config.json.
+
+    Raises:
+        InputError: It is not free, or cannot be written.
+    """
+    from nnbf.rundir import RunDirectory
+
+    directory = RunDirectory.create(out or _default_folder(problem))
+    try:
+        directory.write_config(config)
+    except OSError as error:
+        raise InputError(f"cannot write {directory.config_file}: {error.strerror or error}") from error
+    return directory
+
+
+def table_console() -> Any:
+    """A rich console for tables: as wide as the terminal, or 120 columns."""
+    from rich.console import Console
+
+    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
+    if not console.is_terminal:
+        console.width = 120
+    return console
+
+
+def _default_folder(problem: LatticeProblem) -> Path:
     from datetime import datetime
 
     name = f"{problem.model}_{problem.size}_{problem.particles}".replace(",", "-")

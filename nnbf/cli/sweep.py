@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from hamiltonians.errors import InputError
+from nnbf._threads import require_workers, threads_environment
 from nnbf.cli._config_file import converted
 from nnbf.cli._fields import expected, option_fields
 from nnbf.cli._messages import say_error
@@ -25,7 +26,6 @@ from nnbf.sweep import (
     require_unchanged,
     run_as_jobs,
     run_locally,
-    threads_environment,
 )
 
 _EXAMPLES = (
@@ -66,8 +66,7 @@ class SweepOptions:
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        if not 1 <= self.workers <= 1024:
-            raise InputError(f"workers must be from 1 to 1024, got {self.workers}")
+        require_workers(self.workers)
         if self.time_limit is not None and not self.time_limit > 0:
             raise InputError(f"time_limit must be positive, got {self.time_limit}")
 

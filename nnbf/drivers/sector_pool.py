@@ -11,20 +11,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from hamiltonians import LatticeModel, Sector
+from nnbf._threads import threads_environment
 from nnbf.drivers.lattice_options import LatticeOptions
 
 OnStep = Callable[[Sector, int, dict[str, Any]], None]
 
 #: Seconds between two looks at whether to stop, and at the steps made.
 _INTERVAL = 0.5
-
-#: One thread for each process: they would compete.
-_ONE_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "XLA_FLAGS": f"--xla_cpu_multi_thread_eigen=false {os.environ.get('XLA_FLAGS', '')}".strip(),
-}
 
 
 def solve_in_processes(
@@ -63,7 +56,7 @@ def solve_in_processes(
     context = multiprocessing.get_context("spawn")
     stop, steps = context.Event(), context.Queue()
     with (
-        _environment(_ONE_THREAD),
+        _environment(threads_environment(1)),
         ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(stop, steps)) as pool,
     ):
         waiting: dict[Future, int] = {}
@@ -83,6 +76,8 @@ def solve_in_processes(
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)
+            # What a process still had to say when its result came, it has said now that it has ended.
+            _report(steps, sectors, on_step)
 
 
 def _report(steps: Any, sectors: Sequence[Sector], on_step: OnStep | None) -> None:

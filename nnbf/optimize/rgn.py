@@ -157,8 +157,7 @@ class RayleighGaussNewton:
             if shift:
                 product += shift * columns
             matrix[:, start : start + COLUMNS] = jacobian.T @ product
-        least = 8 * np.finfo(float).eps * float(np.abs(matrix).sum(axis=0).max())
-        matrix[np.diag_indices(len(matrix))] += max(damping, least)
+        _damp(matrix, damping)
         flat = _solved(matrix, -(jacobian.T @ problem.residual), assume_a="sym")
         return problem.unravel(flat), jacobian @ flat, 0
 
@@ -167,9 +166,7 @@ class RayleighGaussNewton:
         matrix = problem.shifted(kernel)
         if shift:
             matrix += shift * kernel
-        # Where the kernel is singular, rounding would otherwise decide the step.
-        least = 8 * np.finfo(float).eps * float(np.abs(matrix).sum(axis=0).max())
-        matrix[np.diag_indices(problem.size)] += max(damping, least)
+        _damp(matrix, damping)
         dual = _solved(matrix, -problem.residual)
         return problem.backward(dual), kernel @ dual, 0
 
@@ -205,6 +202,12 @@ class RayleighGaussNewton:
             norm = new_norm
             iterations += 1
         return update, change, iterations
+
+
+def _damp(matrix, damping):
+    # Where the kernel is singular, rounding would otherwise decide the step.
+    least = 8 * np.finfo(float).eps * float(np.abs(matrix).sum(axis=0).max())
+    matrix[np.diag_indices(len(matrix))] += max(damping, least)
 
 
 def _solved(matrix, right, assume_a="gen"):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError
+from nnbf._threads import require_workers
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.rundir._archive import write_archive
 from nnbf.rundir._nested import flatten_nested
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
 LATTICE_COMMANDS = ("spectrum", "lattice")
 """What config.json says of such folders: several sectors, or one."""
-
-MOST_WORKERS = 1024
 
 
 @dataclass(frozen=True)
@@ -54,8 +53,7 @@ class SpectrumLimits(LatticeLimits):
     def __post_init__(self) -> None:
         """Check the limits."""
         super().__post_init__()
-        if not 1 <= self.workers <= MOST_WORKERS:
-            raise InputError(f"workers must be from 1 to {MOST_WORKERS}, got {self.workers}")
+        require_workers(self.workers)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,13 +124,22 @@ def spectrum_config(
 ) -> dict[str, Any]:
     """The content of config.json."""
     return {
+        **lattice_config(problem, options, command_line, command),
+        "sectors": asdict(choice),
+        "limits": asdict(limits),
+    }
+
+
+def lattice_config(
+    problem: LatticeProblem, options: LatticeOptions, command_line: str, command: str
+) -> dict[str, Any]:
+    """What config.json says of every run on a lattice."""
+    return {
         "command": command,
         "run": secrets.token_hex(8),
         "command_line": command_line,
         "problem": asdict(problem),
-        "sectors": asdict(choice),
         "solver": asdict(options),
-        "limits": asdict(limits),
         "seed": options.seed,
         "versions": versions(),
         "git": git_state(),

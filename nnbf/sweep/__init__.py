@@ -5,9 +5,9 @@ from nnbf.sweep.local import run_locally
 from nnbf.sweep.observer import SweepObserver
 from nnbf.sweep.plan import SweepPlan, plan_sweep
 from nnbf.sweep.points import Point, curves, neighbours
-from nnbf.sweep.process import PointRun, threads_environment
+from nnbf.sweep.process import PointRun
 from nnbf.sweep.slurm import PointJob, SlurmOptions, run_as_jobs
-from nnbf.sweep.table import write_tables
+from nnbf.sweep.table import milli_error, write_tables
 from nnbf.sweep.vocabulary import Option, Vocabulary
 
 __all__ = [
@@ -24,11 +24,11 @@ __all__ = [
     "Vocabulary",
     "curves",
     "last_row",
+    "milli_error",
     "neighbours",
     "plan_sweep",
     "require_unchanged",
     "run_as_jobs",
     "run_locally",
-    "threads_environment",
     "write_tables",
 ]

@@ -183,20 +183,7 @@ def last_error(log: Path) -> str | None:
     return errors[-1] if errors else (lines[-1] if lines else None)
 
 
-def threads_environment(threads: int) -> dict[str, str]:
-    """Return the variables that keep a process to so many threads; those that are set already are kept."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NNBF_NUM_THREADS")
-    found = {name: str(threads) for name in names if name not in os.environ}
-    flags = os.environ.get("XLA_FLAGS", "")
-    if threads == 1 and "multi_thread_eigen" not in flags:
-        found["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen=false {flags}".strip()
-    return found
-
-
 def read_attempts(folder: SweepFolder, point: Point) -> tuple[int, float]:
     """Return how often a point was started, and the seconds that its processes took."""
     record = folder.record(point)
     return int(record.get("attempts", 0)), float(record.get("process_s", 0.0))
-
-
-__all__ = ["PointRun", "last_error", "read_attempts", "threads_environment"]

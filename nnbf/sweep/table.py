@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from nnbf.report.energies import best_reference
 from nnbf.report.markdown import table as markdown_table
 from nnbf.rundir._atomic import write_atomically, write_json
 from nnbf.sweep.columns import RESULT_COLUMNS, SIZES, TIME_COLUMNS
@@ -107,11 +108,9 @@ def point_row(plan: SweepPlan, point: Point, state: PointState) -> dict[str, Any
     for kind, estimate in (result.get("estimates") or {}).items():
         if kind in row:
             row[kind], row[f"{kind}_error"] = estimate.get("energy"), estimate.get("error")
-    references = {k: v for k, v in (result.get("references") or {}).items() if k in row}
-    row.update(references)
-    exact = references.get("fci", references.get("ed"))
-    if exact is not None and row["energy"] is not None:
-        row["error_milli"] = 1e3 * (row["energy"] - exact)
+    row.update({k: v for k, v in (result.get("references") or {}).items() if k in row})
+    if (error := milli_error(result)) is not None:
+        row["error_milli"] = error[0]
     dipole = (result.get("observables") or {}).get("dipole_debye")
     row["dipole_debye"] = dipole.get("norm") if dipole else None
     for name in ("n_determinants", "n_parameters"):
@@ -119,6 +118,14 @@ def point_row(plan: SweepPlan, point: Point, state: PointState) -> dict[str, Any
     for name in SIZES:
         row[name] = (result.get("system") or {}).get(name)
     return row
+
+
+def milli_error(result: Mapping[str, Any]) -> tuple[float, str] | None:
+    """Energy of a run less the exact one, in thousandths of its unit, and whose that is; None without one."""
+    best, energy = best_reference(result.get("references") or {}), result.get("energy")
+    if best is None or not best.is_exact or energy is None:
+        return None
+    return 1e3 * (energy - best.energy), best.label
 
 
 def _timing(folder: SweepFolder, point: Point, state: PointState) -> dict[str, Any]:

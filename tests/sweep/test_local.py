@@ -10,7 +10,8 @@ import time
 import pytest
 
 from hamiltonians.errors import InputError
-from nnbf.sweep import SweepObserver, require_unchanged, run_locally, threads_environment
+from nnbf._threads import threads_environment
+from nnbf.sweep import SweepObserver, require_unchanged, run_locally
 
 BAD = """
 [base]
