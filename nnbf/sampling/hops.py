@@ -1,9 +1,15 @@
 r"""Metropolis proposals for lattice fermions that keep the number of particles of each spin.
 
 Three moves, drawn with fixed shares: a particle hops along a bond; a particle goes to any empty site; with
-two spins, all that is on the two sites of a bond changes places (spin exchange). Of the first and third
-only moves that change something are drawn, uniformly among the :math:`m(n)` that there are, so that the
-ratio of the two directions is :math:`m(n) / m(n')`.
+two spins, all that is on the two sites of a bond changes places (spin exchange). Of each only those that
+change something are drawn, with a weight that knows the repulsion (locally balanced proposals: Zanella, J.
+Am. Stat. Assoc. 115, 852 (2020)): with :math:`\tilde\pi(n) = \exp(-\tfrac12 n^T G n)`,
+
+.. math:: q(n \to n') = \sqrt{\tilde\pi(n') / \tilde\pi(n)} / Z(n), \qquad
+    q(n' \to n) / q(n \to n') = \frac{\tilde\pi(n)\, Z(n)}{\tilde\pi(n')\, Z(n')} .
+
+Without G the moves are uniform, and Z is their number. With a strong repulsion few moves are ever accepted,
+and nearly all of these keep particles apart: network evaluations are not spent on the others.
 """
 
 import jax
@@ -24,18 +30,27 @@ class HopRule(nk.sampler.rules.MetropolisRule):
     """Share of moves to any empty site."""
     exchange: float = struct.field(pytree_node=False)
     """Share of exchanges of two sites."""
-    bonds: jax.Array
-    """(B, 2) sites of the bonds."""
+    guide: float = struct.field(pytree_node=False)
+    """How much of the repulsion the proposals know: G in units of its default."""
+    coupling: jax.Array
+    """(modes, modes) the matrix G."""
+    hops: "_Moves"
+    anywhere: "_Moves"
+    exchanges: "_Moves"
     start: jax.Array
     """(modes,) the ordered configuration that chains start from."""
 
-    def __init__(self, model: LatticeModel, *, far: float = 0.2, exchange: float | None = None):
+    def __init__(
+        self, model: LatticeModel, *, far: float = 0.2, exchange: float | None = None, guide: float = 1.0
+    ):
         """Make a rule.
 
         Args:
             model: The lattice, its bonds and particles.
             far: Share of moves to any empty site.
             exchange: Share of exchanges of two sites (default 0.3 with two spins; none with one).
+            guide: Proposals that avoid neighbours and pairs, in proportion to the logarithm of the
+                repulsion; 0 for uniform ones.
 
         Raises:
             ValueError: Shares that are no probabilities.
@@ -46,11 +61,19 @@ class HopRule(nk.sampler.rules.MetropolisRule):
         if far < 0 or exchange < 0 or far + exchange > 1:
             raise ValueError(f"far and exchange must be shares of moves, got {far} and {exchange}")
         self.n_sites, self.particles = model.n_sites, model.particles
-        sites = np.argwhere(np.triu(np.abs(model.hopping) + np.abs(model.repulsion), 1) > 0)
-        if not len(sites):
-            far, exchange, sites = 1.0, 0.0, np.zeros((1, 2), int)
-        self.far, self.exchange = float(far), float(exchange)
-        self.bonds = jnp.asarray(sites)
+        bonds = np.argwhere(np.triu(np.abs(model.hopping) + np.abs(model.repulsion), 1) > 0)
+        pairs = np.argwhere(np.triu(np.ones((model.n_sites, model.n_sites)), 1) > 0)
+        if not len(pairs):
+            pairs = np.zeros((1, 2), int)
+        if not len(bonds):
+            far, exchange, bonds = 1.0, 0.0, pairs
+        self.far, self.exchange, self.guide = float(far), float(exchange), float(guide)
+        coupling = guide * _repulsion_of_modes(model)
+        spins = model.n_sites * np.arange(len(model.particles))[:, None, None, None]
+        self.coupling = jnp.asarray(coupling)
+        self.hops = _moves((spins + bonds[:, None]).reshape(-1, 1, 2), coupling)
+        self.anywhere = _moves((spins + pairs[:, None]).reshape(-1, 1, 2), coupling)
+        self.exchanges = _moves(np.swapaxes(spins[..., 0, :] + bonds, 0, 1), coupling)
         self.start = jnp.asarray(ordered_configuration(model))
 
     def transition(self, sampler, machine, parameters, state, key, σ):
@@ -66,7 +89,7 @@ class HopRule(nk.sampler.rules.MetropolisRule):
         def walk(key, x, length):
             def move(x, step):
                 key, count = step
-                proposed, correction = self._far(key, x)
+                proposed, correction = self._drawn(key, x, self.anywhere)
                 return jnp.where((count < length) & (correction > -jnp.inf), proposed, x), None
 
             return jax.lax.scan(move, x, (jax.random.split(key, most), jnp.arange(most)))[0]
@@ -76,51 +99,43 @@ class HopRule(nk.sampler.rules.MetropolisRule):
     def _propose(self, key, x):
         kind, key = jax.random.split(key)
         u = jax.random.uniform(kind)
-        moved, correction = self._hop(key, x)
+        moved, correction = self._drawn(key, x, self.hops)
         if self.far:
-            far, also = self._far(key, x)
+            far, also = self._drawn(key, x, self.anywhere)
             is_far = u < self.far
             moved, correction = jnp.where(is_far, far, moved), jnp.where(is_far, also, correction)
         if self.exchange:
-            other, also = self._exchanged(key, x)
+            other, also = self._drawn(key, x, self.exchanges)
             swap = u > 1.0 - self.exchange
             moved, correction = jnp.where(swap, other, moved), jnp.where(swap, also, correction)
         return moved, correction
 
-    def _hop(self, key, x):
-        """Exchange the occupations of one spin on the two sites of a bond where they differ."""
-        spins = jnp.arange(len(self.particles))[:, None, None]
-        modes = (spins * self.n_sites + self.bonds).reshape(-1, 2)
-        return _drawn(key, x, modes, lambda y: y[modes[:, 0]] != y[modes[:, 1]])
+    def _drawn(self, key, x, moves):
+        """Draw one of the moves that change something by its weight; also the log ratio of both directions."""
+        cost, weights = self._weights(x, moves)
+        cumulated = jnp.cumsum(weights)
+        total = cumulated[-1]
+        chosen = jnp.argmax(cumulated > total * jax.random.uniform(key, dtype=cumulated.dtype))
+        places = moves.places[chosen]
+        moved = x.at[places[:, 0]].set(x[places[:, 1]]).at[places[:, 1]].set(x[places[:, 0]])
+        back = self._weights(moved, moves)[1].sum()
+        possible = weights[chosen] > 0.0
+        correction = cost[chosen] + jnp.log(jnp.where(possible, total / jnp.where(possible, back, 1.0), 1.0))
+        return jnp.where(possible, moved, x), jnp.where(possible, correction, -jnp.inf)
 
-    def _exchanged(self, key, x):
-        """Exchange all that is on the two sites of a bond where they differ."""
-        first, second = self.bonds.T
-
-        def differ(y):
-            blocks = y.reshape(2, self.n_sites)
-            return jnp.any(blocks[:, first] != blocks[:, second], axis=0)
-
-        pairs = jnp.stack([self.bonds, self.bonds + self.n_sites], axis=1)
-        return _drawn(key, x, pairs, differ)
-
-    def _far(self, key, x):
-        """Move a particle, drawn uniformly from all, to an empty site of its spin, drawn uniformly."""
-        keys = jax.random.split(key)
-        blocks = x.reshape(-1, self.n_sites) > 0.5
-        total = max(sum(self.particles), 1)
-        particle = jax.random.randint(keys[0], (), 0, total)
-        source = jnp.argmax(jnp.cumsum(blocks.ravel()) > particle)
-        spin = source // self.n_sites
-        free = self.n_sites - jnp.asarray(self.particles)[spin]
-        hole = jax.random.randint(keys[1], (), 0, jnp.maximum(free, 1))
-        target = spin * self.n_sites + jnp.argmax(jnp.cumsum(~blocks[spin]) > hole)
-        moved = x.at[source].set(0).at[target].set(1)
-        possible = (free > 0) & (sum(self.particles) > 0)
-        return jnp.where(possible, moved, x), jnp.where(possible, 0.0, -jnp.inf)
+    def _weights(self, x, moves):
+        """Change of n G n / 2 by each move, and its weight: 0 for moves that change nothing."""
+        n = x.astype(self.coupling.dtype)
+        field = self.coupling @ n
+        first, second = moves.places[..., 0], moves.places[..., 1]
+        carried = n[first] - n[second]
+        cost = jnp.einsum("bk,bk->b", carried, field[second] - field[first]) + 0.5 * jnp.einsum(
+            "bk,bkl,bl->b", carried, moves.own, carried
+        )
+        return cost, jnp.where(jnp.any(carried != 0, axis=1), jnp.exp(-0.5 * cost), 0.0)
 
     def __repr__(self):
-        return f"HopRule(far={self.far}, exchange={self.exchange})"
+        return f"HopRule(far={self.far}, exchange={self.exchange}, guide={self.guide})"
 
 
 def ordered_configuration(model: LatticeModel) -> np.ndarray:
@@ -136,12 +151,39 @@ def ordered_configuration(model: LatticeModel) -> np.ndarray:
     return rows.ravel()
 
 
-def _drawn(key, x, places, differ):
-    """Swap the modes of one of ``places`` (B, ..., 2) where ``differ`` says that it changes something."""
-    possible = differ(x)
-    count = possible.sum()
-    drawn = jax.random.randint(key, (), 0, jnp.maximum(count, 1))
-    chosen = places[jnp.argmax(jnp.cumsum(possible) > drawn)].reshape(-1, 2)
-    moved = x.at[chosen[:, 0]].set(x[chosen[:, 1]]).at[chosen[:, 1]].set(x[chosen[:, 0]])
-    correction = jnp.log(jnp.maximum(count, 1)) - jnp.log(jnp.maximum(differ(moved).sum(), 1))
-    return jnp.where(count > 0, moved, x), jnp.where(count > 0, correction, -jnp.inf)
+@struct.dataclass
+class _Moves:
+    """Exchanges of the occupations of k pairs of modes at once."""
+
+    places: jax.Array
+    """(B, k, 2) the modes."""
+    own: jax.Array
+    """(B, k, k) what the modes that change have to do with each other, in G."""
+
+
+def _moves(places, coupling):
+    first, second = places[..., 0], places[..., 1]
+
+    def between(a, b):
+        return coupling[a[:, :, None], b[:, None, :]]
+
+    own = between(second, second) + between(first, first) - between(first, second) - between(second, first)
+    return _Moves(jnp.asarray(places), jnp.asarray(own))
+
+
+def _repulsion_of_modes(model):
+    """Matrix of G (modes, modes): two neighbours, or two on a site, of so strong a repulsion are so rare."""
+    scale = abs(model.t) or 1.0
+    neighbours = np.abs(model.repulsion) > 0
+    of_v = _rareness(model.V / scale) * neighbours
+    n_spins = len(model.particles)
+    coupling = np.tile(of_v, (n_spins, n_spins))
+    if n_spins == 2:
+        of_u = _rareness(model.U / scale) * np.eye(model.n_sites)
+        coupling[: model.n_sites, model.n_sites :] += of_u
+        coupling[model.n_sites :, : model.n_sites] += of_u
+    return coupling
+
+
+def _rareness(repulsion):
+    return np.sign(repulsion) * np.log1p(abs(repulsion) / 2.0)

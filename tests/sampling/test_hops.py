@@ -12,8 +12,12 @@ from nnbf.sampling import HopRule, ordered_configuration
 @pytest.mark.parametrize(
     ("model", "moves"),
     [
-        (LatticeModel("tv", (3, 2), 2, V=1.0, boundary=("open", "pbc")), {"far": 0.3}),
-        (LatticeModel("hubbard", (2, 2), (2, 1), U=1.0, boundary="open"), {"far": 0.2, "exchange": 0.4}),
+        (LatticeModel("tv", (3, 2), 2, V=1.0, boundary=("open", "pbc")), {"far": 0.3, "guide": 0.0}),
+        (LatticeModel("tv", (3, 2), 2, V=4.0, boundary=("open", "pbc")), {"far": 0.3}),
+        (
+            LatticeModel("hubbard", (2, 2), (2, 1), U=3.0, V=1.0, boundary="open"),
+            {"far": 0.2, "exchange": 0.4},
+        ),
     ],
 )
 def test_detailed_balance(model, moves):
