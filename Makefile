@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format typecheck clean distclean
+.PHONY: help setup demo test lint format typecheck docs tutorial clean distclean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -61,9 +61,17 @@ format: $(STAMP) ## reformat, and mend what can be mended safely
 typecheck: $(STAMP) ## check types
 	@$(BIN)/mypy
 
+# All pages anew: what is generated depends on the program, which Sphinx does not watch.
+docs: $(STAMP) ## build the pages of docs/ into build/docs/html; a warning is an error
+	@JAX_PLATFORMS=cpu $(BIN)/python -m sphinx -W --keep-going -q -E -a -b html -d build/docs/doctrees docs build/docs/html
+	@echo 'pages: build/docs/html/index.html'
+
+tutorial: $(STAMP) ## run docs/tutorial.md as it is written, and compare what it prints
+	@$(BIN)/python docs/run_tutorial.py
+
 clean: ## remove caches, build output and the demo's run
 	@rm -rf build dist runs/demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	@find nnbf hamiltonians tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find nnbf hamiltonians tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## remove the virtual environment too
 	@rm -rf $(VENV) .venv-bootstrap

@@ -320,7 +320,9 @@ def main() -> None:
     """Parse the command line and set up, or only name the Python that would be used."""
     parser = argparse.ArgumentParser(description="Make this checkout's virtual environment (.venv).")
     parser.add_argument("--python", help="use this Python instead of searching for one")
-    parser.add_argument("--extra", default="dev", help="extra of pyproject.toml to install ('' for none)")
+    parser.add_argument(
+        "--extra", default="dev,docs", help="extras of pyproject.toml to install ('' for none)"
+    )
     parser.add_argument("--find", action="store_true", help="print the Python that would be used, and stop")
     options = parser.parse_args()
     started = time.monotonic()

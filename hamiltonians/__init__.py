@@ -17,9 +17,11 @@ from hamiltonians.properties import DEBYE, OrbitalProperties
 # Not lazily: the function has the name of its module.
 from hamiltonians.space_group import Sector, SpaceGroup, all_sectors, move_configurations, space_group
 from hamiltonians.system import MolecularSystem, SystemInfo, load_system
+from hamiltonians.truncation import Truncation
 
 if TYPE_CHECKING:
     from hamiltonians.active_space import parse_active_space
+    from hamiltonians.alignment import Alignment, align_orbitals
     from hamiltonians.determinant import determinant_energy, lowest_determinant
     from hamiltonians.exact_lattice import ExactLevels, exact_levels, is_affordable
     from hamiltonians.fci import fci_energy_of_integrals
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
 
 _LAZY = {
     "build_molecule": "molecule",
+    "Alignment": "alignment",
+    "align_orbitals": "alignment",
     "parse_active_space": "active_space",
     "reference_energies": "references",
     "with_references": "references",
@@ -70,6 +74,7 @@ _LAZY = {
 
 __all__ = [
     "DEBYE",
+    "Alignment",
     "ExactLevels",
     "Geometry",
     "InputError",
@@ -80,6 +85,8 @@ __all__ = [
     "Sector",
     "SpaceGroup",
     "SystemInfo",
+    "Truncation",
+    "align_orbitals",
     "all_sectors",
     "build_molecule",
     "bundled_molecules",

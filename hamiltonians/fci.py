@@ -76,6 +76,9 @@ def solve_fci(integrals: MolecularIntegrals) -> FciResult:
     else:
         one_body, two_body = np.array(integrals.one_body), np.array(integrals.two_body)
     energies, vectors = solver.kernel(one_body, two_body, integrals.n_orbitals, electrons)
+    if not np.all(solver.converged):
+        # Rounding errors had filled up Davidson's space: from the vectors that it found it gets through.
+        energies, vectors = solver.kernel(one_body, two_body, integrals.n_orbitals, electrons, ci0=vectors)
     energies, converged = np.atleast_1d(energies), np.atleast_1d(solver.converged)
     lowest = int(np.argmin(energies))
     vector = vectors[lowest] if isinstance(vectors, (list, tuple)) else vectors

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hamiltonians.chains import chain_atoms
 from hamiltonians.elements import ATOMIC_NUMBERS, element_symbol, hill_formula
 from hamiltonians.errors import InputError, nearest_names
 from hamiltonians.library import bundled_molecules, bundled_path
@@ -47,9 +48,11 @@ def read_geometry(molecule: str | Path | Geometry, *, unit: str = "angstrom") ->
     """Read a molecule from whatever the user gave.
 
     Args:
-        molecule: A bundled name (any case), a path to an .xyz file, or inline text such as
-            "N 0 0 0; N 0 0 1.1" (semicolons or newlines between atoms).
-        unit: Unit of inline text, "angstrom" or "bohr". Bundled and .xyz files are in Angstrom.
+        molecule: A bundled name (any case), a path to an .xyz file, inline text such as
+            "N 0 0 0; N 0 0 1.1" (semicolons or newlines between atoms), or a chain or ring of one
+            element with its spacing: "H10-chain-1.8", "H6-ring-1.0".
+        unit: Unit of inline text and spacings, "angstrom" or "bohr". Bundled and .xyz files are in
+            Angstrom.
 
     Raises:
         InputError: No such molecule or file, or its content makes no sense.
@@ -64,6 +67,11 @@ def read_geometry(molecule: str | Path | Geometry, *, unit: str = "angstrom") ->
     bundled = bundled_path(text)
     if bundled is not None:
         return _parse_xyz(bundled.read_text(encoding="utf-8"), bundled.stem, f"bundled {bundled.stem}")
+    scale = BOHR_IN_ANGSTROM if unit.casefold() in ("bohr", "au") else 1.0
+    chain = chain_atoms(text)
+    if chain is not None:
+        scaled = [(symbol, [scale * x for x in position]) for symbol, position in chain]
+        return Geometry(text, check_atoms(scaled))
     inline = bool(re.search(r"[;\n]", text)) or _looks_like_atom(text)
     if not inline:
         path = Path(text)
@@ -74,7 +82,6 @@ def read_geometry(molecule: str | Path | Geometry, *, unit: str = "angstrom") ->
         raise InputError(
             f"molecule {text!r} is unknown: {hint}give a bundled name, an .xyz file or 'N 0 0 0; N 0 0 1.1'"
         )
-    scale = BOHR_IN_ANGSTROM if unit.casefold() in ("bohr", "au") else 1.0
     lines = [line for line in re.split(r"[;\n]", text) if line.strip()]
     atoms = tuple(_parse_atom(line, f"atom {k}", scale) for k, line in enumerate(lines, start=1))
     return Geometry(hill_formula([symbol for symbol, _ in atoms]), check_atoms(atoms))

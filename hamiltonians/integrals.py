@@ -113,6 +113,30 @@ class MolecularIntegrals:
         """Whether alpha and beta orbitals differ (UHF)."""
         return self.one_body.ndim == 3
 
+    @property
+    def infinite_temperature_energy(self) -> float:
+        """Mean of the diagonal over all determinants with these electrons, Tr H / dim (Hartree).
+
+        Where the V-score measures energies from (Wu et al., Science 386, 296 (2024)).
+        """
+        size = self.n_orbitals
+        if size == 0:
+            return self.constant
+        one_body = self.one_body if self.is_spin_resolved else np.stack([self.one_body] * 2)
+        two_body = self.two_body if self.is_spin_resolved else [self.two_body] * 3
+        diagonal = np.arange(size) * (np.arange(size) + 3) // 2  # pairs (p, p)
+        energy = self.constant
+        for spin, count in enumerate((self.n_alpha, self.n_beta)):
+            energy += count / size * np.trace(one_body[spin])
+            if count > 1:
+                block = two_body[2 * spin]
+                coulomb = block[np.ix_(diagonal, diagonal)].sum()
+                # sum_pq (pq|qp): every pair of different orbitals comes twice.
+                exchange = 2.0 * np.trace(block) - block[diagonal, diagonal].sum()
+                energy += count * (count - 1) / (2 * size * (size - 1)) * (coulomb - exchange)
+        other = two_body[1][np.ix_(diagonal, diagonal)].sum()
+        return float(energy + self.n_alpha * self.n_beta / size**2 * other)
+
     def unpack_two_body(self) -> np.ndarray:
         """Return the full tensor (pq|rs): (M, M, M, M), or (3, M, M, M, M) for [aa, ab, bb]."""
         if not self.is_spin_resolved:

@@ -145,6 +145,21 @@ class LatticeModel:
             energy += up * down * (2.0 * bonds / size**2 + self.U / size)
         return energy
 
+    @property
+    def must_be_singlet(self) -> bool:
+        """Whether Lieb's theorem makes the ground state a singlet: Phys. Rev. Lett. 62, 1201 (1989).
+
+        A connected bipartite lattice with real hopping between its halves alone, as many sites in one as in
+        the other, half filled, U > 0 and no further repulsion.
+        """
+        half = self.particles == (self.n_sites // 2,) * 2 and self.n_sites % 2 == 0
+        if not (self.is_spinful and half and self.U > 0 and self.V == 0) or np.iscomplexobj(self.hopping):
+            return False
+        reached = self._hopping_distances
+        colours = reached % 2
+        within = (self.hopping != 0) & (colours[:, None] == colours[None, :])
+        return bool(np.all(reached >= 0) and not within.any() and 2 * colours.sum() == self.n_sites)
+
     # ---- boundary ----------------------------------------------------------------------------------
 
     @property
@@ -210,6 +225,14 @@ class LatticeModel:
         first, second = self.bonds.sites[self.bonds.shells == 1].T
         adjacency = coo_matrix((np.ones(first.size), (first, second)), shape=(self.n_sites,) * 2)
         return shortest_path(adjacency.tocsr(), directed=False, unweighted=True).astype(np.int64)
+
+    @cached_property
+    def _hopping_distances(self) -> np.ndarray:
+        """(n_sites,) hops from site 0, -1 where none lead."""
+        from scipy.sparse.csgraph import shortest_path
+
+        hops = shortest_path(np.abs(self.hopping) > 0, directed=False, unweighted=True, indices=0)
+        return np.where(np.isfinite(hops), hops, -1).astype(np.int64)
 
     @cached_property
     def distance_shells(self) -> np.ndarray:

@@ -17,6 +17,12 @@ from hamiltonians.active_space import (
 from hamiltonians.avas import avas_orbitals
 from hamiltonians.determinant import determinant_energy, lowest_determinant
 from hamiltonians.errors import InputError
+from hamiltonians.frozen_natural import (
+    FrozenNaturalOrbitals,
+    NaturalSelection,
+    checked_selection,
+    frozen_natural_orbitals,
+)
 from hamiltonians.geometry import Geometry, read_geometry
 from hamiltonians.integrals import MolecularIntegrals, determinant_irrep
 from hamiltonians.irreps import clean_forbidden, irrep_codes, largest_forbidden
@@ -32,9 +38,11 @@ from hamiltonians.orbitals import (
 from hamiltonians.packing import number_of_pairs
 from hamiltonians.properties import OrbitalProperties, molecular_properties
 from hamiltonians.system import MolecularSystem, SystemInfo
+from hamiltonians.truncation import Truncation
 
 _MOST_ORBITALS = 220  # packed integrals of this many take 4.7 GB
 _MOST_FOR_ACTIVE_SPACE = 1000  # orbitals of a mean field from which an active space is taken
+_MOST_FOR_REFERENCES = 120  # orbitals of a whole basis for which coupled cluster is tried
 _NOISE = 1e-14  # Hartree; integrals below are set to zero
 # Hartree. Coordinates of few decimals break symmetry a little. Dropping a forbidden integral d changes
 # energies by d^2 over a gap, 1e-9 here; larger ones mean that the group is wrong.
@@ -53,6 +61,9 @@ def build_molecule(
     frozen_core: bool | int = False,
     active_space: ActiveSpace | str | None = None,
     orbitals: str = "canonical",
+    fno_threshold: float | None = None,
+    fno_virtuals: int | None = None,
+    fno_density: str = "mp2",
     symmetry: bool = True,
     compute_references: bool = True,
     fci_limit: int = 5_000_000,
@@ -79,6 +90,10 @@ def build_molecule(
             [...]) counted from 0 with occupied orbitals first; ("avas", ["N 2p", ...]); or text for
             `parse_active_space`.
         orbitals: "canonical", "mp2-natural", "ccsd-natural", "boys" or "pipek-mezey".
+        fno_threshold: Leaves out virtual natural orbitals of smaller occupation (0 to 2), such as 1e-4; what
+            that costs at second order is in `MolecularSystem.truncation`. Not with an active space or UHF.
+        fno_virtuals: Largest number of virtual natural orbitals to keep.
+        fno_density: "mp2" or "ccsd": the density that gives the natural orbitals.
         symmetry: Whether orbitals are adapted to the largest Abelian subgroup of the point group.
         compute_references: Whether to compute MP2, CCSD, CCSD(T) and FCI beside HF.
         fci_limit: Largest number of determinants (alpha strings times beta strings) FCI is run for.
@@ -99,6 +114,14 @@ def build_molecule(
             f"active space {space[0]!r} needs Hartree-Fock orbitals, not {orbitals}: "
             "give (electrons, orbitals)"
         )
+    selection = checked_selection(
+        fno_threshold,
+        fno_virtuals,
+        fno_density,
+        orbitals=orbitals,
+        reference=reference,
+        has_active_space=space is not None,
+    )
     geometry = read_geometry(molecule, unit=unit)
     total_charge, two_s = electron_counts(geometry, charge, spin)
     field = solve_mean_field(
@@ -109,12 +132,19 @@ def build_molecule(
         reference=reference,
         ecp=ecp,
         symmetry=symmetry,
-        most_orbitals=_MOST_ORBITALS if space is None and frozen_core is False else _MOST_FOR_ACTIVE_SPACE,
+        most_orbitals=_MOST_ORBITALS
+        if space is None and selection is None and frozen_core is False
+        else _MOST_FOR_ACTIVE_SPACE,
     )
     n_core = _core_size(field, frozen_core)
     channels = canonical_orbitals(field)
+    whole, natural = channels[0], None
     if orbitals.endswith("natural"):
         channels = (natural_orbitals(field, orbitals, n_core),)
+    elif selection is not None:
+        partition_orbitals(channels, two_s, n_core, None)  # refuses a core that is too large
+        natural = frozen_natural_orbitals(field, whole, n_core, selection)
+        channels = (natural.orbitals,)
     chosen_space = space
     if space is not None and space[0] == "avas":
         channels, chosen_space = avas_orbitals(
@@ -128,7 +158,10 @@ def build_molecule(
     integrals = _integrals(field, core, active)
     if orbitals.endswith("natural"):
         integrals = _in_the_irrep_of_hartree_fock(field, integrals)
-    n_orbitals = channels[0].size
+    truncation = None
+    if selection is not None and natural is not None:
+        limit = fci_limit if compute_references else None
+        truncation = _truncation(field, core, (whole, natural), selection, integrals, limit)
     info = SystemInfo(
         formula=geometry.formula,
         name=geometry.name,
@@ -136,10 +169,10 @@ def build_molecule(
         charge=total_charge,
         two_S=two_s,
         reference_method=field.method,
-        orbitals=orbitals if space is None or space[0] != "avas" else f"{orbitals}, avas",
+        orbitals=_kind_of_orbitals(orbitals, space, selection),
         n_frozen_core=partitions[0].core.size,
         active_space=None
-        if integrals.n_orbitals == n_orbitals
+        if integrals.n_orbitals == whole.size
         else (integrals.n_electrons, integrals.n_orbitals),
         atoms=geometry.atoms,
         point_group=field.top_group,
@@ -149,7 +182,14 @@ def build_molecule(
         warnings=field.warnings + notes,
     )
     properties = molecular_properties(field, core, active)
-    return _with_references(integrals, info, field, properties, compute_references, fci_limit)
+    system = _with_references(integrals, info, field, properties, compute_references, fci_limit)
+    return system if truncation is None else _truncated(system, truncation)
+
+
+def _kind_of_orbitals(orbitals: str, space: tuple | None, selection: NaturalSelection | None) -> str:
+    if selection is not None:
+        return f"{orbitals}, {selection.density} frozen natural"
+    return f"{orbitals}, avas" if space is not None and space[0] == "avas" else orbitals
 
 
 def _core_size(field: MeanField, frozen_core: bool | int) -> int:
@@ -283,3 +323,50 @@ def _with_references(
             f"{determinant_energy(integrals):.8f}"
         )
     return MolecularSystem(integrals, info, energies, notes, properties)
+
+
+def _truncation(
+    field: MeanField,
+    core: tuple[Orbitals, ...],
+    orbitals: tuple[Orbitals, FrozenNaturalOrbitals],
+    selection: NaturalSelection,
+    integrals: MolecularIntegrals,
+    fci_limit: int | None,
+) -> Truncation:
+    """Describe what was left out, with references of the whole basis unless `fci_limit` is None."""
+    from hamiltonians.references import reference_energies, second_order_energy
+
+    whole, natural = orbitals
+    references: dict[str, float | None] = {"hf": field.energy}
+    notes: dict[str, str] = {}
+    active = whole.take(np.arange(core[0].size, whole.size))
+    if fci_limit is not None and natural.n_kept < natural.occupations.size:
+        if active.size <= _MOST_FOR_REFERENCES:
+            references, notes = reference_energies(_integrals(field, core, (active,)), fci_limit=fci_limit)
+        else:
+            notes = dict.fromkeys(("ccsd", "ccsd_t", "fci"), f"more than {_MOST_FOR_REFERENCES} orbitals")
+    return Truncation(
+        density=selection.density,
+        threshold=selection.threshold,
+        most=selection.most,
+        occupations=tuple(float(n) for n in natural.occupations),
+        n_kept=natural.n_kept,
+        mp2_all=natural.mp2,
+        mp2_kept=second_order_energy(integrals),
+        references={**references, "hf": field.energy, "mp2": natural.mp2},
+        reference_notes=notes,
+    )
+
+
+def _truncated(system: MolecularSystem, truncation: Truncation) -> MolecularSystem:
+    """Add the truncation, and say of every reference that it is one of the kept orbitals."""
+    if not truncation.n_dropped:
+        known = {key: value for key, value in system.references.items() if value is not None}
+        same = replace(truncation, references={**truncation.references, **known, "mp2": truncation.mp2_all})
+        return replace(system, truncation=same)
+    kept = f"of the {truncation.n_kept} virtual orbitals kept of {truncation.n_virtual}"
+    notes = dict(system.reference_notes)
+    for method, energy in system.references.items():
+        if energy is not None and method != "hf":
+            notes[method] = f"{kept}; {notes[method]}" if method in notes else kept
+    return replace(system, reference_notes=notes, truncation=truncation)

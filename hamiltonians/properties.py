@@ -38,6 +38,9 @@ class OrbitalProperties:
     overlap_alpha_beta: np.ndarray | None = None
     """<p alpha|q beta> of spatial orbitals, (C + M, C + M), the C frozen ones first; None where both
     spins have the same orbitals, or where it is unknown."""
+    coefficients: np.ndarray | None = None
+    """The orbitals over Loewdin-orthonormalised atomic ones, S^(1/2) C: (n_ao, M), or (2, n_ao, M) for
+    [alpha, beta]; see `hamiltonians.alignment`."""
 
     def __post_init__(self) -> None:
         """Check shapes and freeze the arrays."""
@@ -49,6 +52,7 @@ class OrbitalProperties:
             "dipole_constant": lambda shape: shape == (3,),
             "dipole_origin": lambda shape: shape == (3,),
             "overlap_alpha_beta": lambda shape: len(shape) == 2 and shape[0] == shape[1],
+            "coefficients": lambda shape: len(shape) in (2, 3) and shape[-2] >= shape[-1],
         }
         for name, fits in shapes.items():
             if getattr(self, name) is None:
@@ -73,6 +77,9 @@ class OrbitalProperties:
         overlap = self.overlap_alpha_beta
         if overlap is not None and (not is_spin_resolved or len(overlap) < n_orbitals):
             raise InputError(f"overlap_alpha_beta of shape {overlap.shape} for {n_orbitals} orbitals")
+        found = self.coefficients
+        if found is not None and (found.shape[-1] != n_orbitals or (found.ndim == 3) != is_spin_resolved):
+            raise InputError(f"coefficients of shape {found.shape} for {n_orbitals} orbitals")
 
     def rotate(self, coefficients: np.ndarray) -> "OrbitalProperties":
         """Return the properties in new orbitals; see `MolecularIntegrals.rotate`.
@@ -96,7 +103,10 @@ class OrbitalProperties:
             blocks = np.broadcast_to(dipole, (2, *dipole.shape[-3:])) if resolved else dipole[None]
             blocks = np.stack([c.T @ block @ c for c, block in zip(rotations, blocks)])
             dipole = blocks if resolved else blocks[0]
-        return replace(self, dipole=dipole, overlap_alpha_beta=overlap)
+        orbitals = self.coefficients
+        if orbitals is not None:
+            orbitals = orbitals @ coefficients  # a set for each spin where either has one
+        return replace(self, dipole=dipole, overlap_alpha_beta=overlap, coefficients=orbitals)
 
 
 def molecular_properties(
@@ -132,4 +142,17 @@ def molecular_properties(
             for frozen, part in zip(core, active, strict=True)
         )
         overlap = alpha.T @ field.scf.get_ovlp() @ beta
-    return OrbitalProperties(dipole if len(spins) == 2 else dipole[0], constant, origin, overlap)
+    root = _square_root(field.scf.get_ovlp())
+    coefficients = np.stack([root @ c for c in spins])
+    return OrbitalProperties(
+        dipole if len(spins) == 2 else dipole[0],
+        constant,
+        origin,
+        overlap,
+        coefficients if len(spins) == 2 else coefficients[0],
+    )
+
+
+def _square_root(overlap: np.ndarray) -> np.ndarray:
+    values, vectors = np.linalg.eigh(overlap)
+    return (vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T

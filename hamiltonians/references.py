@@ -83,6 +83,18 @@ def with_references(system: MolecularSystem, *, fci_limit: int = 5_000_000) -> M
     return replace(system, references=energies, reference_notes=notes)
 
 
+def second_order_energy(integrals: MolecularIntegrals) -> float:
+    """Return the total MP2 energy of the reference determinant, as `reference_energies` defines it.
+
+    Args:
+        integrals: The Hamiltonian; the determinant has to be a Hartree-Fock solution.
+    """
+    if integrals.two_S < 0:
+        integrals = integrals.spin_flipped()
+    field = pseudo_field(_padded(integrals))
+    return field.energy + _second_order(field)
+
+
 def _perturbative(integrals: MolecularIntegrals, found: _References) -> None:
     methods = ("mp2", "ccsd", "ccsd_t")
     if _nothing_to_correlate(integrals):

@@ -21,12 +21,13 @@ from hamiltonians.integrals import MolecularIntegrals
 from hamiltonians.packing import number_of_pairs
 from hamiltonians.properties import OrbitalProperties
 from hamiltonians.system import MolecularSystem, SystemInfo
+from hamiltonians.truncation import Truncation
 
 FORMAT = "molecular-system"
 VERSION = 1
 
 _SUFFIXES = (".npz", ".h5", ".hdf5")
-_PROPERTIES = ("dipole", "dipole_constant", "dipole_origin", "overlap_alpha_beta")
+_PROPERTIES = ("dipole", "dipole_constant", "dipole_origin", "overlap_alpha_beta", "coefficients")
 
 
 def save_system(system: MolecularSystem, path: str | Path) -> Path:
@@ -97,6 +98,7 @@ def _to_arrays(system: MolecularSystem) -> dict[str, np.ndarray]:
         "info": asdict(system.info),
         "references": dict(system.references),
         "reference_notes": dict(system.reference_notes),
+        "truncation": None if system.truncation is None else system.truncation.arguments(),
     }
     arrays = {
         "metadata": np.frombuffer(json.dumps(metadata).encode(), dtype=np.uint8),
@@ -153,12 +155,14 @@ def _from_arrays(arrays: dict[str, np.ndarray]) -> MolecularSystem:
     )
     # Files of earlier versions have none of these.
     known = {name: arrays[name] for name in _PROPERTIES if name in arrays}
+    truncation = metadata.get("truncation")
     return MolecularSystem(
         integrals,
         _info(metadata["info"]),
         metadata["references"],
         metadata["reference_notes"],
         OrbitalProperties(**known) if known else None,
+        None if truncation is None else Truncation.from_arguments(truncation),
     )
 
 

@@ -9,6 +9,7 @@ from hamiltonians.errors import InputError
 from hamiltonians.geometry import Atoms
 from hamiltonians.integrals import MolecularIntegrals
 from hamiltonians.properties import OrbitalProperties
+from hamiltonians.truncation import Truncation
 
 REFERENCE_METHODS = ("hf", "mp2", "ccsd", "ccsd_t", "fci")
 """Keys of `MolecularSystem.references`."""
@@ -31,7 +32,7 @@ class SystemInfo:
     reference_method: str = ""
     """Mean field behind the orbitals: "RHF", "ROHF", "UHF", "fcidump" or "openfermion"."""
     orbitals: str = ""
-    """Kind of orbitals: "canonical", "mp2-natural", "boys", "avas", ... """
+    """Kind of orbitals: "canonical", "mp2-natural", "canonical, mp2 frozen natural", "boys", "avas", ... """
     n_frozen_core: int = 0
     """Number of doubly occupied orbitals folded into the constant and one-body part."""
     active_space: tuple[int, int] | None = None
@@ -64,6 +65,8 @@ class MolecularSystem:
     """What to know about a reference: why it is missing, or what exactly it is."""
     properties: OrbitalProperties | None = None
     """Dipole integrals and overlaps of the orbitals; None where unknown, as for FCIDUMP files."""
+    truncation: Truncation | None = None
+    """Virtual natural orbitals that were left out, and the correction for them; None where none were."""
 
     def __post_init__(self) -> None:
         """Complete the references, freeze the mappings, check the properties."""

@@ -1,4 +1,4 @@
-"""What many runs say together: basis-set limits, potential curves, growth with size.
+"""What many runs say together: basis-set limits, potential curves, cost, growth with size.
 
 NumPy and SciPy alone: plain numbers and records go in, data classes come out.
 """
@@ -13,6 +13,7 @@ from nnbf.analysis.basis_limit import (
     formula_curve,
 )
 from nnbf.analysis.basis_names import basis_family, cardinal_number, common_family
+from nnbf.analysis.cost import time_per_step, time_to_accuracy
 from nnbf.analysis.curves import (
     CurveFit,
     DiatomicConstants,
@@ -45,4 +46,6 @@ __all__ = [
     "non_parallelity",
     "reduced_mass",
     "scaling_table",
+    "time_per_step",
+    "time_to_accuracy",
 ]

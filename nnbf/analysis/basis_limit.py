@@ -202,9 +202,13 @@ def basis_limit(
 def basis_points(records: Iterable[Mapping[str, Any]]) -> tuple[list[BasisPoint], str]:
     """Read points off records of runs.
 
+    Where virtual orbitals were left out, the total energy is that with the MP2 correction for them: without
+    it, it is no function of X. How far off the correction is, is not in the error of the point.
+
     Args:
-        records: Each with `basis`, `energy`, `hf` and, where there is one, `energy_error`; or the content of
-            a result.json, where the first is in `system` and the third in `references`.
+        records: Each with `basis`, `energy`, `hf` and, where there are such, `energy_error` and
+            `mp2_corrected`; or the content of a result.json, where these are in `system`, `references` and
+            `estimates`.
 
     Returns:
         Points for `basis_limit`, and their family.
@@ -218,7 +222,9 @@ def basis_points(records: Iterable[Mapping[str, Any]]) -> tuple[list[BasisPoint]
         if not basis:
             raise InputError("a record names no basis: give 'basis' beside its energies")
         hf = record.get("hf", (record.get("references") or {}).get("hf"))
-        energy = record.get("energy")
+        whole = ((record.get("estimates") or {}).get("mp2_corrected") or {}).get("energy")
+        corrected = record.get("mp2_corrected", whole)
+        energy = record.get("energy") if corrected is None else corrected
         if hf is None or energy is None:
             missing = "Hartree-Fock energy" if hf is None else "energy"
             raise InputError(f"the record of {basis} has no {missing}: leave it out, or compute it")

@@ -19,6 +19,9 @@ class RunOptions:
     variational Monte Carlo, the energy with a statistical error."""
     out: str | None = None
     """Run folder, new or empty; left out: runs/<molecule>_<basis>_<time>."""
+    start_from: str | None = None
+    """Run folder whose trained state this run starts from: another geometry of the same molecule, with
+    the same network; orbitals are turned to those of that run."""
     config: str | None = None
     """TOML file with options; the command line goes before the file, the file before defaults."""
     dry_run: bool = False

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nnbf.cli._progress import describe_system
 
 if TYPE_CHECKING:
-    from hamiltonians import MolecularIntegrals, MolecularSystem
+    from hamiltonians import MolecularIntegrals, MolecularSystem, Truncation
     from nnbf.cli._commands import SolveFile, SolveMolecule
     from nnbf.drivers.options import SolverOptions
 
@@ -54,7 +54,18 @@ def _system_lines(system: "MolecularSystem") -> list[str]:
     if info.ecp:
         lines.append("effective core potentials: " + ", ".join(f"{a} {name}" for a, name in info.ecp))
     lines.append(f"orbitals: {info.orbitals} ({info.reference_method})")
+    if system.truncation is not None:
+        lines += _truncation_lines(system.truncation)
     return lines
+
+
+def _truncation_lines(truncation: "Truncation") -> list[str]:
+    kept, dropped = truncation.n_kept, truncation.n_dropped
+    at = ", ".join(f"{truncation.kept_at(10.0**-power)} at 1e-{power}" for power in range(2, 7))
+    return [
+        f"virtual natural orbitals: {kept} kept, {dropped} dropped of {truncation.n_virtual} ({at})",
+        f"MP2 correction for the dropped ones: {1e3 * truncation.correction:+.4f} mHa",
+    ]
 
 
 def _reference_lines(command: "SolveMolecule | SolveFile", system: "MolecularSystem") -> list[str]:

@@ -11,7 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from nnbf.cli._progress import clock
-from nnbf.report.energies import best_reference, energy_rows, error_unit, missing_references
+from nnbf.report.energies import (
+    best_reference,
+    energy_rows,
+    error_unit,
+    missing_references,
+    truncation_lines,
+)
 
 if TYPE_CHECKING:
     from nnbf.report import WrittenReport
@@ -39,6 +45,7 @@ def print_summary(
     if yardstick is not None and not yardstick.is_exact:
         notes.append(f"differences are to {yardstick.label}, the best reference here, which is not exact")
     notes += [f"{name}: not computed ({why})" for name, why in missing_references(result)]
+    notes += truncation_lines(result)
     notes += _facts(result)
     notes.append(f"run folder  {folder}{os.sep}")
     if written is not None:

@@ -1,4 +1,7 @@
-"""The command `nnbf evaluate`: the energy of a trained state by sampling, and extrapolations of its run."""
+"""The command `nnbf evaluate`: the energy of a trained state by sampling, and extrapolations of its run.
+
+Levels of lattice models go to `nnbf.cli.evaluate_lattice`.
+"""
 
 import contextlib
 import sys
@@ -10,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from nnbf.cli._messages import say_error, say_warning
 from nnbf.cli._parsing import parse_command
 from nnbf.cli.main import DONE, FAILED
-from nnbf.evaluation.options import EvaluationOptions
+from nnbf.evaluation.options import EvaluationOptions, LatticeEvaluationOptions, require_default
 
 if TYPE_CHECKING:
     from nnbf.rundir.evaluate import EvaluatedRun
@@ -19,6 +22,7 @@ _EXAMPLES = (
     "nnbf evaluate runs/demo",
     "nnbf evaluate runs/demo --precision 1e-5 --time-limit 1800",
     "nnbf evaluate runs/demo --sampler metropolis --seed 1",
+    "nnbf evaluate runs/tv_6x6_13 --precision 5e-4 --time-limit 3600",
 )
 _PLAIN_INTERVAL = 5.0  # seconds between plain lines
 
@@ -43,13 +47,16 @@ class EvaluateOutput:
 class EvaluateCommand:
     """Sample the trained wave function of a run: its energy with an error bar, variance and V-score.
 
-    The determinants of largest amplitude are summed exactly, the rest is sampled. Energies are in Hartree.
+    Molecules: the determinants of largest amplitude are summed exactly, the rest is sampled; energies are in
+    Hartree. Lattices: all is sampled, from a power of |psi| that makes the error small; energies are in t.
     """
 
     target: EvaluateTarget
     """What to sample."""
     evaluation: EvaluationOptions = field(default_factory=EvaluationOptions)
     """How far."""
+    lattice: LatticeEvaluationOptions = field(default_factory=LatticeEvaluationOptions)
+    """What of a lattice run, and from which distribution."""
     output: EvaluateOutput = field(default_factory=EvaluateOutput)
     """What is printed."""
 
@@ -59,8 +66,16 @@ def evaluate(arguments: Sequence[str]) -> int:
     command = parse_command(EvaluateCommand, arguments, prog="nnbf evaluate", examples=_EXAMPLES)
     from nnbf.rundir.evaluate import evaluate_run
     from nnbf.rundir.signals import StopRequest
+    from nnbf.rundir.spectrum import is_spectrum
 
-    shown = _Shown(command.evaluation, quiet=command.output.quiet)
+    if is_spectrum(command.target.folder):
+        from nnbf.cli.evaluate_lattice import evaluate_level
+
+        return evaluate_level(
+            command.target.folder, command.evaluation, command.lattice, quiet=command.output.quiet
+        )
+    require_default(command.lattice, tuple(vars(command.lattice)), "lattices")
+    shown = Shown(command.evaluation, quiet=command.output.quiet)
     stop = StopRequest(announce=shown.announce_stop)
     try:
         with stop, shown.working():
@@ -80,7 +95,7 @@ def evaluate(arguments: Sequence[str]) -> int:
     return DONE
 
 
-class _Shown:
+class Shown:
     """Shows what is going on: one changing line on a terminal, a plain line now and then elsewhere."""
 
     def __init__(self, options: EvaluationOptions, *, quiet: bool) -> None:
@@ -122,8 +137,9 @@ class _Shown:
             f"round {row['round']}",
             f"E {row['energy']:.6f} +/- {row['error']:.1e}",
             f"{row['n_samples']:,} samples",
-            f"weight outside {row['outside']:.1e}",
         ]
+        if "outside" in row:
+            parts.append(f"weight outside {row['outside']:.1e}")
         if row["r_hat"] is not None:
             parts.append(f"R-hat {row['r_hat']:.3f}")
         parts.append(f"{clock(row['time_s'])} of {clock(self._options.time_limit)}")

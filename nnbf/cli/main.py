@@ -51,7 +51,7 @@ COMMANDS = {
         "DIR", "sample the trained state: energy with an error bar, extrapolations", "nnbf.cli.evaluate"
     ),
     "report": Command(
-        "DIR [DIR ...]", "plot, page and tables of a run again, or of several side by side", "nnbf.cli.report"
+        "DIR [DIR ...]", "report of a run again, or one over many runs and sweeps", "nnbf.cli.report"
     ),
     "sweep": Command(
         "MANIFEST", "many runs: molecules, geometries, basis sets, seeds; one table", "nnbf.cli.sweep"

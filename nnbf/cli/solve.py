@@ -14,7 +14,7 @@ from nnbf.cli.main import DONE
 if TYPE_CHECKING:
     from hamiltonians import MolecularSystem
     from nnbf.cli._commands import SolveFile, SolveMolecule
-    from nnbf.rundir import Problem
+    from nnbf.rundir import PreparedStart, Problem
 
 _MOLECULE_EXAMPLES = (
     "nnbf molecule N2 --basis sto-3g",
@@ -56,6 +56,10 @@ def _run(
         from nnbf.rundir.directory import require_free
 
         require_free(command.run.out)  # before the time that building takes
+    if command.run.start_from is not None:
+        from nnbf.rundir.directory import RunDirectory
+
+        RunDirectory.open(command.run.start_from)  # likewise
     if command.run.dry_run:
         return _show_plan(command)
     return _solve(command, command_line)
@@ -69,7 +73,10 @@ def _show_plan(command: "SolveMolecule | SolveFile") -> int:
     system = _built(command.problem, progress, references=False)
     for warning in system.info.warnings:
         say_warning(warning)
+    start = _start(command, system)
     print_plan(command, system)
+    if start is not None:
+        print(start.text)
     return DONE
 
 
@@ -79,8 +86,12 @@ def _solve(command: "SolveMolecule | SolveFile", command_line: str) -> int:
 
     progress = Progress(command.solver, quiet=command.run.quiet)
     system = _built(command.problem, progress)
+    start = _start(command, system)
+    system = system if start is None else start.system
     for warning in system.info.warnings:
         say_warning(warning)
+    if start is not None and not command.run.quiet:
+        print(start.text)
     run = partial(
         run_system,
         system,
@@ -91,8 +102,17 @@ def _solve(command: "SolveMolecule | SolveFile", command_line: str) -> int:
         command_line=command_line,
         checkpoint_interval=command.run.checkpoint_interval,
         on_start=progress.start,
+        start_from=start,
     )
     return shown_run(run, system, progress, quiet=command.run.quiet)
+
+
+def _start(command: "SolveMolecule | SolveFile", system: "MolecularSystem") -> "PreparedStart | None":
+    if command.run.start_from is None:
+        return None
+    from nnbf.rundir import prepare_start
+
+    return prepare_start(command.run.start_from, system, command.solver)
 
 
 def _built(problem: "Problem", progress: Any, *, references: bool = True) -> "MolecularSystem":

@@ -126,7 +126,7 @@ def shown_spectrum(
     if not result["sectors"]:
         say_warning("stopped before the first level was done")
         return DONE
-    _conclude(directory, result)
+    conclude_spectrum(directory, result)
     return DONE
 
 
@@ -141,7 +141,7 @@ def report_spectrum(folder: str, *, quiet: bool) -> int:
     if quiet:
         write_plots(directory, result)
     else:
-        _conclude(directory, result)
+        conclude_spectrum(directory, result)
     return DONE
 
 
@@ -209,7 +209,16 @@ def spectrum_table(result: dict[str, Any]) -> Any:
     return table
 
 
-def _conclude(directory: "RunDirectory", result: dict[str, Any]) -> None:
+def conclude_spectrum(
+    directory: "RunDirectory", result: dict[str, Any], *, facts: Sequence[str] = ()
+) -> None:
+    """Print the levels and what belongs to them, and draw them again.
+
+    Args:
+        directory: The run folder.
+        result: Content of its result.json.
+        facts: Further lines.
+    """
     console = table_console()
     console.print(spectrum_table(result))
     lowest = result["sector"]
@@ -220,7 +229,7 @@ def _conclude(directory: "RunDirectory", result: dict[str, Any]) -> None:
         f"lowest      {energy} t in {where} (kind {result['energy_kind']}: {bound})",
         f"status      {result['status']}, {len(result['sectors'])} of {result['n_levels_wanted']} levels",
     ]
-    lines += _observable_lines(result.get("observables"))
+    lines += [*facts, *_observable_lines(result.get("observables"))]
     lines += [f"plot        {path}" for path in write_plots(directory, result)]
     if len(result["sectors"]) < result["n_levels_wanted"]:
         lines.append(f"go on with  nnbf resume {directory.path}")

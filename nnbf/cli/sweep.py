@@ -1,6 +1,7 @@
 """The command `nnbf sweep`: all the runs that a manifest describes, and one table of them."""
 
 import os
+import re
 import shlex
 import sys
 import time
@@ -34,7 +35,7 @@ _EXAMPLES = (
     'nnbf sweep runs/h2_basis_limit.toml --only "*tz*" --out runs/try',
     "nnbf sweep runs/n2_curve.toml --slurm --slurm-partition cpu --slurm-time 120",
 )
-_OWN = ("out", "config", "dry_run", "quiet")  # what the sweep gives its points itself
+_OWN = ("out", "config", "dry_run", "quiet", "start_from")  # what the sweep gives its points itself
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class SweepOptions:
     """Work on the points whose names match this pattern (* and ?)."""
     time_limit: float | None = None
     """Stop after this many seconds; points save themselves, and the same command goes on later."""
+    warm_start: bool = False
+    """Points of a scan start from the trained states of their neighbours; left out: as the manifest says."""
     remake: bool = False
     """Delete and make anew points whose folders hold other calculations than the manifest says."""
     dry_run: bool = False
@@ -96,7 +99,14 @@ def sweep(arguments: Sequence[str], program: Sequence[str] | None = None) -> int
     """
     command = parse_command(SweepCommand, arguments, prog="nnbf sweep", examples=_EXAMPLES)
     options = command.options
-    plan = plan_sweep(command.target.manifest, vocabularies(), out=options.out, only=options.only)
+    flags = [word.replace("_", "-") for word in arguments]
+    plan = plan_sweep(
+        command.target.manifest,
+        vocabularies(),
+        out=options.out,
+        only=options.only,
+        warm_start=options.warm_start if {"--warm-start", "--no-warm-start"} & {*flags} else None,
+    )
     if options.dry_run:
         return _show_plan(plan)
     if options.remake:
@@ -150,7 +160,8 @@ def _show_plan(plan: SweepPlan) -> int:
     print(f"{plan.name}: {len(plan.chosen)} points in {plan.folder.path}, {done} done")
     width = max(len(point.name) for point in plan.chosen)
     for point, state in zip(plan.chosen, states, strict=True):
-        print(f"  {point.name:<{width}}  {state.status:<10}  {shlex.join(['nnbf', *point.words])}")
+        start = "" if point.after is None else f"  (from {point.after})"
+        print(f"  {point.name:<{width}}  {state.status:<10}  {shlex.join(['nnbf', *point.words])}{start}")
     print("dry run: nothing was written")
     return DONE
 
@@ -208,9 +219,21 @@ def _shared_machine(workers: int) -> dict[str, str]:
 
 
 def _print_table(plan: SweepPlan) -> None:
-    text = (plan.folder.path / "sweep.md").read_text(encoding="utf-8")
-    print("\n".join(line for line in text.splitlines() if line.startswith("|")))
-    print(f"tables  {plan.folder.path / 'sweep.csv'}, .json, .md")
+    text = (plan.folder.path / "sweep.md").read_text(encoding="utf-8").replace("\\|", "|")
+    points, *sections = text.split("\n## ")
+    print("\n".join(line for line in points.splitlines() if line.startswith("|")))
+    for section in sections:
+        head, _, body = section.partition("\n")
+        shown = [
+            line.removeprefix("### ") for line in body.splitlines() if line and not line.startswith("![")
+        ]
+        print("\n".join(["", f"{head}:", *shown]))
+    if sections:
+        print()
+    pictures = sorted(set(re.findall(r"!\[[^]]*\]\(([^)]+)\)", text)))
+    print(", ".join([f"tables  {plan.folder.path / 'sweep.csv'}", ".json", ".md"]))
+    if pictures:
+        print(f"pictures  {', '.join(str(plan.folder.path / name) for name in pictures)}")
 
 
 def _conclude(plan: SweepPlan, states: dict[str, PointState]) -> int:

@@ -1,7 +1,7 @@
 """From a molecular system to its ground-state energy: ``solve`` is the one call."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from nnbf.drivers.growth import Growth, TailTraining
 from nnbf.drivers.options import SolverOptions
 from nnbf.drivers.selected import SelectedSpaceDriver
 from nnbf.drivers.snapshot import OnCheckpoint, Snapshot
+from nnbf.drivers.start import Start, excess_warning, take_over
 from nnbf.drivers.supervision import Ending, OnStep, Stopwatch, supervise
 from nnbf.observables import Observables
 from nnbf.operators import MolecularHamiltonian
@@ -70,6 +71,8 @@ class SolveResult:
     """What the user should know before trusting the result."""
     message: str = ""
     """One line on how the calculation ended, and how to go on."""
+    started_warm: bool = False
+    """Whether it began from a start that was given, and not from Hartree-Fock."""
     observables: Observables | None = None
     """Dipole moment, spin, density matrices ... of the state behind ``energy``."""
     state: SelectedState | None = field(default=None, repr=False, compare=False)
@@ -129,6 +132,7 @@ def solve(
     callbacks: tuple = (),
     resume: Snapshot | None = None,
     on_checkpoint: OnCheckpoint | None = None,
+    start: Start | None = None,
 ) -> SolveResult:
     """Find the ground state of a molecular system by selected-space neural backflow.
 
@@ -143,12 +147,17 @@ def solve(
             options (``max_steps`` and ``time_limit`` may differ; the time limit is that of the session).
         on_checkpoint: Offered a snapshot before every step, and told to save the last one; see
             :data:`nnbf.drivers.snapshot.OnCheckpoint`.
+        start: Begin with the parameters and the variational space of this result (or of the checkpoint of a
+            run folder) instead of Hartree-Fock; its orbitals have to be those of ``system``
+            (:func:`hamiltonians.align_orbitals`). It is given up, with a warning, where it is closer to
+            an excited state. A resumption needs the same start again.
 
     Returns:
         The result, every energy labelled with its kind.
 
     Raises:
-        InputError: The options do not fit the system, or ``resume`` is the snapshot of other options.
+        InputError: The options do not fit the system, ``resume`` is the snapshot of other options, or
+            ``start`` is that of another network.
         FloatingPointError: The optimisation left the finite numbers or diverged, also with smaller steps.
     """
     options = SolverOptions() if options is None else options
@@ -163,6 +172,7 @@ def solve(
         seed=options.seed,
         spin_penalty=make_spin_penalty(system, options),
     )
+    taken = None if start is None else take_over(state, start, system)
     sector = None
     if options.full_sum_limit:
         sector = symmetry_sector(state, irrep_bits(system.integrals), options.full_sum_limit)
@@ -178,6 +188,7 @@ def solve(
         tail=TailTraining(steps=options.tail_steps, seed=options.seed),
         energy_tolerance=options.energy_tolerance,
         truncated=options.truncated,
+        chooses_anew=taken is not None and taken.used,
     )
     ending = supervise(
         driver,
@@ -191,7 +202,13 @@ def solve(
         loggers=loggers,
         callbacks=callbacks,
     )
-    return evaluated(system, options, state, sector, ending, stopwatch, driver.step_count, driver.n_connected)
+    if taken is not None:
+        note = excess_warning(state, options.accuracy) if taken.used else taken.note
+        ending = replace(ending, warnings=(*ending.warnings, *([note] if note else [])))
+    result = evaluated(
+        system, options, state, sector, ending, stopwatch, driver.step_count, driver.n_connected
+    )
+    return replace(result, started_warm=taken is not None and taken.used)
 
 
 def evaluated(

@@ -68,8 +68,12 @@ class LatticeOptions:
     """Largest sector (states) that is summed."""
     n_samples: int = 1024
     """vmc: samples a step."""
+    sampling_power: float = 1.4
+    """vmc: power of |psi| that is sampled, above 0, at most 2; samples are weighted. Below 2 more of them lie
+    beside the nodes of psi, where local energies are large."""
     sweep_size: int | None = None
-    """vmc: proposals between two samples of a chain; left out: two for each particle."""
+    """vmc: proposals between two samples of a chain; left out: one for each particle, at
+    least 8."""
     learning_rate: float | None = None
     """vmc: step of stochastic reconfiguration, in units of 1/t (default 0.05, with a repulsion above 3 t
     smaller in proportion)."""
@@ -79,8 +83,11 @@ class LatticeOptions:
     warm_up: int = 100
     """vmc with many determinants: steps before on plane waves with a momentum alone, which cost a fraction,
     where their lowest filling is in the sector."""
-    window: int = 25
+    window: int = 40
     """vmc: steps shrink when the energies of so many steps are no lower than those of as many before."""
+    spin_penalty: float | None = None
+    """vmc, spinful models: this times S^2 is added to what is minimised (units of t), not to energies. Left
+    out: 0.5 where the ground state must be a singlet (Lieb: half filling, bipartite, U > 0), else 0."""
     precision: float = 5e-5
     """vmc: relative error of the final energy at which sampling ends."""
     final_samples: int = 65_536
@@ -120,6 +127,10 @@ class LatticeOptions:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise InputError(f"{name} must be positive, got {value}")
+        if self.spin_penalty is not None and not self.spin_penalty >= 0:
+            raise InputError(f"spin_penalty must be 0 or more, got {self.spin_penalty}")
+        if not 0 < self.sampling_power <= 2:
+            raise InputError(f"sampling_power must lie above 0, at most at 2, got {self.sampling_power}")
         if not 0 <= self.spring < 1:
             raise InputError(f"spring must lie in [0, 1), got {self.spring}")
         if self.method not in ("auto", "full-sum", "vmc"):

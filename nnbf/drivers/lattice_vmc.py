@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -32,6 +33,10 @@ PyTree = Any
 
 #: Sweeps before the first samples are used.
 THERMALISATION = 30
+#: Sweeps before samples are used after another power of |psi|.
+ADJUSTMENT = 8
+#: Default weight of S^2 (units of t) where the ground state is a singlet for certain.
+SINGLET_PENALTY = 0.5
 #: Part of a time limit that is kept for the final energy.
 FINAL_SHARE = 0.12
 #: Most of a time limit that goes into the steps without the point group.
@@ -74,7 +79,7 @@ class SampledLevel:
     wall_time_s: float
     """Seconds, also those before an interruption."""
     state: nk.vqs.MCState
-    """The state, with the chains of the final energy."""
+    """The state, with the chains of the final energy, which sample |psi|^2 now."""
 
 
 def make_lattice_sampler(
@@ -93,9 +98,10 @@ def make_lattice_sampler(
         hilbert,
         HopRule(model),
         n_chains=n_chains,
-        sweep_size=options.sweep_size or max(2 * model.n_particles, 8),
+        sweep_size=options.sweep_size or max(model.n_particles, 8),
         chunk_size=None if at_once is None or at_once >= n_chains else at_once,
         dtype=np.int8,
+        machine_pow=jnp.asarray(options.sampling_power),
     )
 
 
@@ -192,14 +198,14 @@ def solve_sector_vmc(
         driver = MonteCarloDriver(
             state,
             hamiltonian,
-            estimator=lattice_step,
+            estimator=partial(lattice_step, spin_penalty=_spin_penalty(model, options)),
             optimizer=StochasticReconfiguration(
                 learning_rate=options.step_size(max(abs(model.U), abs(model.V)) / abs(model.t or 1.0)),
                 diag_shift=settings.damping,
                 momentum=options.spring,
                 max_step=0.1,
             ),
-            schedule=StepSchedule(window=options.window, tolerance=0.0),
+            schedule=StepSchedule(window=options.window, tolerance=0.0, significance=1.0),
             n_reachable=min(sector.n_states, model.n_configurations),
             remedies=_REMEDIES,
         )
@@ -254,7 +260,7 @@ class SampledLatticeEnergy:
     n_samples: int
     """How many."""
     state: nk.vqs.MCState
-    """The state with the chains that were used."""
+    """The state with the chains that were used, which sample |psi|^2 now."""
 
 
 def sample_lattice_energy(
@@ -296,6 +302,7 @@ def sample_lattice_energy(
         spent = time.perf_counter() - started
         late = time_limit is not None and spent * (len(batches) + 1) / len(batches) > time_limit
         if enough or late or n_samples >= options.final_samples or (should_stop and should_stop()):
+            _sample_squares(fresh)
             return SampledLatticeEnergy(statistics, n_samples, fresh)
 
 
@@ -325,6 +332,15 @@ def _single_determinant(
     return ProjectedBackflow(backflow, elements)
 
 
+def _spin_penalty(model: LatticeModel, options: LatticeOptions) -> float:
+    """What is given, or what helps where the ground state is known to be a singlet."""
+    if options.spin_penalty is None:
+        return SINGLET_PENALTY if model.must_be_singlet else 0.0
+    if options.spin_penalty and not model.is_spinful:
+        raise InputError("spin_penalty is for spinful models: give a Hubbard model, or 0")
+    return options.spin_penalty
+
+
 def _updated(tree: PyTree, start: PyTree) -> PyTree:
     """A tree with the leaves of another one where that has them."""
     if not isinstance(tree, Mapping):
@@ -339,9 +355,19 @@ def _staged(on_checkpoint: OnCheckpoint | None, number: int) -> OnCheckpoint | N
     return lambda take, must: on_checkpoint(lambda: {"stage": number, "run": take()}, must)
 
 
-def _thermalise(state: nk.vqs.MCState) -> None:
+def _sample_squares(state: nk.vqs.MCState) -> None:
+    """Let the chains go on with samples of |psi|^2, which averages without weights want."""
+    if float(state.sampler.machine_pow) == 2.0:
+        return
+    reached = state.sampler_state
+    state.sampler = state.sampler.replace(machine_pow=jnp.asarray(2.0))
+    state.sampler_state = reached
+    _thermalise(state, ADJUSTMENT)
+
+
+def _thermalise(state: nk.vqs.MCState, sweeps: int = THERMALISATION) -> None:
     """Make sweeps whose samples are thrown away, by the program that makes the samples that count."""
-    for _ in range(-(-THERMALISATION // state.chain_length)):
+    for _ in range(-(-sweeps // state.chain_length)):
         state.reset()
         state.sample()
     state.reset()

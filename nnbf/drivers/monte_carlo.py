@@ -62,7 +62,9 @@ class StepSchedule:
     reductions: int = 3
     """Reductions before the end."""
     tolerance: float = 2e-5
-    """A window that gains less (Hartree), or less than two standard errors, counts as settled."""
+    """A window that gains less (Hartree), or less than ``significance`` standard errors, has settled."""
+    significance: float = 2.0
+    """Standard errors of a window's mean; smaller where a slow gain must not be taken for none."""
 
 
 def _static():
@@ -273,7 +275,7 @@ class MonteCarloDriver(ConvergingDriver):
             return
         gain = np.mean(self._energies[:window]) - np.mean(self._energies[window:])
         noise = np.sqrt(np.sum(np.square(self._errors))) / window
-        if gain < max(self.schedule.tolerance, 2.0 * noise):
+        if gain < max(self.schedule.tolerance, self.schedule.significance * noise):
             self._reductions += 1
             if self._reductions <= self.schedule.reductions:
                 self._scale *= self.schedule.factor

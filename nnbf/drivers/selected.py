@@ -78,6 +78,7 @@ class SelectedSpaceDriver(ExactDriver):
     _step_norm: float = _static()
     _iterations: int = _static()
     _grown_from: dict[str, Any] | None = _static()
+    _chooses_anew: bool = _static()
 
     def __init__(
         self,
@@ -90,6 +91,7 @@ class SelectedSpaceDriver(ExactDriver):
         variance_tolerance: float = 1e-4,
         patience: int | None = None,
         truncated: bool = True,
+        chooses_anew: bool = False,
     ):
         """Make a driver.
 
@@ -104,6 +106,8 @@ class SelectedSpaceDriver(ExactDriver):
             patience: Number of such steps (default 2, or 20 for an optimiser without a line search).
             truncated: Leave what is outside V out of local energies, so that the energy minimised is
                 that on V. Otherwise the network is evaluated on the whole connected space at every step.
+            chooses_anew: V comes from a neighbouring Hamiltonian, with a state to match: before the first
+                step it is chosen anew at its size, instead of growing.
 
         Raises:
             ValueError: Complete local energies with an optimiser that searches a line: what it would
@@ -140,6 +144,7 @@ class SelectedSpaceDriver(ExactDriver):
         self._step_norm = 0.0
         self._iterations = 0
         self._grown_from = None
+        self._chooses_anew = chooses_anew
 
     @property
     def converged(self) -> bool:
@@ -327,21 +332,28 @@ class SelectedSpaceDriver(ExactDriver):
         state: SelectedState = self.state
         growth = self.growth
         size = len(state.determinants)
-        wanted = growth.next_size(size)
+        anew = self._chooses_anew and self._stage == 0 and size > 1
+        wanted = min(size, growth.max_size) if anew else growth.next_size(size)
         found = rank_connected(state, growth, wanted)
         self._second_order, self._n_connected = found.second_order, found.n_connected
-        self._grown_from = {
-            "n_space": size,
-            "energy": found.energy,
-            "variance": found.variance,
-            "pt2": found.second_order,
-        }
+        if not anew:  # a state that is not optimised is no point of an extrapolation
+            self._grown_from = {
+                "n_space": size,
+                "energy": found.energy,
+                "variance": found.variance,
+                "pt2": found.second_order,
+            }
         omitted = abs(found.second_order)
         enough = growth.final_sector is None and (
             omitted < growth.negligible or (size >= growth.free_size and omitted < growth.accuracy)
         )
         at_limit = size >= growth.max_size or len(found.determinants) <= size
-        if enough or found.n_connected == 0:
+        if found.n_connected == 0:
+            self._final = True
+        elif anew:
+            if found.kept < 1.0 or wanted < size:
+                self._replace_space(found.determinants)
+        elif enough:
             self._final = True
         elif at_limit:
             # The last V was chosen with a poorer state: choose once more, then keep it. One that was

@@ -13,6 +13,7 @@ from nnbf.drivers.ground_state import SolveResult, evaluated, make_model, make_o
 from nnbf.drivers.monte_carlo import LARGEST_R_HAT, MonteCarloDriver, StepSchedule
 from nnbf.drivers.options import SolverOptions
 from nnbf.drivers.snapshot import OnCheckpoint, Snapshot
+from nnbf.drivers.start import Start, take_over
 from nnbf.drivers.supervision import OnStep, Stopwatch, supervise
 from nnbf.operators import MolecularHamiltonian
 from nnbf.sampling import ExcitationRule, SectorSampler
@@ -46,6 +47,7 @@ def solve_vmc(
     callbacks: tuple = (),
     resume: Snapshot | None = None,
     on_checkpoint: OnCheckpoint | None = None,
+    start: Start | None = None,
 ) -> SolveResult:
     """Find the ground state of a molecular system by variational Monte Carlo with neural backflow.
 
@@ -61,6 +63,7 @@ def solve_vmc(
         callbacks: NetKet callbacks.
         resume: Go on from this snapshot; as for :func:`nnbf.drivers.solve`.
         on_checkpoint: Offered a snapshot before every step; as for :func:`nnbf.drivers.solve`.
+        start: Begin with the parameters of this result; as for :func:`nnbf.drivers.solve`.
 
     Returns:
         The result, every energy labelled with its kind.
@@ -75,6 +78,7 @@ def solve_vmc(
     model = make_model(system, options)
     hamiltonian = MolecularHamiltonian(system.integrals)
     selected = SelectedState(hamiltonian, model, seed=options.seed)
+    taken = None if start is None else take_over(selected, start, system)
     irreps = irrep_bits(system.integrals)
     known = symmetry_sector(selected, irreps, max(options.full_sum_limit, EXACT_LIMIT))
     sampler = make_sampler(system, options, hamiltonian, model, known)
@@ -107,6 +111,8 @@ def solve_vmc(
         loggers=loggers,
         callbacks=callbacks,
     )
+    if taken is not None and taken.note is not None:
+        ending = replace(ending, warnings=(*ending.warnings, taken.note))
     if driver.doubts:
         ending = replace(ending, warnings=(*ending.warnings, *driver.doubts))
     final = sample_energy(state, hamiltonian, options, should_stop)
@@ -114,6 +120,7 @@ def solve_vmc(
     selected.set_determinants(final.largest)
     sector = known if known is not None and len(known) <= options.full_sum_limit else None
     result = evaluated(system, options, selected, sector, ending, stopwatch, driver.step_count)
+    result = replace(result, started_warm=taken is not None and taken.used)
     return _with_energy(result, final, hamiltonian, options)
 
 

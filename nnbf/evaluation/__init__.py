@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from nnbf.evaluation.draws import Draw, SampleSource
     from nnbf.evaluation.evaluate import Evaluation, sample_energy
     from nnbf.evaluation.extrapolation import Extrapolation, Point, extrapolate, settled_points
-    from nnbf.evaluation.options import EvaluationOptions
+    from nnbf.evaluation.lattice import LatticeEvaluation, evaluate_lattice_state
+    from nnbf.evaluation.options import EvaluationOptions, LatticeEvaluationOptions
     from nnbf.evaluation.sector import SectorSource
     from nnbf.evaluation.sources import chain_source, make_source, sector_source
     from nnbf.evaluation.split import AmplitudeTable
@@ -24,12 +25,15 @@ _LAZY = {
     "Evaluation": "evaluate",
     "EvaluationOptions": "options",
     "Extrapolation": "extrapolation",
+    "LatticeEvaluation": "lattice",
+    "LatticeEvaluationOptions": "options",
     "Point": "extrapolation",
     "SampleMean": "controlled",
     "SampleSource": "draws",
     "SectorSource": "sector",
     "chain_source": "sources",
     "coefficients": "controlled",
+    "evaluate_lattice_state": "lattice",
     "extrapolate": "extrapolation",
     "make_source": "sources",
     "sample_energy": "evaluate",
@@ -45,12 +49,15 @@ __all__ = [
     "Evaluation",
     "EvaluationOptions",
     "Extrapolation",
+    "LatticeEvaluation",
+    "LatticeEvaluationOptions",
     "Point",
     "SampleMean",
     "SampleSource",
     "SectorSource",
     "chain_source",
     "coefficients",
+    "evaluate_lattice_state",
     "extrapolate",
     "make_source",
     "sample_energy",

@@ -54,7 +54,7 @@ class Evaluation:
     sampler: str
     """sector or metropolis."""
     status: str
-    """precision, time_limit or interrupted."""
+    """precision, time_limit, samples or interrupted."""
     wall_time_s: float
     """Seconds, preparations included."""
     rounds: tuple[dict[str, Any], ...]
@@ -106,7 +106,7 @@ def sample_energy(
     c_second = coefficients(pilot.second, pilot.second_controls)
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     rounds: list[dict[str, Any]] = []
-    wanted, status = FIRST, ""
+    wanted, status = min(FIRST, options.samples or FIRST), ""
     while not status:
         parts.append(_controlled(source.draw(wanted), c_energy, c_second))
         energies, seconds, outside = (np.concatenate([part[k] for part in parts], axis=1) for k in range(3))
@@ -133,6 +133,8 @@ def sample_energy(
             status = "precision"
         elif elapsed() > options.time_limit:
             status = "time_limit"
+        elif options.samples is not None and energies.size >= options.samples:
+            status = "samples"
         elif should_stop is not None and should_stop():
             status = "interrupted"
         wanted = _next_round(energies.size, mean.error, options, elapsed(), rounds)
@@ -172,7 +174,9 @@ def _next_round(done, error, options, elapsed, rounds):
         most = min(most, max(10.0 * rate, 1024.0))
     else:
         most = min(most, 2.0 * FIRST)
-    return int(np.clip(missing, 1024, most))
+    if options.samples is not None:
+        most = min(most, max(options.samples - done, 1.0))
+    return int(np.clip(missing, min(1024, most), most))
 
 
 def _evaluation(

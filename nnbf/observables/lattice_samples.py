@@ -80,17 +80,19 @@ class WeightedConfigurations:
         )
 
     @classmethod
-    def sampled(cls, samples: np.ndarray) -> "WeightedConfigurations":
-        """Samples of |psi|^2, equal weights.
+    def sampled(cls, samples: np.ndarray, weights: np.ndarray | None = None) -> "WeightedConfigurations":
+        """Samples of |psi|^2, or of another distribution with weights.
 
         With fewer than 16 chains these must be several times 32 / chains autocorrelation times long for
         the errors to be right. Independent samples may be shaped into any number of chains.
 
         Args:
             samples: (chains, length, modes) of 0 and 1, up block first, each row in the order of its chain.
+            weights: (chains, length) |psi|^2 over what was sampled, to any scale. Averages are then ratios,
+                with the errors of the linearised ones.
 
         Raises:
-            ValueError: Not such an array, or too few samples for an error bar.
+            ValueError: Not such arrays, or too few samples for an error bar.
         """
         samples = np.asarray(samples)
         if samples.ndim != 3 or not np.all((samples == 0) | (samples == 1)):
@@ -108,7 +110,10 @@ class WeightedConfigurations:
         rows = samples.reshape(-1, n_modes).astype(np.int8)
         keys, of_sample = merge_equal(packed_bits(rows))
         shape = (n_batches, len(keys))
-        counts = scipy.sparse.coo_matrix((np.ones(len(rows)), (batch, of_sample)), shape=shape).tocsr()
+        if weights is not None and np.shape(weights) != (n_chains, length):
+            raise ValueError("weights must be (chains, length)")
+        each = np.ones(len(rows)) if weights is None else np.ravel(weights)
+        counts = scipy.sparse.coo_matrix((each, (batch, of_sample)), shape=shape).tocsr()
         sizes = np.asarray(counts.sum(axis=1)).ravel()
         return cls(
             occupations=rows[_first_of(of_sample, len(keys))],

@@ -137,7 +137,8 @@ def natural_orbital_system(system: MolecularSystem, natural: NaturalOrbitals) ->
         )
         if properties is not None:
             dipole = None if properties.dipole is None else properties.dipole.mean(axis=0)
-            properties = replace(properties, dipole=dipole, overlap_alpha_beta=None)
+            orbitals = None if properties.coefficients is None else properties.coefficients[0]
+            properties = replace(properties, dipole=dipole, overlap_alpha_beta=None, coefficients=orbitals)
     target = determinant_irrep(system.integrals, system.integrals.reference_occupation)
     integrals = replace(integrals, reference_occupation=_most_occupied(integrals, natural))
     if irrep_bits(integrals).any() and determinant_irrep(integrals, integrals.reference_occupation) != target:
@@ -150,7 +151,7 @@ def natural_orbital_system(system: MolecularSystem, natural: NaturalOrbitals) ->
         f"{determinant_energy(integrals):.8f}"
     )
     info = replace(system.info, orbitals="nnbf-natural")
-    return MolecularSystem(integrals, info, system.references, notes, properties)
+    return MolecularSystem(integrals, info, system.references, notes, properties, system.truncation)
 
 
 def _restricted(integrals: MolecularIntegrals) -> np.ndarray:

@@ -119,17 +119,7 @@ class MolecularHamiltonian(nk.operator.DiscreteJaxOperator):
 
         Wu et al., Science 386, 296 (2024).
         """
-        m, tables = self.n_orbitals, self.tables
-        counts = (self.integrals.n_alpha, self.integrals.n_beta)
-        energy = tables.constant
-        diagonal = np.arange(m)
-        for spin, count in enumerate(counts):
-            energy += count / m * np.trace(tables.one_body[spin])
-            if m > 1:
-                pairs = tables.same_single[spin][diagonal, diagonal].sum()
-                energy += 0.5 * count * (count - 1) / (m * (m - 1)) * pairs
-        energy += counts[0] * counts[1] / m**2 * tables.other_single[0][diagonal, diagonal].sum()
-        return float(energy)
+        return self.integrals.infinite_temperature_energy
 
     def get_conn_padded(self, x):
         """Connected configurations (..., K, 2M) and elements (..., K), K = ``max_conn_size``."""

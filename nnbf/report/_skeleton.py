@@ -55,14 +55,22 @@ code { font: .88em ui-monospace, "SF Mono", Menlo, Consolas, monospace; overflow
 """
 
 
-def page(title: str, parts: Iterable[str]) -> str:
-    """Return a whole HTML page."""
+def page(title: str, parts: Iterable[str], *, style: str = "", script: str = "") -> str:
+    """Return a whole HTML page.
+
+    Args:
+        title: Its title.
+        parts: Pieces of HTML.
+        style: Further rules of style.
+        script: A program that runs when the page is there.
+    """
+    program = f"<script>\n{script}</script>\n" if script else ""
     body = "\n".join(part for part in parts if part)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n"
-        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}{style}</style>\n</head>\n"
+        f"<body>\n<main>\n{body}\n</main>\n{program}</body>\n</html>\n"
     )
 
 

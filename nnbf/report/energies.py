@@ -11,6 +11,7 @@ KINDS = {
     "vmc": ("VMC", "within its error"),
     "pt2": ("variational + PT2", "no"),
     "extrapolated": ("extrapolated", "no"),
+    "mp2_corrected": ("with MP2 correction", "no"),
 }
 """Label of every kind of energy, and whether it bounds the ground state from above."""
 
@@ -115,9 +116,11 @@ def energy_rows(result: Mapping[str, Any]) -> list[EnergyRow]:
             continue
         label, bound = KINDS.get(kind, (kind, "no"))
         energy = estimate["energy"]
+        # The references are those of the kept orbitals: the whole basis has others.
+        comparable = None if kind == "mp2_corrected" else yardstick
         rows.append(
             EnergyRow(
-                label, energy, estimate.get("error"), _difference(energy, yardstick), bound,
+                label, energy, estimate.get("error"), _difference(energy, comparable), bound,
                 str(estimate.get("note") or ""), False, kind == result.get("energy_kind"),
             )
         )  # fmt: skip
@@ -133,6 +136,32 @@ def missing_references(result: Mapping[str, Any]) -> list[tuple[str, str]]:
         for key, energy in references.items()
         if energy is None
     ]
+
+
+def truncation_lines(result: Mapping[str, Any]) -> list[str]:
+    """Return what to know about virtual orbitals that were left out; nothing where none were."""
+    truncation = result.get("truncation")
+    if not truncation or not truncation["n_dropped"]:
+        return []
+    kept, dropped, density = (truncation[key] for key in ("n_kept", "n_dropped", "density"))
+    lines = [
+        f"{kept} of {kept + dropped} virtual orbitals kept (natural orbitals of {reference_label(density)}): "
+        f"all energies but HF and '{KINDS['mp2_corrected'][0]}' are those of this smaller space",
+        f"MP2 correction for the other {dropped}: {1e3 * truncation['correction']:+.4f} {error_unit(result)}",
+    ]
+    others = [
+        f"{reference_label(key)} {1e3 * value:+.4f}"
+        for key, value in truncation["corrections"].items()
+        if value is not None and key != "mp2"
+    ]
+    if others:
+        lines[-1] += f" (by other methods: {', '.join(others)})"
+    whole = [
+        f"{reference_label(key)} {energy:.8f}"
+        for key, energy in truncation["references"].items()
+        if energy is not None and key != "hf"
+    ]
+    return [*lines, f"with all virtual orbitals: {', '.join(whole)}"]
 
 
 def _difference(energy: float, yardstick: Yardstick | None) -> float | None:

@@ -3,7 +3,13 @@
 from collections.abc import Sequence
 
 from nnbf.report import numbers
-from nnbf.report.energies import best_reference, energy_rows, error_unit, missing_references
+from nnbf.report.energies import (
+    best_reference,
+    energy_rows,
+    error_unit,
+    missing_references,
+    truncation_lines,
+)
 from nnbf.report.observables import determinant_rows, observable_rows
 from nnbf.report.runs import RunRecord
 
@@ -39,6 +45,7 @@ def run_markdown(run: RunRecord) -> str:
     lines += [f"> **Warning:** {text}\n" for text in result.get("warnings") or []]
     lines += [table(["", f"energy ({unit})", "±", versus, "upper bound"], rows, numbers=(1, 2, 3)), ""]
     lines += [f"{name} was not computed: {why}.\n" for name, why in missing_references(result)]
+    lines += [f"{line}.\n" for line in truncation_lines(result)]
     lines += [f"* {name}: {value}" for name, value in facts if value]
     observables = [[row.label, row.value, row.unit, row.kind] for row in observable_rows(result)]
     if observables:
@@ -53,5 +60,5 @@ def run_markdown(run: RunRecord) -> str:
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:
     """Return a Markdown table; `numbers` are the columns aligned to the right."""
     rules = ["---:" if index in numbers else "---" for index in range(len(heads))]
-    lines = [heads, rules, *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    lines = [[cell.replace("|", "\\|") for cell in line] for line in (heads, rules, *rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

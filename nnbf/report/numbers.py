@@ -1,5 +1,6 @@
 """Numbers as people read them: one way for the page, the Markdown table and the comparison."""
 
+import math
 from typing import Any
 
 MINUS = "−"
@@ -8,6 +9,28 @@ MINUS = "−"
 def energy(value: float | None) -> str:
     """Return an energy with eight decimals."""
     return "" if value is None else _signed(f"{value:.8f}")
+
+
+def bracketed(value: float | None, uncertainty: float | None, *, digits: int = 8) -> str:
+    """Return a number with the uncertainty of its last digits, such as "−107.6528(3)" or "0.5(12)".
+
+    The uncertainty is rounded to one digit, or to two where these are 10 to 19.
+
+    Args:
+        value: The number.
+        uncertainty: Its standard error; 0 or None for none.
+        digits: Decimals of a number without one, and the most of any.
+    """
+    if value is None:
+        return ""
+    if not uncertainty or not math.isfinite(uncertainty):
+        return _signed(f"{value:.{digits}f}")
+    places = -math.floor(math.log10(uncertainty))
+    if round(uncertainty * 10**places) == 1:
+        places += 1
+    places = min(max(places, 0), digits)
+    last = max(round(uncertainty * 10**places), 1)
+    return _signed(f"{value:.{places}f}({last})")
 
 
 def error(value: float | None) -> str:

@@ -6,7 +6,14 @@ from typing import Any
 
 from nnbf.report import _skeleton as html
 from nnbf.report import numbers
-from nnbf.report.energies import KINDS, best_reference, energy_rows, error_unit, missing_references
+from nnbf.report.energies import (
+    KINDS,
+    best_reference,
+    energy_rows,
+    error_unit,
+    missing_references,
+    truncation_lines,
+)
 from nnbf.report.observables import density_checks, determinant_rows, observable_rows
 from nnbf.report.runs import RunRecord
 from nnbf.report.stages import stages
@@ -168,10 +175,17 @@ def _facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _missing(result: Mapping[str, Any]) -> str:
     lines = [f"{name} was not computed: {why}." for name, why in missing_references(result)]
+    lines += [f"{line}." for line in truncation_lines(result)]
     return "".join(f'<p class="quiet">{escape(line)}</p>' for line in lines)
 
 
 def _history(run: RunRecord) -> str:
+    found = history_table(run)
+    return f"<h2>Stages of the variational space</h2>\n{found}" if found else ""
+
+
+def history_table(run: RunRecord) -> str:
+    """Return what every stage of the variational space reached as an HTML table; nothing without stages."""
     found = stages(run.history)
     if not found:
         return ""
@@ -194,7 +208,7 @@ def _history(run: RunRecord) -> str:
         )
     versus = f"{error_unit(run.result)} to {yardstick.label}" if yardstick else "difference"
     heads = ["steps", "|V|", "|C|", "energy at the end", versus, "variance on V", "time"]
-    return "<h2>Stages of the variational space</h2>\n" + html.table(heads, rows, numbers=range(1, 7))
+    return html.table(heads, rows, numbers=range(1, 7))
 
 
 def _settings(content: Mapping[str, Any], skip: tuple[str, ...] = ()) -> list[tuple[str, str]]:

@@ -8,6 +8,11 @@ from typing import Any
 
 from hamiltonians.errors import InputError
 
+LATTICE_COMMANDS = ("lattice", "spectrum", "charge")
+"""What config.json says of runs on lattices."""
+
+_RUN_FILES = ("config.json", "result.json", "history.jsonl", "system.npz")
+
 
 @dataclass(frozen=True)
 class RunRecord:
@@ -27,9 +32,24 @@ class RunRecord:
     """Content of evaluation.json, empty where the trained state was not sampled."""
 
     @property
+    def command(self) -> str:
+        """Command that made the run: molecule, fcidump, lattice, spectrum or charge."""
+        known = self.config.get("command") or self.result.get("command")
+        if known:
+            return str(known)
+        return "fcidump" if "file" in (self.config.get("problem") or {}) else "molecule"
+
+    @property
+    def is_lattice(self) -> bool:
+        """Whether the run is that of a lattice model."""
+        return self.command in LATTICE_COMMANDS
+
+    @property
     def title(self) -> str:
-        """Molecule and basis, such as "N2 / sto-3g"."""
+        """Molecule and basis, such as "N2 / sto-3g"; of a lattice the model, such as "t-V 4x4, N=5, V=1"."""
         system = self.result.get("system") or {}
+        if self.is_lattice:
+            return lattice_title(system) or self.path.resolve().name
         name = system.get("name") or system.get("formula") or self.path.resolve().name
         return f"{name} / {system['basis']}" if system.get("basis") else name
 
@@ -52,6 +72,29 @@ def read_run(folder: str | Path) -> RunRecord:
     return RunRecord(path, config, result, history, finished, _object(path / "evaluation.json"))
 
 
+def is_run(path: Path) -> bool:
+    """Whether a folder is that of a run, be it one that was killed right after it began."""
+    return any((path / name).is_file() for name in _RUN_FILES)
+
+
+def lattice_title(system: Mapping[str, Any]) -> str:
+    """Return the name of a lattice model in few words; nothing where the description is too short."""
+    if not {"kind", "size", "particles"} <= system.keys():
+        return ""
+    parts = ["x".join(map(str, system["size"]))]
+    if system.get("geometry", "square") != "square":
+        parts.append(str(system["geometry"]))
+    boundary = system.get("boundary") or ["pbc", "pbc"]
+    if list(boundary) != ["pbc", "pbc"]:
+        parts.append(" x ".join(b if isinstance(b, str) else f"twist {b:g}" for b in boundary))
+    words = [" ".join(parts), "N=" + "+".join(map(str, system["particles"]))]
+    for name, key, usual in (("t", "t", 1.0), ("t'", "t_prime", 0.0), ("U", "U", 0.0), ("V", "V", 0.0)):
+        value = system.get(key, usual)
+        if value != usual:
+            words.append(f"{name}={value:g}")
+    return f"{'t-V' if system['kind'] == 'tv' else 'Hubbard'} {', '.join(words)}"
+
+
 def _object(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
@@ -68,24 +111,32 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     """Return the whole lines; the last may be cut short where a run was killed, or is being written."""
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")
     try:
-        return [json.loads(line) for line in lines[:-1] if line.strip()]
-    except ValueError as error:
+        lines = path.read_text(encoding="utf-8").split("\n")
+        rows = [json.loads(line) for line in lines[:-1] if line.strip()]
+    except (OSError, ValueError) as error:
         raise InputError(f"{path} is damaged ({error}): give another run") from error
+    if not all(isinstance(row, dict) for row in rows):
+        raise InputError(f"{path} is damaged (a line is no JSON object): give another run")
+    return rows
 
 
 def _so_far(config: Mapping[str, Any], history: list[dict[str, Any]]) -> dict[str, Any]:
-    last = history[-1] if history else {}
+    of_lattice = config.get("command") in LATTICE_COMMANDS
+    last = (_lowest(history) if of_lattice else history[-1]) if history else {}
+    kind = last.get("energy_kind") or ("full_sum" if of_lattice else "variational")
     estimates = {}
     if last.get("energy") is not None:
-        estimates["variational"] = {"energy": last["energy"], "error": None}
-    keys = ("energy_unit", "references", "reference_notes", "seed", "versions", "system")
+        estimates[kind] = {"energy": last["energy"], "error": last.get("energy_error")}
+    keys = ("references", "reference_notes", "seed", "versions", "system", "method")
     return {
         "energy": last.get("energy"),
-        "energy_kind": "variational",
+        "energy_kind": kind,
+        "energy_error": last.get("energy_error"),
         "estimates": estimates,
         **{key: config.get(key) for key in keys},
+        "energy_unit": config.get("energy_unit") or ("t" if of_lattice else None),
+        "system": lattice_of(config) if of_lattice else config.get("system"),
         "variance": last.get("variance"),
         "n_determinants": last.get("n_space"),
         "n_connected": last.get("n_connected"),
@@ -94,3 +145,33 @@ def _so_far(config: Mapping[str, Any], history: list[dict[str, Any]]) -> dict[st
         "status": "running or broken off",
         "warnings": [],
     }
+
+
+def _lowest(history: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of the last steps of all sectors the one of lowest energy."""
+    last = {(row.get("sector"), row.get("level")): row for row in history}
+    return min(last.values(), key=lambda row: (row.get("energy") is None, row.get("energy") or 0.0))
+
+
+def lattice_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the description of the lattice model that a configuration asks for; empty if it makes none."""
+    from hamiltonians import LatticeModel
+
+    problem = config.get("problem") or {}
+    kind = str(problem.get("model") or problem.get("kind") or "")
+    interaction = problem.get("interaction", 1.0)
+    try:
+        model = LatticeModel(
+            kind,
+            problem["size"],
+            problem["particles"],
+            t=problem.get("hopping", 1.0),
+            t_prime=problem.get("next_hopping", 0.0),
+            U=0.0 if kind == "tv" else interaction,
+            V=interaction if kind == "tv" else problem.get("neighbour_repulsion", 0.0),
+            geometry=problem.get("geometry", "square"),
+            boundary=problem.get("boundary", "pbc"),
+        )
+    except (InputError, KeyError, TypeError):
+        return {}
+    return model.to_dict()

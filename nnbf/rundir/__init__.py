@@ -7,6 +7,7 @@ from nnbf.rundir.resume import Resumption, plan_resumption, resume_run
 from nnbf.rundir.run import run_molecule, run_system
 from nnbf.rundir.session import CompletedRun, RunError
 from nnbf.rundir.signals import StopRequest
+from nnbf.rundir.start import PreparedStart, prepare_start
 from nnbf.rundir.store import CheckpointStore
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "CompletedRun",
     "FileProblem",
     "MoleculeProblem",
+    "PreparedStart",
     "Problem",
     "Resumption",
     "RunDirectory",
@@ -23,6 +25,7 @@ __all__ = [
     "default_folder",
     "load_checkpoint",
     "plan_resumption",
+    "prepare_start",
     "require_free",
     "resume_run",
     "run_molecule",

@@ -116,6 +116,11 @@ class RunDirectory:
         return self.path / "system.npz"
 
     @property
+    def start_file(self) -> Path:
+        """Parameters and determinants that the run began with, where it started from another one."""
+        return self.path / "start.npz"
+
+    @property
     def history_file(self) -> Path:
         """One line of JSON a step."""
         return self.path / "history.jsonl"
@@ -244,7 +249,7 @@ class RunDirectory:
     def discard(self) -> None:
         """Take back what is written before the first step, and the folders that were made for it."""
         states = self.checkpoints({}).files()
-        for file in (self.config_file, self.system_file, self.history_file, *states):
+        for file in (self.config_file, self.system_file, self.start_file, self.history_file, *states):
             file.unlink(missing_ok=True)
         for folder in (self.checkpoint_folder, *self.made):
             with contextlib.suppress(OSError):  # somebody else has put something there

@@ -12,6 +12,7 @@ from nnbf.rundir._atomic import write_json
 from nnbf.rundir.directory import RunDirectory
 from nnbf.rundir.provenance import versions
 from nnbf.rundir.trained import TrainedState, load_trained
+from nnbf.rundir.truncation import with_correction
 
 if TYPE_CHECKING:
     from nnbf.evaluation import Evaluation, EvaluationOptions, Extrapolation, Point
@@ -115,7 +116,7 @@ def evaluate_run(
 
 def _so_far(directory: RunDirectory) -> dict[str, Any]:
     config = directory.read_config()
-    keys = ("energy_unit", "references", "reference_notes", "system", "method", "seed")
+    keys = ("energy_unit", "references", "reference_notes", "truncation", "system", "method", "seed")
     return {**{key: config.get(key) for key in keys}, "estimates": {}}
 
 
@@ -174,6 +175,7 @@ def _add_estimates(
     if result.get("energy_kind") == "vmc":
         result["energy"], result["energy_error"] = evaluation.energy, evaluation.error
         result["variance"], result["v_score"] = evaluation.variance, evaluation.v_score
+    result.update(with_correction(result))
 
 
 def _doubts(evaluation: "Evaluation", result: Mapping[str, Any]) -> list[str]:

@@ -26,7 +26,8 @@ class MoleculeProblem:
     """A molecule in a basis set."""
 
     molecule: str
-    """Bundled name (N2, H2O, ...), path to an .xyz file, or text such as "N 0 0 0; N 0 0 1.1"."""
+    """Bundled name (N2, H2O, ...), path to an .xyz file, text such as "N 0 0 0; N 0 0 1.1", or a chain or
+    ring with its spacing ("H10-chain-1.8", "H6-ring-1.0")."""
     basis: str = "sto-3g"
     """Basis set; one for each element as "N=cc-pvtz,H=cc-pvdz"."""
     charge: int | None = None
@@ -38,13 +39,20 @@ class MoleculeProblem:
     ecp: str = "auto"
     """Effective core potential: auto (the one that belongs to the basis), none, or a name."""
     unit: Literal["angstrom", "bohr"] = "angstrom"
-    """Unit of coordinates given as text; .xyz files are in angstrom."""
+    """Unit of coordinates given as text and of spacings; .xyz files are in angstrom."""
     frozen_core: bool | int = False
     """Freeze the chemical core (auto, or the option alone) or this many orbitals."""
     active_space: str | None = None
     """"6,6" (electrons, orbitals), "energy:-1.0,1.0" (Hartree), "orbitals:2-7,9" or "avas:N 2p"."""
     orbitals: Literal["canonical", "mp2-natural", "ccsd-natural", "boys", "pipek-mezey"] = "canonical"
     """Orbitals the Hamiltonian is written in."""
+    fno_threshold: float | None = None
+    """Frozen natural orbitals: leave out virtual natural orbitals with a smaller occupation, such as
+    1e-4; the energy is then corrected at MP2 level, beside the headline."""
+    fno_virtuals: int | None = None
+    """Keep at most this many virtual natural orbitals."""
+    fno_density: Literal["mp2", "ccsd"] = "mp2"
+    """Density that gives the frozen natural orbitals."""
     symmetry: bool = True
     """Adapt orbitals to the point group."""
     references: bool = True
@@ -74,6 +82,9 @@ class MoleculeProblem:
             frozen_core=self.frozen_core,
             active_space=self.active_space,
             orbitals=self.orbitals,
+            fno_threshold=self.fno_threshold,
+            fno_virtuals=self.fno_virtuals,
+            fno_density=self.fno_density,
             symmetry=self.symmetry,
             compute_references=self.references and references,
             fci_limit=self.fci_limit,

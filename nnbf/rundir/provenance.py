@@ -1,5 +1,6 @@
-"""Where numbers came from: versions of everything that computes, and the git commit of a checkout."""
+"""Where numbers came from: versions of everything that computes, git commit of a checkout, processor."""
 
+import os
 import platform
 import subprocess
 import tomllib
@@ -42,6 +43,27 @@ def git_state() -> dict[str, Any] | None:
     if commit is None:
         return None
     return {"commit": commit, "modified": None if changes is None else bool(changes)}
+
+
+def hardware() -> dict[str, Any]:
+    """Return what kind of machine this is, without its name: processor, cores, system.
+
+    JAX is not asked for its devices: that would take them, before the processes that compute do.
+    """
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def _processor() -> str | None:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # not Linux
+        return platform.processor() or None
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, None) or platform.processor() or None
 
 
 def _git(*arguments: str) -> str | None:

@@ -7,7 +7,8 @@ from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from nnbf.rundir.provenance import git_state, versions
+from nnbf.rundir.provenance import git_state, hardware, versions
+from nnbf.rundir.truncation import truncation_record, with_correction
 
 if TYPE_CHECKING:
     from hamiltonians import MolecularSystem
@@ -51,6 +52,7 @@ def config_record(
     problem: object | None,
     command_line: str,
     checkpoint_interval: float,
+    start: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the resolved configuration of a run, with a name for it that no other run has."""
     described = asdict(problem) if is_dataclass(problem) and not isinstance(problem, type) else None
@@ -63,13 +65,16 @@ def config_record(
         "problem": described,
         "options": asdict(options),
         "checkpoint_interval": checkpoint_interval,
+        "start": start,
         "seed": getattr(options, "seed", None),
         "system": system_record(system),
         "energy_unit": ENERGY_UNIT,
         "references": dict(system.references),
         "reference_notes": dict(system.reference_notes),
+        "truncation": truncation_record(system),
         "versions": versions(),
         "git": git_state(),
+        "hardware": hardware(),
     }
 
 
@@ -77,7 +82,7 @@ def result_record(
     solution: "SolveResult", config: Mapping[str, Any], warnings: tuple[str, ...], stopped_by: str | None
 ) -> dict[str, Any]:
     """Return the outcome of a run that ended in an orderly way."""
-    return {
+    record = {
         "energy": solution.energy,
         "energy_kind": solution.energy_kind,
         "energy_error": solution.energy_error,
@@ -91,12 +96,14 @@ def result_record(
         "n_connected": solution.n_connected,
         "n_parameters": solution.n_parameters,
         "n_steps": solution.n_steps,
+        "started_from": config.get("start") if solution.started_warm else None,
         "status": solution.status,
         "message": solution.message,
         "stopped_by": stopped_by,
         "warnings": warnings,
         "wall_time_s": solution.wall_time_s,
     }
+    return with_correction(record)
 
 
 def broken_record(
@@ -123,7 +130,7 @@ def broken_record(
     kind = None if energy is None else row.get("energy_kind", "variational")
     error = row.get("energy_error")
     estimates = {} if kind is None else {kind: {"energy": energy, "error": error}}
-    return {
+    record = {
         "energy": energy,
         "energy_kind": kind,
         "energy_error": error,
@@ -143,8 +150,10 @@ def broken_record(
         "warnings": warnings,
         "wall_time_s": wall_time,
     }
+    return with_correction(record)
 
 
 def _shared(config: Mapping[str, Any]) -> dict[str, Any]:
     keys = ("energy_unit", "references", "reference_notes", "method", "seed", "versions", "system")
-    return {key: config[key] for key in keys}
+    # Folders of earlier versions know no truncation.
+    return {**{key: config[key] for key in keys}, "truncation": config.get("truncation")}

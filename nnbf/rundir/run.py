@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError
+from nnbf.rundir.checkpoint import save_checkpoint
 from nnbf.rundir.checkpointing import INTERVAL
 from nnbf.rundir.directory import RunDirectory, default_folder, require_free
 from nnbf.rundir.methods import method_named
@@ -12,6 +13,7 @@ from nnbf.rundir.problem import MoleculeProblem
 from nnbf.rundir.record import config_record
 from nnbf.rundir.session import CompletedRun, OnStep, Session, Warn, cannot_write
 from nnbf.rundir.signals import StopRequest
+from nnbf.rundir.start import PreparedStart, prepare_start
 
 if TYPE_CHECKING:
     from hamiltonians import MolecularSystem
@@ -48,6 +50,7 @@ def run_system(
     on_step: OnStep | None = None,
     warn: Warn | None = None,
     stop: StopRequest | None = None,
+    start_from: str | Path | PreparedStart | None = None,
 ) -> CompletedRun:
     """Solve a system and write a run folder.
 
@@ -66,15 +69,22 @@ def run_system(
         on_step: Called with every row of the history.
         warn: Told at once of what goes wrong without ending the run.
         stop: Asks for a stop; by default one that listens to signals.
+        start_from: Run folder whose trained state is where this run starts: a neighbouring geometry, to whose
+            orbitals those of `system` are turned. What is needed of it is copied.
 
     Raises:
-        InputError: The folder is taken or cannot be written, or solver and system do not fit (nothing
-            is left behind).
+        InputError: The folder is taken or cannot be written, or solver and system (or start) do not fit
+            (nothing is left behind).
         RunError: Solving broke off.
         KeyboardInterrupt: On a second Ctrl-C, after the records were written.
     """
     if options is None:
         options = method_named(method).make_options()
+    start = start_from
+    if isinstance(start, str | Path):
+        start = prepare_start(start, system, options)
+    if start is not None:
+        system = start.system
     config = config_record(
         system,
         options,
@@ -82,12 +92,16 @@ def run_system(
         problem=problem,
         command_line=command_line,
         checkpoint_interval=checkpoint_interval,
+        start=None if start is None else start.record,
     )
     directory = RunDirectory.create(default_folder(system.info) if out is None else out)
     with stop or StopRequest() as request:
         try:
             # A folder with a config.json can be resumed: it comes last.
             directory.write_system(system)
+            if start is not None and start.checkpoint is not None:
+                begin = start.checkpoint
+                save_checkpoint(directory.start_file, begin.parameters, begin.determinants)
             directory.write_config(config)
             opened = directory.history()
         except (OSError, InputError) as error:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError, one_line
+from nnbf.rundir._memory import MemoryMeter
+from nnbf.rundir.checkpoint import load_checkpoint
 from nnbf.rundir.checkpointing import INTERVAL, Checkpointing
 from nnbf.rundir.directory import RunDirectory
 from nnbf.rundir.history import HistoryWriter
@@ -80,7 +82,7 @@ class Session:
             RunError: Solving broke off, or the outcome cannot be written.
             KeyboardInterrupt: On a second Ctrl-C, after the records were written.
         """
-        started = time.monotonic()
+        started, memory = time.monotonic(), MemoryMeter()
         interval = self.config.get("checkpoint_interval", INTERVAL)
         checkpointing = Checkpointing(self.store, self.history, interval, warn)
         try:
@@ -94,7 +96,7 @@ class Session:
                 raise
             raise failure from error
         try:
-            return self._conclude(solution, request, checkpointing.problems)
+            return self._conclude(solution, request, checkpointing.problems, memory)
         except OSError as error:
             reason = f"the result cannot be written: {_reason(error)}"
             raise RunError(reason, self.directory, self._after_space()) from error
@@ -105,6 +107,8 @@ class Session:
             if on_step is not None:
                 on_step(row)
 
+        start = self.directory.start_file
+        given = {"start": load_checkpoint(start)} if start.is_file() else {}
         return method_named(self.config["method"]).solve(
             self.system,
             self.options,
@@ -112,18 +116,20 @@ class Session:
             should_stop=request,
             resume=self.resume,
             on_checkpoint=checkpointing,
+            **given,
         )
 
-    def _conclude(self, solution: Any, request: StopRequest, problems: list[str]) -> CompletedRun:
+    def _conclude(
+        self, solution: Any, request: StopRequest, problems: list[str], memory: MemoryMeter
+    ) -> CompletedRun:
         warnings = [*self.system.info.warnings, *self.notes, *solution.warnings, *problems]
         if request.reason is not None:
             warnings.append(f"stopped by {request.reason} before it was done")
         self.history.sync()
         self.directory.write_checkpoint(solution.parameters, solution.determinants)
         write_observables(self.directory, self.system, solution)
-        self.directory.write_result(
-            result_record(solution, self.config, tuple(dict.fromkeys(warnings)), request.reason)
-        )
+        record = result_record(solution, self.config, tuple(dict.fromkeys(warnings)), request.reason)
+        self.directory.write_result({**record, **memory.record()})
         return CompletedRun(self.directory, self.directory.read_result(), solution)
 
     def _failure(self, error: BaseException) -> RunError:

@@ -17,7 +17,7 @@ from nnbf.rundir._nested import flatten_nested
 from nnbf.rundir.checkpointing import Checkpointing
 from nnbf.rundir.directory import RunDirectory
 from nnbf.rundir.lattice_problem import LatticeProblem, SectorChoice
-from nnbf.rundir.provenance import git_state, versions
+from nnbf.rundir.provenance import git_state, hardware, versions
 
 if TYPE_CHECKING:
     from hamiltonians import LatticeModel, Sector
@@ -143,6 +143,7 @@ def lattice_config(
         "seed": options.seed,
         "versions": versions(),
         "git": git_state(),
+        "hardware": hardware(),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
     }
 
@@ -346,17 +347,10 @@ def _result(plan, records, config, seconds, should_stop) -> dict[str, Any]:
     else:
         # Without `should_stop` the run goes on: what a killed one leaves says so.
         status = "interrupted" if should_stop is None or should_stop() else "time_limit"
-    of_lowest = ("energy", "variance", "v_score", "n_parameters")
     return {
         "command": config["command"],
-        **{key: None if lowest is None else lowest[key] for key in of_lowest},
-        "energy_kind": None if lowest is None else lowest["kind"],
-        "energy_error": None if lowest is None else lowest["error"],
-        "estimates": {} if lowest is None else {lowest["kind"]: {k: lowest[k] for k in ("energy", "error")}},
+        **headline(lowest),
         "energy_unit": "t",
-        "sector": None
-        if lowest is None
-        else {key: lowest[key] for key in ("momentum", "irrep", "spin_flip", "level")},
         "observables": None if lowest is None else lowest.get("observables"),
         "s_squared": _s_squared(lowest),
         "sectors": [{k: v for k, v in record.items() if k != "observables"} for record in records],
@@ -368,6 +362,30 @@ def _result(plan, records, config, seconds, should_stop) -> dict[str, Any]:
         "seed": plan.options.seed,
         "versions": config["versions"],
     }
+
+
+def headline(lowest: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What result.json says of its lowest level."""
+    of_lowest = ("energy", "variance", "v_score", "n_parameters")
+    if lowest is None:
+        found: dict[str, Any] = dict.fromkeys((*of_lowest, "energy_kind", "energy_error", "sector"))
+        return {**found, "estimates": {}}
+    estimates = {lowest["kind"]: {key: lowest[key] for key in ("energy", "error")}}
+    if "vmc" in lowest:
+        # Sampled anew by `nnbf evaluate`.
+        estimates["vmc"] = lowest["vmc"]
+    return {
+        **{key: lowest[key] for key in of_lowest},
+        "energy_kind": lowest["kind"],
+        "energy_error": lowest["error"],
+        "estimates": estimates,
+        "sector": {key: lowest[key] for key in ("momentum", "irrep", "spin_flip", "level")},
+    }
+
+
+def sector_of(plan: SpectrumPlan, record: Mapping[str, Any]) -> "Sector":
+    """The sector of a level."""
+    return next(sector for sector in plan.sectors if _sector_key(sector) == _key(record))
 
 
 def _s_squared(record: Mapping[str, Any] | None) -> float | None:

@@ -1,5 +1,6 @@
 """The trained wave function of a run folder: what it describes, and where its amplitudes are large."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,41 @@ class TrainedState:
     """One line for everything that is not as it should be."""
 
 
+@dataclass(frozen=True, eq=False)
+class NewestParameters:
+    """Parameters of a run's network, and its V, as read from disk."""
+
+    leaves: Any
+    """The arrays of the network: a list, in the order of JAX, or nested dictionaries."""
+    determinants: np.ndarray | None
+    """V, (n, 2 W) bit strings, where the run has one."""
+    step: int | None
+    """Optimisation steps made; None where only the final parameters are left."""
+    notes: tuple[str, ...]
+    """One line for everything that is not as it should be."""
+
+
+def newest_parameters(folder: RunDirectory, config: Mapping[str, Any]) -> NewestParameters:
+    """Read the newest whole checkpoint of a run, or else its final parameters.
+
+    Raises:
+        InputError: There are none.
+    """
+    found = folder.checkpoints(config).load()
+    final = folder.read_checkpoint() if folder.checkpoint_file.is_file() else None
+    determinants = None if final is None else final.determinants
+    if found.snapshot is not None:
+        driver = found.snapshot["driver"]
+        determinants = driver.get("determinants", determinants)
+        return NewestParameters(driver["variables"], determinants, int(driver["step"]), found.problems)
+    if final is None:
+        raise InputError(
+            f"{folder.path} holds no checkpoint that is whole: run it for longer with "
+            f"'nnbf resume {folder.path}'"
+        )
+    return NewestParameters(final.parameters, determinants, None, found.problems)
+
+
 def load_trained(folder: RunDirectory) -> TrainedState:
     """Read the newest whole checkpoint of a run, or else its final parameters.
 
@@ -42,9 +78,12 @@ def load_trained(folder: RunDirectory) -> TrainedState:
         InputError: There is no trained wave function, or the files do not fit together.
     """
     config = folder.read_config()
-    if config.get("command") in (*LATTICE_COMMANDS, "charge"):
+    if config.get("command") in LATTICE_COMMANDS:
+        raise InputError(f"{folder.path} holds levels of a lattice model, no molecule")
+    if config.get("command") == "charge":
         raise InputError(
-            f"{folder.path} holds levels of a lattice model: 'nnbf evaluate' samples molecules only"
+            f"{folder.path} holds charge excitations: 'nnbf evaluate' samples runs of 'nnbf lattice' and "
+            "'nnbf spectrum', and molecules"
         )
     if not folder.system_file.is_file():
         raise InputError(f"{folder.path} has no {folder.system_file.name}: give the folder of a run")
@@ -52,22 +91,9 @@ def load_trained(folder: RunDirectory) -> TrainedState:
     if not hasattr(system, "integrals"):
         raise InputError(f"{folder.path} holds no molecule: 'nnbf evaluate' samples those only")
     options = method_named(config.get("method") or "selected").make_options(config.get("options"))
-    found = folder.checkpoints(config).load()
-    notes = found.problems
-    final = folder.read_checkpoint() if folder.checkpoint_file.is_file() else None
-    determinants = None if final is None else final.determinants
-    if found.snapshot is not None:
-        driver = found.snapshot["driver"]
-        determinants = driver.get("determinants", determinants)
-        state = _state(system, options, driver["variables"], determinants, folder)
-        return TrainedState(folder, system, options, state, determinants, int(driver["step"]), notes)
-    if final is None:
-        raise InputError(
-            f"{folder.path} holds no checkpoint that is whole: run it for longer with "
-            f"'nnbf resume {folder.path}'"
-        )
-    state = _state(system, options, final.parameters, determinants, folder)
-    return TrainedState(folder, system, options, state, determinants, None, notes)
+    found = newest_parameters(folder, config)
+    state = _state(system, options, found.leaves, found.determinants, folder)
+    return TrainedState(folder, system, options, state, found.determinants, found.step, found.notes)
 
 
 def _state(

@@ -12,6 +12,8 @@ Without G the moves are uniform, and Z is their number. With a strong repulsion 
 and nearly all of these keep particles apart: network evaluations are not spent on the others.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import netket as nk
@@ -111,7 +113,7 @@ class HopRule(nk.sampler.rules.MetropolisRule):
         return moved, correction
 
     def _drawn(self, key, x, moves):
-        """Draw one of the moves that change something by its weight; also the log ratio of both directions."""
+        """Draw one of the moves that change something by its weight; the log ratio of both directions."""
         cost, weights = self._weights(x, moves)
         cumulated = jnp.cumsum(weights)
         total = cumulated[-1]
@@ -151,8 +153,7 @@ def ordered_configuration(model: LatticeModel) -> np.ndarray:
     return rows.ravel()
 
 
-@struct.dataclass
-class _Moves:
+class _Moves(NamedTuple):
     """Exchanges of the occupations of k pairs of modes at once."""
 
     places: jax.Array
@@ -186,4 +187,4 @@ def _repulsion_of_modes(model):
 
 
 def _rareness(repulsion):
-    return np.sign(repulsion) * np.log1p(abs(repulsion) / 2.0)
+    return 1.5 * np.sign(repulsion) * np.log1p(abs(repulsion) / 2.0)

@@ -1,11 +1,13 @@
-"""How many configurations a network evaluates at once."""
+"""How many configurations a network evaluates at once, and on how many cores."""
 
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
 import jax
 
 from nnbf.ansatz import ProjectedBackflow
+from nnbf.determinants.parallel import map_tasks
 
 #: Numbers that a layer of the network may hold at once on a CPU: more do not stay in the cache.
 _IN_CACHE = 40_000
@@ -32,3 +34,16 @@ def model_at_once(model: Any, n_sites: int) -> int:
 def initial_variables(model: Any, key: jax.Array, configurations: jax.Array) -> Any:
     """Variables of a Flax module, by one compiled program: op by op it would take several times longer."""
     return model.init(key, configurations)
+
+
+def mapped(function: Callable[[Any], Any], blocks: Iterable[Any]) -> list[Any]:
+    """Apply a compiled function to blocks, in order, side by side on the cores of a CPU.
+
+    XLA uses one core for batches of small matrices. The results do not depend on the number of threads.
+    """
+    blocks = list(blocks)
+    if jax.default_backend() != "cpu" or len(blocks) < 2:
+        return [function(block) for block in blocks]
+    # The first one compiles.
+    first = function(blocks[0])
+    return [first, *map_tasks(function, [(block,) for block in blocks[1:]])]

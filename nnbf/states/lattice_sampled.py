@@ -19,9 +19,11 @@ import netket as nk
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from nnbf.determinants.hashing import merge_equal
 from nnbf.operators.kernels import padded_to, rounded_up
 from nnbf.operators.lattice import LatticeHamiltonian, listed_connections, packed_bits
-from nnbf.states.batches import model_at_once
+from nnbf.operators.lattice_spin import s_squared_diagonal, spin_exchanges
+from nnbf.states.batches import mapped, model_at_once
 from nnbf.states.sampled import DistinctSamples, SampledStep, chain_statistics
 
 PyTree = Any
@@ -73,65 +75,105 @@ def lattice_samples(state: nk.vqs.MCState, hamiltonian: LatticeHamiltonian) -> D
     Raises:
         FloatingPointError: Local energies are not finite.
     """
+    return _sampled(state, hamiltonian, with_spin=False)[0]
+
+
+def _sampled(state, hamiltonian, with_spin):
+    """Distinct samples, and the local values of S^2 where they are asked for."""
     samples = np.asarray(state.samples)
     rows = samples.reshape(-1, samples.shape[-1])
+    n_sites = hamiltonian.model.n_sites
     connections = listed_connections(hamiltonian, rows)
     of_sample = connections.of_sample
     n = int(of_sample.max()) + 1
     some = np.zeros(n, np.int64)
     some[of_sample[::-1]] = np.arange(len(rows))[::-1]
+    distinct = np.ascontiguousarray(rows[some], np.int8)
+    occupations = connections.occupations
+    if with_spin:
+        exchange_row, images, sign = spin_exchanges(distinct, n_sites)
+        occupations, position = _extended(occupations, images)
     log_psi = log_amplitudes(
-        state.model,
-        state.variables,
-        connections.occupations,
-        model_at_once(state.model, hamiltonian.model.n_sites),
+        state.model, state.variables, occupations, model_at_once(state.model, hamiltonian.model.n_sites)
     )
     log_own = log_psi[connections.own]
-    ratio = np.exp(log_psi[connections.target] - log_own[connections.row])
-    local = np.zeros(n, complex)
-    np.add.at(local, connections.row, connections.element * ratio)
-    if not np.all(np.isfinite(local)):
-        raise FloatingPointError("local energies are not finite")
-    return DistinctSamples(
-        determinants=packed_bits(rows[some]),
+
+    def summed(row, target, element):
+        total = np.zeros(n, complex)
+        np.add.at(total, row, element * np.exp(log_psi[target] - log_own[row]))
+        if not np.all(np.isfinite(total)):
+            raise FloatingPointError("local energies are not finite")
+        return total
+
+    found = DistinctSamples(
+        determinants=packed_bits(distinct),
         occupations=rows[some],
-        local_energies=local,
+        local_energies=summed(connections.row, connections.target, connections.element),
         log_abs=log_own.real,
-        log_weights=np.zeros(n),
+        log_weights=(2.0 - float(state.sampler.machine_pow)) * log_own.real,
         counts=np.bincount(of_sample, minlength=n),
         of_sample=of_sample,
         shape=(int(np.prod(samples.shape[:-2])), samples.shape[-2]),
-        evaluations=len(connections.occupations),
+        evaluations=len(occupations),
     )
+    if not with_spin:
+        return found, None
+    return found, s_squared_diagonal(distinct, n_sites) + summed(exchange_row, position, sign)
+
+
+def _extended(occupations, more):
+    """Distinct configurations, those of ``occupations`` first, and the position of ``more`` among them."""
+    every = np.concatenate([occupations, more])
+    keys, position = merge_equal(packed_bits(every))
+    first = np.zeros(len(keys), np.int64)
+    first[position[::-1]] = np.arange(len(every))[::-1]
+    return every[first], position[len(occupations) :]
 
 
 def lattice_statistics(batches: list[DistinctSamples], sampler: nk.sampler.Sampler) -> nk.stats.Stats:
-    """Energy of batches of samples that continue the same chains: autocorrelation is in its error."""
-    local = [batch.local_energies.real[batch.of_sample].reshape(batch.shape) for batch in batches]
-    complex_ = [batch.local_energies[batch.of_sample] for batch in batches]
-    values = np.concatenate(local, axis=1)
-    deviations = np.concatenate(complex_) - values.mean()
-    return chain_statistics(values, sampler).replace(variance=float(np.mean(np.abs(deviations) ** 2)))
+    """Energy of batches of samples that continue the same chains: autocorrelation is in its error.
+
+    Of samples with weights the energy is a ratio of means, and the error that of the linearised one.
+    """
+    top = max(float(batch.log_weights.max()) for batch in batches)
+
+    def unfolded(of_batch):
+        parts = [of_batch(batch)[batch.of_sample].reshape(batch.shape) for batch in batches]
+        return np.concatenate(parts, axis=1)
+
+    weights = unfolded(lambda batch: np.exp(batch.log_weights - top))
+    weights /= weights.mean()
+    local = unfolded(lambda batch: batch.local_energies)
+    energy = np.mean(weights * local).real
+    found = chain_statistics(energy + weights * (local.real - energy), sampler)
+    return found.replace(variance=float(np.mean(weights * np.abs(local - energy) ** 2)))
 
 
-def lattice_step(state: nk.vqs.MCState, hamiltonian: LatticeHamiltonian) -> SampledStep:
+def lattice_step(
+    state: nk.vqs.MCState, hamiltonian: LatticeHamiltonian, *, spin_penalty: float = 0.0
+) -> SampledStep:
     """Estimate energy, residual and tangent space from a lattice state's samples.
 
     Args:
-        state: A state of a real or complex wave function with real parameters, sampled from |psi|^2.
+        state: A state of a real or complex wave function with real parameters; any power of |psi| is sampled.
         hamiltonian: The Hamiltonian.
+        spin_penalty: What is minimised is H + ``spin_penalty`` S^2; the energies of the result are those of
+            H alone.
 
     Raises:
         FloatingPointError: Local energies are not finite.
     """
-    found = lattice_samples(state, hamiltonian)
+    found, s_squared = _sampled(state, hamiltonian, with_spin=bool(spin_penalty))
     n = len(found.counts)
     size = rounded_up(n, 64, 1.25)
     weights = np.zeros(size)
-    weights[:n] = found.counts / found.counts.sum()
+    shares = found.counts * np.exp(found.log_weights - found.log_weights.max())
+    weights[:n] = shares / shares.sum()
     occupations = padded_to(found.occupations, size, found.occupations[0])
     local = np.zeros(size, complex)
     local[:n] = found.local_energies
+    if s_squared is not None:
+        local[:n] += spin_penalty * s_squared
     mean = complex(weights @ local)
     is_real = state_is_real(state.model)
     deviations = np.where(weights > 0, local - mean, 0.0) * np.sqrt(weights)
@@ -176,11 +218,12 @@ def log_amplitudes(model: Any, variables: PyTree, occupations: np.ndarray, chunk
     block = chunk_size * max(1, BLOCK // chunk_size)
     if len(occupations) <= block // 8:
         block = chunk_size * rounded_up(-(-len(occupations) // chunk_size), 1, 2.0)
-    parts = []
-    for lo in range(0, len(occupations), block):
+
+    def evaluated(lo):
         part = padded_to(occupations[lo : lo + block], block, occupations[0])
-        parts.append(_log_block(model, chunk_size, variables, part))
-    return np.concatenate([np.asarray(part) for part in parts])[: len(occupations)]
+        return np.asarray(_log_block(model, chunk_size, variables, part))
+
+    return np.concatenate(mapped(evaluated, range(0, len(occupations), block)))[: len(occupations)]
 
 
 @partial(jax.jit, static_argnums=(0, 1))

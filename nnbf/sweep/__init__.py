@@ -9,6 +9,7 @@ from nnbf.sweep.process import PointRun
 from nnbf.sweep.slurm import PointJob, SlurmOptions, run_as_jobs
 from nnbf.sweep.table import milli_error, write_tables
 from nnbf.sweep.vocabulary import Option, Vocabulary
+from nnbf.sweep.warm import StartWords, with_starts
 
 __all__ = [
     "FINAL",
@@ -18,6 +19,7 @@ __all__ = [
     "PointRun",
     "PointState",
     "SlurmOptions",
+    "StartWords",
     "SweepFolder",
     "SweepObserver",
     "SweepPlan",
@@ -30,5 +32,6 @@ __all__ = [
     "require_unchanged",
     "run_as_jobs",
     "run_locally",
+    "with_starts",
     "write_tables",
 ]

@@ -17,8 +17,11 @@ RESULT_COLUMNS = (
     "s_squared",
     "dipole_debye",
     "n_determinants",
+    "n_connected",
     "n_parameters",
+    "n_steps",
     *SIZES,
+    "started_from",
     "status",
     "reason",
     "directory",
@@ -29,5 +32,9 @@ Energies are in the unit of the run (Hartree, or t), each kind with its error; `
 less that of the exact reference (FCI or ED), in thousandths of the unit.
 """
 
-TIME_COLUMNS = ("directory", "wall_time_s", "process_s", "attempts")
+COST_COLUMNS = ("time_per_step_s", "time_to_accuracy_s", "peak_memory_mb", "memory_mb")
+"""What a run costs: seconds of a step on the final space, seconds until the energy was good enough; memory of
+the process while it was solved, and how much of that solving has added (1e6 bytes)."""
+
+TIME_COLUMNS = ("directory", "wall_time_s", "process_s", "attempts", *COST_COLUMNS)
 """What depends on the machine, and is therefore kept apart."""

@@ -16,7 +16,7 @@ from nnbf.sweep.points import Point
 FINAL = ("converged", "max_steps", "time_limit")
 """How a run ends that is done: its own limits, given in the manifest, included."""
 
-_STUB = ("system.npz", "history.jsonl")
+_STUB = ("system.npz", "start.npz", "history.jsonl")
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,12 @@ class SweepFolder:
 
     def write_record(self, point: Point, **changes: Any) -> None:
         """Change the record of a point, atomically."""
-        shared = {"digest": point.digest, "options": point.options, "command": list(point.words)}
+        shared = {
+            "digest": point.digest,
+            "options": point.options,
+            "command": list(point.words),
+            "warm_start": point.after is not None,
+        }
         write_json(self.record_file(point), {**self.record(point), **shared, **changes})
 
     def state(self, point: Point) -> PointState:
@@ -172,6 +177,9 @@ def _difference(point: Point, record: Mapping[str, Any]) -> str:
         if old != new:
             name = key.replace("_", "-")
             return f"{name} was {_shown(old)} and is {_shown(new)}"
+    warm = record.get("warm_start", False)
+    if before and warm != (point.after is not None):
+        return "it started from its neighbour" if warm else "it did not start from its neighbour"
     return "a file that it reads has changed" if before else "made by another program"
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from nnbf.sweep.folder import PointState
 from nnbf.sweep.observer import SweepObserver
@@ -9,12 +10,14 @@ from nnbf.sweep.plan import SweepPlan
 from nnbf.sweep.points import Point
 from nnbf.sweep.process import PointRun
 from nnbf.sweep.table import TableWriter
+from nnbf.sweep.warm import StartWords
 
 _POLL = 0.05  # seconds
 _AGAIN = 1.0  # seconds between two looks at a point that another process holds
 
-MoreWords = Callable[[Point], Sequence[str]]
-"""Gives words for the command of a point that is about to start, such as where to start it from."""
+MoreWords = Callable[[Point], Sequence[str] | None]
+"""Gives words for the command of a point that is about to start, such as where to start it from; None where
+that is not there, and the point has to be left for another time."""
 
 
 def run_locally(
@@ -39,7 +42,8 @@ def run_locally(
         environment: Variables of their processes on top of our own.
         should_stop: Asked several times a second; true stops the points, which save themselves.
         observer: Told what happens.
-        more_words: See `MoreWords`. A point with `after` starts when that one is over.
+        more_words: See `MoreWords`; by default where points with warm starts begin. A point with `after`
+            starts when that one is over.
 
     Returns:
         The state of every chosen point, by name.
@@ -65,7 +69,7 @@ class _Scheduler:
         self._plan, self._folder = plan, plan.folder
         self._program, self._environment = program, environment
         self._observer = observer
-        self._more_words = more_words or (lambda point: ())
+        self._more_words = more_words or StartWords(plan.folder, plan.points)
         self._tables = TableWriter(plan)
         self._over: dict[str, PointState] = {}
         self._waiting: dict[str, Point] = {}
@@ -105,7 +109,7 @@ class _Scheduler:
             self._collect()
             raise
         finally:
-            self._tables.write()
+            self._tables.write(final=True)
         return {point.name: self._state(point) for point in self._plan.chosen}
 
     def _state(self, point: Point) -> PointState:
@@ -120,13 +124,13 @@ class _Scheduler:
         return None
 
     def _begin(self, point: Point) -> None:
-        begun = self._failed_just_now(point) or PointRun.begin(
-            self._folder,
-            point,
-            self._program,
-            environment=self._environment,
-            more_words=self._more_words(point),
-        )
+        words = self._more_words(point)
+        if words is None:
+            begun: PointState | PointRun | None = self._left(point)
+        else:
+            begun = self._failed_just_now(point) or PointRun.begin(
+                self._folder, point, self._program, environment=self._environment, more_words=words
+            )
         if begun is None:
             self._not_before[point.name] = time.monotonic() + _AGAIN
             if not self._running and set(self._not_before) >= set(self._waiting):
@@ -139,6 +143,10 @@ class _Scheduler:
             self._observer.started(point, begun.resumed)
         else:
             self._end(point, begun)
+
+    def _left(self, point: Point) -> PointState:
+        state = self._folder.state(point)
+        return replace(state, reason=state.reason or f"it starts from {point.after}, which is not done")
 
     def _failed_just_now(self, point: Point) -> PointState | None:
         """Return the state of a point that another sweep has found to fail since this one began."""

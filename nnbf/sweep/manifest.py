@@ -3,16 +3,19 @@
 import string
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hamiltonians.errors import InputError, nearest_names, one_line
+from nnbf.sweep.analysis_options import AnalysisOptions, analysis_options
 from nnbf.sweep.axes import Axis, grid_axis, scan_axis
 from nnbf.sweep.vocabulary import Vocabulary, unknown_key
 
-SECTIONS = ("sweep", "base", "scan", "grid", "override", "point")
+SECTIONS = ("sweep", "base", "scan", "grid", "override", "point", "analysis")
 """Tables that a manifest may have."""
+
+_HEAD = ("name", "command", "warm_start")
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,10 @@ class Manifest:
     """Options for some points, the last one wins."""
     extra: tuple[Mapping[str, Any], ...]
     """Options of points beside the grid."""
+    analysis: AnalysisOptions = field(default_factory=AnalysisOptions)
+    """What is computed from the points at the end."""
+    warm_start: Any = None
+    """Whether points start from their neighbours, or where curves begin; see `nnbf.sweep.warm`."""
 
 
 def read_manifest(path: str | Path, vocabularies: Mapping[str, Vocabulary]) -> Manifest:
@@ -66,8 +73,8 @@ def read_manifest(path: str | Path, vocabularies: Mapping[str, Vocabulary]) -> M
             raise unknown_key(str(source), key, SECTIONS)
     head = _table(content, "sweep", source)
     for key in head:
-        if key not in ("name", "command"):
-            raise unknown_key(f"{source}: sweep", key, ("name", "command"))
+        if key.replace("-", "_") not in _HEAD:
+            raise unknown_key(f"{source}: sweep", key, _HEAD)
     vocabulary = _vocabulary(head.get("command", "molecule"), vocabularies, source)
     base = dict(
         vocabulary.checked(key, value, f"{source}: base.{key}")
@@ -94,6 +101,8 @@ def read_manifest(path: str | Path, vocabularies: Mapping[str, Vocabulary]) -> M
             )
             for number, entry in enumerate(_tables(content, "point", source), 1)
         ),
+        warm_start=head.get("warm_start", head.get("warm-start")),
+        analysis=analysis_options(_table(content, "analysis", source), vocabulary.command, str(source)),
     )
 
 

@@ -13,6 +13,7 @@ from nnbf.sweep.lock import locked
 from nnbf.sweep.manifest import Manifest, read_manifest
 from nnbf.sweep.points import Point
 from nnbf.sweep.vocabulary import Vocabulary
+from nnbf.sweep.warm import warm_start_of, with_starts
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ def plan_sweep(
     *,
     out: str | Path | None = None,
     only: str | None = None,
+    warm_start: bool | None = None,
 ) -> SweepPlan:
     """Read a manifest and expand it; nothing is written.
 
@@ -65,12 +67,16 @@ def plan_sweep(
         vocabularies: Commands that a sweep can run.
         out: The folder of the sweep; by default runs/<name> under the current one.
         only: Pattern (with * and ?) of the names of the points to be worked on; by default all.
+        warm_start: Whether points of a scan start from their neighbours; by default what the manifest says.
 
     Raises:
         InputError: Something in the manifest makes no sense, or no point matches.
     """
     content = read_manifest(manifest, vocabularies)
+    begin = _begin(content, warm_start)
     points = expand(content)
+    if begin is not None:
+        points = with_starts(points, content.scan, begin)
     chosen = points
     if only is not None:
         chosen = tuple(point for point in points if fnmatch.fnmatchcase(point.name, only))
@@ -82,3 +88,13 @@ def plan_sweep(
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: give a folder as --out")
     return SweepPlan(content, SweepFolder(folder), points, chosen)
+
+
+def _begin(content: Manifest, wanted: bool | None) -> dict[str, float] | None:
+    """Return where curves begin whose points start from their neighbours, or None."""
+    given = warm_start_of(
+        content.warm_start, content.scan, content.vocabulary.command, f"{content.path}: sweep.warm_start"
+    )
+    if wanted is None or wanted == (given is not None):
+        return given
+    return warm_start_of(wanted, content.scan, content.vocabulary.command, "--warm-start")

@@ -24,7 +24,8 @@ class Point:
     place: int | None = None
     """Place along the curve, from 0, in the order of the manifest."""
     after: str | None = None
-    """Name of a point that has to be over, one way or the other, before this one starts."""
+    """Name of a point that has to be over, one way or the other, before this one starts: with warm starts
+    that whose trained state it starts from."""
 
 
 def curves(points: Iterable[Point]) -> dict[str, list[Point]]:

@@ -13,6 +13,7 @@ from nnbf.rundir.directory import RunDirectory
 from nnbf.sweep.folder import FINAL, PointState, SweepFolder
 from nnbf.sweep.lock import PointLock
 from nnbf.sweep.points import Point
+from nnbf.sweep.warm import PASSED_OVER
 
 _PROMPT = "$ "
 _TAIL = 65536
@@ -77,7 +78,7 @@ class PointRun:
             resumed = (run / "config.json").is_file()
             words = ["resume", str(run)] if resumed else [*point.words, *more_words, f"--out={run}"]
             attempts = int(folder.record(point).get("attempts", 0)) + 1
-            folder.write_record(point, attempts=attempts, failure=None)
+            folder.write_record(point, attempts=attempts, failure=None, **_broken_off(run))
             with folder.log_file(point).open("a", encoding="utf-8") as log:
                 log.write(f"{_PROMPT}{shlex.join(['nnbf', *words])}\n")
                 log.flush()
@@ -102,6 +103,8 @@ class PointRun:
         if code is None:
             return None
         failure = self._failure(code)
+        # A signal is an accident, an error is not: the point would break off there again.
+        broken = {PASSED_OVER: True} if failure is not None and code > 0 else {}
         spent = float(self.folder.record(self.point).get("process_s", 0.0))
         try:
             self.folder.write_record(
@@ -109,6 +112,7 @@ class PointRun:
                 failure=failure,
                 process_s=round(spent + time.monotonic() - self.started, 3),
                 ended=time.time(),
+                **broken,
             )
             return self.folder.state(self.point)
         finally:
@@ -165,6 +169,12 @@ class PointRun:
         return (said or f"exit code {code} without a result").replace(
             str(self.folder.run(self.point)), self.point.name
         )
+
+
+def _broken_off(run: Path) -> dict[str, bool]:
+    """Say so where a run has failed, and the sweep was killed before it could take note."""
+    result = RunDirectory(run).read_result_or_none() or {}
+    return {PASSED_OVER: True} if result.get("status") == "failed" else {}
 
 
 def last_error(log: Path) -> str | None:

@@ -144,6 +144,11 @@ def run_as_jobs(
         InputError: submitit or Slurm is missing, or does not take the options.
         OSError: The folder of the sweep cannot be written.
     """
+    if any(point.after is not None and not plan.folder.state(point).done for point in plan.chosen):
+        raise InputError(
+            "jobs of a cluster run side by side, and points with a warm start one after the other: give "
+            "--no-warm-start, or run the sweep with --workers inside of one job"
+        )
     folder, watch = plan.folder, observer or SweepObserver()
     executor = _executor(folder, options, plan.name)
     plan.begin()
@@ -182,7 +187,7 @@ def run_as_jobs(
             _cancel(jobs[point.name] for point in waiting)
         raise
     finally:
-        tables.write()
+        tables.write(final=True)
     states = {point.name: folder.state(point) for point in plan.chosen}
     return states, [str(jobs[point.name].job_id) for point in waiting]
 

@@ -1,4 +1,4 @@
-"""The table of a sweep, made from what is on disk: sweep.csv, sweep.json, sweep.md, and timings.csv.
+"""The tables of a sweep, made from what is on disk: sweep.csv, sweep.json, sweep.md, and timings.csv.
 
 Everything that depends on the machine or on interruptions is in timings.csv (and in `timings` of sweep.json,
 and the last column of sweep.md): sweep.csv is the same however often the sweep was killed.
@@ -16,7 +16,9 @@ from typing import Any
 from nnbf.report.energies import best_reference
 from nnbf.report.markdown import table as markdown_table
 from nnbf.rundir._atomic import write_atomically, write_json
-from nnbf.sweep.columns import RESULT_COLUMNS, SIZES, TIME_COLUMNS
+from nnbf.rundir.directory import RunDirectory
+from nnbf.sweep.columns import COST_COLUMNS, RESULT_COLUMNS, SIZES, TIME_COLUMNS
+from nnbf.sweep.findings import PointRecord
 from nnbf.sweep.folder import PointState, SweepFolder
 from nnbf.sweep.lock import locked
 from nnbf.sweep.plan import SweepPlan
@@ -39,6 +41,8 @@ _MARKDOWN = (
     ("dipole (D)", "dipole_debye", ".4f"),
     ("|V|", "n_determinants", ",d"),
     ("parameters", "n_parameters", ",d"),
+    ("steps", "n_steps", ",d"),
+    ("from", "started_from", ""),
     ("status", "status", ""),
 )
 
@@ -55,24 +59,25 @@ class TableWriter:
         if time.monotonic() >= self._next:
             self.write()
 
-    def write(self) -> None:
-        """Write the tables.
+    def write(self, *, final: bool = False) -> None:
+        """Write the tables; at the end (`final`) with the analyses and their pictures.
 
         Raises:
             OSError: They cannot be written.
         """
         started = time.monotonic()
-        write_tables(self._plan)
+        write_tables(self._plan, final=final)
         ended = time.monotonic()
         self._next = ended + 20 * (ended - started)
 
 
-def write_tables(plan: SweepPlan, extra: Mapping[str, Any] | None = None) -> None:
+def write_tables(plan: SweepPlan, extra: Mapping[str, Any] | None = None, *, final: bool = True) -> None:
     """Write all tables, each atomically, from the state of the folder.
 
     Args:
         plan: The sweep.
         extra: Further keys of sweep.json.
+        final: Whether to analyse the points too, and draw what is found.
 
     Raises:
         OSError: They cannot be written.
@@ -80,15 +85,33 @@ def write_tables(plan: SweepPlan, extra: Mapping[str, Any] | None = None) -> Non
     folder = plan.folder
     # Two sweeps at once: the later state is written last.
     with locked(folder.table_lock):
-        states = {point.name: folder.state(point) for point in plan.points}
-        rows = [point_row(plan, point, states[point.name]) for point in plan.points]
+        records = [point_record(plan, point) for point in plan.points]
+        rows = [record.row for record in records]
+        timings = [record.timing for record in records]
         names = coordinate_names(plan.points)
         _write_text(folder.path / "sweep.csv", _csv((*names, *RESULT_COLUMNS), rows))
-        timings = [_timing(folder, point, states[point.name]) for point in plan.points]
         _write_text(folder.path / "timings.csv", _csv(TIME_COLUMNS, timings))
-        _write_text(folder.path / "sweep.md", _markdown(plan, names, rows, timings))
-        write_json(folder.path / "sweep.json", _json(plan, names, rows, timings, extra or {}))
         _write_parquet(folder.path / "sweep.parquet", (*names, *RESULT_COLUMNS), rows)
+        found: dict[str, Any] = {}
+        text = _markdown(plan, names, rows, timings)
+        if final:
+            # Here, as SciPy and Matplotlib take their time.
+            from nnbf.sweep.analyse import analyse, draw_findings
+            from nnbf.sweep.analysis_text import findings_markdown
+
+            findings = analyse(plan, records)
+            findings.notes += draw_findings(plan, findings)
+            found, text = findings.record(), [*text, *findings_markdown(findings)]
+        _write_text(folder.path / "sweep.md", "\n".join([*text, ""]))
+        write_json(folder.path / "sweep.json", _json(plan, names, rows, timings, {**found, **(extra or {})}))
+
+
+def point_record(plan: SweepPlan, point: Point) -> PointRecord:
+    """Return what the folder says of a point."""
+    state = plan.folder.state(point)
+    row = point_row(plan, point, state)
+    timing = _timing(plan.folder, point, state, 1e-3 * plan.manifest.analysis.accuracy_milli)
+    return PointRecord(point, row, timing, state.result)
 
 
 def coordinate_names(points: Sequence[Point]) -> tuple[str, ...]:
@@ -113,8 +136,10 @@ def point_row(plan: SweepPlan, point: Point, state: PointState) -> dict[str, Any
         row["error_milli"] = error[0]
     dipole = (result.get("observables") or {}).get("dipole_debye")
     row["dipole_debye"] = dipole.get("norm") if dipole else None
-    for name in ("n_determinants", "n_parameters"):
+    for name in ("n_determinants", "n_connected", "n_parameters", "n_steps"):
         row[name] = result.get(name)
+    start = result.get("started_from")
+    row["started_from"] = Path(start["folder"]).name if start else None
     for name in SIZES:
         row[name] = (result.get("system") or {}).get(name)
     return row
@@ -128,10 +153,33 @@ def milli_error(result: Mapping[str, Any]) -> tuple[float, str] | None:
     return 1e3 * (energy - best.energy), best.label
 
 
-def _timing(folder: SweepFolder, point: Point, state: PointState) -> dict[str, Any]:
+def _timing(folder: SweepFolder, point: Point, state: PointState, accuracy: float) -> dict[str, Any]:
     attempts, seconds = read_attempts(folder, point)
-    wall = None if state.result is None else state.result.get("wall_time_s")
-    return {"directory": point.name, "wall_time_s": wall, "process_s": seconds, "attempts": attempts}
+    result = state.result or {}
+    return {
+        **dict.fromkeys(TIME_COLUMNS),
+        **{name: result.get(name) for name in ("wall_time_s", *COST_COLUMNS)},
+        **(_steps(folder.run(point), result, accuracy) if result else {}),
+        "directory": point.name,
+        "process_s": seconds,
+        "attempts": attempts,
+    }
+
+
+def _steps(run: Path, result: Mapping[str, Any], accuracy: float) -> dict[str, float | None]:
+    """What the history says of times."""
+    from nnbf.analysis import time_per_step, time_to_accuracy
+
+    try:
+        rows = RunDirectory(run).read_history()
+    except (OSError, ValueError):  # damaged, or moved away
+        return {}
+    best = best_reference(result.get("references") or {})
+    exact = best.energy if best is not None and best.is_exact else None
+    return {
+        "time_per_step_s": time_per_step(rows),
+        "time_to_accuracy_s": None if exact is None else time_to_accuracy(rows, exact, accuracy),
+    }
 
 
 def _csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
@@ -181,7 +229,7 @@ def _markdown(
     names: Sequence[str],
     rows: Sequence[Mapping[str, Any]],
     timings: Sequence[Mapping[str, Any]],
-) -> str:
+) -> list[str]:
     shown = [entry for entry in _MARKDOWN if any(_given(row[entry[1]]) for row in rows)]
     heads = [*(name.replace("_", "-") for name in names), *(head for head, _, _ in shown), "time (s)"]
     lines = []
@@ -196,7 +244,7 @@ def _markdown(
     failed = [row for row in rows if row["status"] == "failed"]
     if failed:
         text += ["", "Failed:", "", *(f"* {row['directory']}: {row['reason']}" for row in failed)]
-    return "\n".join([*text, ""])
+    return text
 
 
 def _given(value: Any) -> bool:

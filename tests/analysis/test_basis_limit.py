@@ -209,6 +209,11 @@ def test_points_from_records_of_runs():
     made, family = basis_points([flat, result])
     assert made == [BasisPoint(2, -1.0, -1.1, 1e-5), BasisPoint(3, -1.05, -1.2, 0.0)]
     assert family == "cc-pVXZ"
+    # Virtual orbitals were left out: what is extrapolated has the correction for them.
+    cut = {**result, "estimates": {"mp2_corrected": {"energy": -1.23}}}
+    (whole, again), _ = basis_points([cut, {**flat, "mp2_corrected": -1.15}])
+    assert (whole.energy, again.energy) == (-1.23, -1.15)
+    assert basis_points([{**flat, "mp2_corrected": None}])[0][0].energy == -1.1
     with pytest.raises(InputError, match="no Hartree-Fock energy"):
         basis_points([{**flat, "hf": None}])
     with pytest.raises(InputError, match="names no basis"):
@@ -250,3 +255,23 @@ def test_two_electron_systems_reach_their_exact_limits(atoms, exact):
         assert abs(limit.energy - exact) < 0.2 * gap
     assert abs(limit.energy - exact) < 1e-4
     assert limit.error < 5e-4
+
+
+@pytest.mark.parametrize(
+    ("atom", "letters", "smallest", "published"),
+    # Lehtola, arXiv:1810.11651 (numerical Hartree-Fock).
+    [("He", "tq", 0.05, -2.861679996), ("Be", "dt", 0.01, -14.573023168)],
+)
+def test_hartree_fock_limits_of_atoms_with_s_shells(atom, letters, smallest, published):
+    """A long row of s functions has the same limit, to a microhartree, without any extrapolation."""
+    from pyscf import gto, scf
+
+    def field(basis):
+        return scf.RHF(gto.M(atom=f"{atom} 0 0 0", basis=basis, verbose=0)).run(conv_tol=1e-11).e_tot
+
+    row = field({atom: [[0, [smallest * 1.9**k, 1.0]] for k in range(28)]})
+    assert row == pytest.approx(published, abs=1e-6)
+    made = [("dtq".index(x) + 2, e := float(field(f"cc-pv{x}z")), e) for x in letters]
+    part = basis_limit(made).hf
+    assert abs(part.energy - row) < part.error < 3e-4
+    assert part.energy < made[-1][1]

@@ -22,10 +22,11 @@ from nnbf.drivers.lattice_ansatz import make_lattice_ansatz
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.lattice_vmc import _single_determinant, sampled_lattice_state, solve_sector_vmc
 from nnbf.operators import LatticeHamiltonian
+from nnbf.operators.lattice_spin import s_squared_diagonal, spin_exchanges
 from nnbf.states import lattice_step
 
 MODEL = LatticeModel("tv", (4, 2), 3, V=1.5, boundary=("apbc", "pbc"))
-SMALL = LatticeOptions(features=3, depth=1, n_samples=1024, seed=3, cell=(1, 1))
+SMALL = LatticeOptions(features=3, depth=1, n_samples=1024, seed=3, cell=(1, 1), sampling_power=2.0)
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +95,27 @@ def test_netket_expect_agrees(state):
     assert complex(expected.mean).real == pytest.approx(float(found.statistics.mean), abs=1e-9)
 
 
+def test_samples_of_another_power_are_weighted(sector, everything):
+    """Energy, error and gradient from |psi|^1.2 agree with sums over all configurations."""
+    _, psi, tangents = everything
+    state = sampled_lattice_state(MODEL, sector, replace(SMALL, n_samples=8192, sampling_power=1.2))
+    found = lattice_step(state, LatticeHamiltonian(MODEL))
+    h = lattice_to_sparse(MODEL)
+    weights = np.abs(psi) ** 2 / np.sum(np.abs(psi) ** 2)
+    exact = float((psi.conj() @ (h @ psi)).real / (psi.conj() @ psi).real)
+    statistics = found.statistics
+    assert abs(float(statistics.mean) - exact) < 4 * float(statistics.error_of_mean) < 0.1
+    residual = (h @ psi) / psi - exact
+    assert float(statistics.variance) == pytest.approx(weights @ np.abs(residual) ** 2, rel=0.15)
+    derivatives = tangents / psi[:, None]
+    gradient = ((derivatives - weights @ derivatives).conj().T @ (weights * residual)).real
+    vector, _ = ravel_pytree(found.problem.backward(found.problem.residual))
+    assert np.linalg.norm(vector - gradient) < 0.2 * np.linalg.norm(gradient)
+    # Without weights the energy would be another one.
+    plain = float(np.mean(found.samples.local_energies.real[found.samples.of_sample]))
+    assert abs(plain - exact) > 8 * float(statistics.error_of_mean)
+
+
 def test_reaches_the_level_and_resumes(sector):
     exact = exact_levels(MODEL, sector, k=1).energies[0]
     options = replace(SMALL, max_steps=30, final_samples=4096)
@@ -119,6 +141,31 @@ def test_rows_of_irreps_must_be_chosen():
     model = LatticeModel("tv", (4, 4), 5, V=1.0)
     with pytest.raises(InputError, match="row"):
         solve_sector_vmc(model, space_group(model).sector((0, 0), "E"))
+
+
+def test_spin_penalty_is_that_of_s_squared():
+    """What the step follows is H + w S^2, with S^2 as a dense matrix; its energies are those of H."""
+    model = LatticeModel("hubbard", (2, 2), (2, 2), U=3.0, boundary="open")
+    configurations = lattice_configurations(model).astype(np.int8)
+    place = {c.tobytes(): i for i, c in enumerate(configurations)}
+    row, images, sign = spin_exchanges(configurations, model.n_sites)
+    s_squared = np.diag(s_squared_diagonal(configurations, model.n_sites))
+    np.add.at(s_squared, (row, [place[c.tobytes()] for c in images]), sign)
+    h = lattice_to_sparse(model).toarray()
+    np.testing.assert_allclose(s_squared @ h, h @ s_squared, atol=1e-12)
+    spins = np.round(np.linalg.eigvalsh(s_squared), 10)
+    assert dict(zip(*np.unique(spins, return_counts=True), strict=True)) == {0.0: 20, 2.0: 15, 6.0: 1}
+
+    sector = space_group(model).sector((0, 0), None)
+    state = sampled_lattice_state(model, sector, replace(SMALL, n_samples=256, noise=0.5))
+    plain = lattice_step(state, LatticeHamiltonian(model))
+    found = lattice_step(state, LatticeHamiltonian(model), spin_penalty=0.7)
+    assert float(found.statistics.mean) == float(plain.statistics.mean)
+    psi = np.exp(np.asarray(state.model.apply(state.variables, jnp.asarray(configurations))))
+    local = ((h + 0.7 * s_squared) @ psi / psi)[[place[c.tobytes()] for c in found.samples.occupations]]
+    weights = found.samples.counts / found.samples.counts.sum()
+    expected = np.sqrt(weights) * (local - weights @ local).real
+    np.testing.assert_allclose(found.problem.residual[: len(local)], expected, atol=1e-9)
 
 
 def test_works_in_netket_drivers(state):

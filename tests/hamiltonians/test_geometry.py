@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from hamiltonians import InputError, bundled_molecules, read_geometry
 from hamiltonians.elements import ATOMIC_NUMBERS, element_symbol, hill_formula
+from hamiltonians.geometry import BOHR_IN_ANGSTROM
 
 BENCHMARK = ["H2", "LiH", "H2O", "O2", "NH3", "N2", "CH4", "C2", "Li2O", "C2H4O", "C3H6", "Na2CO3"]
 
@@ -134,3 +135,33 @@ def test_bundled_equilibrium_water():
     assert math.dist(o, a) == pytest.approx(0.9572, abs=1e-6)
     cosine = (0.9572**2 * 2 - math.dist(a, b) ** 2) / (2 * 0.9572**2)
     assert math.degrees(math.acos(cosine)) == pytest.approx(104.52, abs=1e-3)
+
+
+@pytest.mark.parametrize("unit", ["angstrom", "bohr"])
+def test_chains_and_rings_by_name(unit):
+    scale = 1.0 if unit == "angstrom" else BOHR_IN_ANGSTROM
+    chain, ring = (read_geometry(name, unit=unit) for name in ("H4-chain-1.8", "li6-Ring-2"))
+    assert [atom for atom, _ in chain.atoms] == ["H"] * 4
+    assert chain.name == "H4-chain-1.8"
+    assert [at for _, at in chain.atoms] == [pytest.approx((0, 0, 1.8 * scale * k)) for k in range(4)]
+    assert (ring.formula, ring.charge, ring.two_S) == ("Li6", None, None)
+    for index, (_, at) in enumerate(ring.atoms):
+        assert math.dist(at, ring.atoms[index - 1][1]) == pytest.approx(2 * scale)
+        assert math.hypot(*at) == pytest.approx(2 * scale)  # the side of a hexagon is its radius
+        assert at[2] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("H0-chain-1", "unknown"),
+        ("H2-ring-1", "unknown"),
+        ("H4-chain", "unknown"),
+        ("Xx4-chain-1", "element 'Xx' is unknown"),
+        ("H4-chain-0.1", "0.100 Angstrom apart"),
+    ],
+)
+def test_impossible_chains(name, message):
+    with pytest.raises(InputError, match=message) as caught:
+        read_geometry(name)
+    assert "\n" not in str(caught.value)

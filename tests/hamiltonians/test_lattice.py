@@ -168,6 +168,24 @@ def test_particle_hole_symmetry_of_hubbard():
 
 
 @pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (LatticeModel("hubbard", "4x4", (8, 8), U=4.0), True),
+        (LatticeModel("hubbard", "4x4", (8, 8), U=4.0, boundary="apbc"), True),
+        (LatticeModel("hubbard", "4x4", (5, 5), U=4.0), False),
+        (LatticeModel("hubbard", "4x4", (8, 8), U=-4.0), False),
+        (LatticeModel("hubbard", "4x4", (8, 8), U=4.0, V=1.0), False),
+        (LatticeModel("hubbard", "4x4", (8, 8), U=4.0, t_prime=0.1), False),
+        (LatticeModel("hubbard", "3x4", (6, 6), U=4.0), False),
+        (LatticeModel("hubbard", "3x4", (6, 6), U=4.0, boundary="open"), True),
+        (LatticeModel("hubbard", "2x2", (2, 2), U=4.0, boundary=(0.1, "pbc")), False),
+    ],
+)
+def test_where_lieb_has_singlets(model, expected):
+    assert model.must_be_singlet == expected
+
+
+@pytest.mark.parametrize(
     ("size", "geometry", "is_bipartite"),
     [
         ("4x2", "square", True),

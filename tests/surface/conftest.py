@@ -90,6 +90,7 @@ class FakeSolver:
             n_connected=1,
             n_parameters=10,
             n_steps=last + 1,
+            started_warm=False,
             status=status,
             wall_time_s=0.3,
             parameters={"Dense_0": {"kernel": np.arange(6.0).reshape(2, 3)}, "list": [np.ones(2)]},

@@ -41,6 +41,6 @@ def test_reported_again(run, capsys):
 
 def test_refused(run, refused):
     assert "not resumed" in refused("resume", str(run))
-    assert "samples molecules only" in refused("evaluate", str(run))
+    assert "holds charge excitations" in refused("evaluate", str(run))
     assert "momentum" in refused(*WORDS[:-1], "0,7x")
     assert "levels must be at least 1" in refused(*WORDS, "--levels", "0")

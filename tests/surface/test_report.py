@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from hamiltonians import InputError
-from nnbf.cli import main
 from nnbf.report import best_reference, energy_rows, numbers, read_run, write_report
 from nnbf.report._errors import ErrorScale, spread
 from nnbf.report._theme import DARK, LIGHT
@@ -104,32 +103,6 @@ def test_a_run_that_is_going_on(run_folder):
     assert len(run.history) == 3
     assert run.result["energy"] == -1.1011
     assert "running or broken off" in write_report(folder).page.read_text()
-
-
-def test_comparison(run_folder, tmp_path):
-    folders = [run_folder("a/run"), run_folder("b/run", energies=(-1.0, -1.05))]
-    written = write_report(folders, out=tmp_path / "both")
-    text = written.page.read_text()
-    for name in ("a/run", "b/run"):
-        assert f'href="../{name}/report/index.html"' in text
-        assert (tmp_path / name / "report" / "index.html").is_file()
-    assert written.plot.read_bytes().startswith(PNG)
-    assert "| a/run | H2 / sto-3g | variational |" in written.table.read_text()
-
-
-def test_comparison_goes_beside_the_runs(run_folder, tmp_path, capsys):
-    folders = [run_folder("runs/a"), run_folder("runs/b")]
-    assert main(["report", *map(str, folders)]) == 0
-    assert str(tmp_path / "runs" / "comparison" / "index.html") in capsys.readouterr().out
-
-
-def test_comparison_overwrites_nothing_else(run_folder, tmp_path):
-    folders = [run_folder("a"), run_folder("b")]
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
-    with pytest.raises(InputError, match=r"other files \(thesis.tex\)"):
-        write_report(folders, out=tmp_path / "mine")
-    assert not (folders[0] / "report").exists()
 
 
 def test_damaged_files_are_named(run_folder):

@@ -43,6 +43,7 @@ def test_result_and_config_hold_what_others_read(system, solver, tmp_path):
     assert config["seed"] == 0
     assert {"nnbf", "python", "jax", "jaxlib", "netket", "numpy", "pyscf"} <= set(config["versions"])
     assert config["system"]["fci_dimension"] == 4
+    assert config["hardware"]["cores"] >= 1
 
 
 def test_a_run_folder_can_be_opened_again(system, solver, tmp_path):

@@ -83,13 +83,11 @@ def test_resuming_computes_what_is_missing(folder, capsys):
     assert "nothing is missing" in capsys.readouterr().out
 
 
-def test_report_and_evaluate(folder, capsys):
+def test_report(folder, capsys):
     (folder / "report" / "spectrum.png").unlink()
     assert main(["report", str(folder)]) == 0
     assert (folder / "report" / "spectrum.png").is_file()
     assert "lowest" in capsys.readouterr().out
-    assert main(["evaluate", str(folder)]) == 2
-    assert "samples molecules only" in capsys.readouterr().err
 
 
 def test_time_limit_keeps_what_is_done(tmp_path, capsys):

@@ -1,7 +1,8 @@
 """Stands in for `nnbf`: `molecule NAME --option=value ... --out=DIR` and `resume DIR`, with made-up energies.
 
 It makes `max_steps` steps of FAKE_STEP seconds each. The basis decides what happens: "nonsense" is refused,
-"explode" breaks off after a step, "crash" dies without a word.
+"explode" breaks off after a step, "crash" dies without a word. With `--start-from=DIR` the
+energy depends on that of the other run.
 """
 
 import json
@@ -33,6 +34,9 @@ def main(words):
             print("warning: guessing\nerror: basis 'nonsense' is unknown: give another\n", file=sys.stderr)
             return 2
         folder = Path(options.pop("out"))
+        if "start_from" in options:
+            before = json.loads((Path(options["start_from"]) / "result.json").read_text())
+            options["begin"] = before["energy"] / 3
         folder.mkdir(parents=True)
         (folder / "system.npz").write_bytes(b"integrals")
         time.sleep(SECONDS)
@@ -46,7 +50,7 @@ def solve(folder, options):
     signal.signal(signal.SIGINT, lambda *_: os._exit(1) if stopped else stopped.append("SIGINT"))
     history = folder / "history.jsonl"
     made = len(history.read_text().splitlines()) if history.exists() else 0
-    energy = -1.0 - 0.01 * int(options["seed"]) - 0.001 * len(options["basis"])
+    energy = -1.0 - 0.01 * int(options["seed"]) - 0.001 * len(options["basis"]) + options.get("begin", 0.0)
     print("working", flush=True)
     for step in range(made, int(options["max_steps"])):
         time.sleep(SECONDS)
@@ -74,6 +78,8 @@ def solve(folder, options):
             "observables": {"dipole_debye": {"norm": 1.5}},
             "n_determinants": 12345,
             "n_parameters": 100,
+            "n_steps": len(history.read_text().splitlines()),
+            "started_from": {"folder": options["start_from"]} if "start_from" in options else None,
             "system": {"n_orbitals": 2, "n_electrons": 2, "fci_dimension": 4},
             "status": status,
             "stopped_by": stopped[0] if stopped else None,

@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from nnbf.sweep import run_locally
 
 # Imports once, then makes a sweep in a new process for each line.
@@ -33,6 +35,29 @@ for line in sys.stdin:
 """
 _KILLS = 10
 
+GRID = """
+[base]
+molecule = "H2"
+max-steps = 6
+[grid]
+basis = ["sto-3g", "nonsense", "6-31g"]
+seed = [0, 1, 2, 3]
+"""
+
+# Points start from their neighbours: from the middle outwards, over one that fails.
+CURVE = """
+[sweep]
+warm_start = true
+[base]
+max-steps = 6
+[scan]
+template = "H 0 0 0; H 0 0 {r}"
+r = { start = 1.0, stop = 1.8, count = 9 }
+[[override]]
+when = { r = 1.5 }
+basis = "nonsense"
+"""
+
 
 def table(plan):
     content = json.loads((plan.folder.path / "sweep.json").read_text())
@@ -51,11 +76,8 @@ def kill_points(plan):
                     os.kill(pid, signal.SIGKILL)
 
 
-def test_killed_ten_times(planned, program):
-    text = (
-        '[base]\nmolecule = "H2"\nmax-steps = 6\n'
-        '[grid]\nbasis = ["sto-3g", "nonsense", "6-31g"]\nseed = [0, 1, 2, 3]\n'
-    )
+@pytest.mark.parametrize("text", [GRID, CURVE], ids=["grid", "warm curve"])
+def test_killed_ten_times(planned, program, text):
     undisturbed, killed = planned(text, out="undisturbed"), planned(text, out="killed")
     dice = random.Random(5)
     kills = 0
@@ -82,6 +104,6 @@ def test_killed_ten_times(planned, program):
     rows = [
         (killed.folder.run(point) / "history.jsonl")
         for point in killed.points
-        if "nonsense" not in point.name
+        if point.options.get("basis") != "nonsense"
     ]
     assert all(len(path.read_text().splitlines()) == 6 for path in rows)

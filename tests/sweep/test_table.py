@@ -52,6 +52,9 @@ def test_json_and_markdown_say_the_same(planned, program):
     assert lines[2].startswith("| basis | seed | energy | kind | error (10⁻³) | HF | FCI |")
     assert lines[4].startswith("| sto-3g | 0 | -1.00600000 | full_sum | +0.2000 | -0.90000000 |")
     assert "12,345" in lines[4]
+    assert "\\|V\\|" in lines[2]
+    cells = [line.replace("\\|", "").count("|") for line in lines[2:8]]
+    assert len(set(cells)) == 1
     timings = (plan.folder.path / "timings.csv").read_text().splitlines()
-    assert timings[0] == "directory,wall_time_s,process_s,attempts"
+    assert timings[0].startswith("directory,wall_time_s,process_s,attempts,time_per_step_s,")
     assert len(timings) == 5

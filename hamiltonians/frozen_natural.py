@@ -1,0 +1,228 @@
+"""Frozen natural orbitals: a virtual space cut down to what correlation occupies.
+
+Occupied orbitals stay those of Hartree-Fock. The virtual-virtual block of a correlated one-particle density
+matrix is diagonalised, natural orbitals of small occupation are left out, and the others are made canonical
+again within the space that they span.
+
+Sources: Sosa, Geertsen, Trucks, Bartlett, Franz, Chem. Phys. Lett. 159, 148 (1989); Taube, Bartlett, Collect.
+Czech. Chem. Commun. 70, 837 (2005); the correction at second order: DePrince, Sherrill, J. Chem. Theory
+Comput. 9, 2687 (2013). PySCF's `make_fno` does the same for closed shells without irreps; here orbitals keep
+their irreps, degenerate ones stay together, and ROHF keeps one set of orbitals for both spins.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hamiltonians._checks import whole_number
+from hamiltonians.errors import InputError
+from hamiltonians.irreps import irrep_codes
+from hamiltonians.mean_field import MeanField
+from hamiltonians.orbitals import Orbitals, with_fixed_signs
+from hamiltonians.virtual_density import virtual_density
+
+DENSITIES = ("mp2", "ccsd")
+"""Wave functions whose density can give the natural orbitals."""
+
+_SAME_SHELL = 1e-6  # relative difference of the occupations of degenerate orbitals
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class NaturalSelection:
+    """Which virtual natural orbitals to keep."""
+
+    threshold: float | None
+    """Smallest occupation (of both spins together, 0 to 2), or None for any."""
+    most: int | None
+    """Largest number of orbitals, or None for any."""
+    density: str = "mp2"
+    """Wave function of the density, one of `DENSITIES`."""
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenNaturalOrbitals:
+    """Occupied Hartree-Fock orbitals and the virtual orbitals that were kept."""
+
+    orbitals: Orbitals
+    """Occupied first, then the kept virtual ones by energy, canonical within their space."""
+    occupations: np.ndarray
+    """Natural occupations of all virtual orbitals, falling."""
+    n_kept: int
+    """Number of virtual orbitals kept."""
+    mp2: float
+    """MP2 energy with all virtual orbitals, Hartree."""
+
+
+def checked_selection(
+    threshold: float | None,
+    most: int | None,
+    density: str,
+    *,
+    orbitals: str,
+    reference: str,
+    has_active_space: bool,
+) -> NaturalSelection | None:
+    """Return the selection, or None where nothing was asked for.
+
+    Args:
+        threshold: Smallest occupation.
+        most: Largest number of virtual orbitals.
+        density: "mp2" or "ccsd".
+        orbitals: Kind of orbitals that the Hamiltonian will be written in.
+        reference: Mean field that was asked for.
+        has_active_space: Whether an active space was given as well.
+
+    Raises:
+        InputError: A value is impossible, or does not go with the others.
+    """
+    if density not in DENSITIES:
+        raise InputError(f"fno_density {density!r} is unknown: give {' or '.join(DENSITIES)}")
+    if threshold is None and most is None:
+        if density != "mp2":
+            raise InputError(f"fno_density {density} needs fno_threshold or fno_virtuals: give one of them")
+        return None
+    if threshold is not None and (
+        isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold < 2
+    ):
+        raise InputError(f"fno_threshold {threshold!r}: give an occupation from 0 to below 2, such as 1e-4")
+    if most is not None and whole_number(most, "fno_virtuals") < 1:
+        raise InputError(f"fno_virtuals {most}: give the number of virtual orbitals to keep, at least 1")
+    if has_active_space:
+        raise InputError(
+            "fno_threshold and fno_virtuals choose the virtual orbitals, and so does active_space: "
+            "give one or the other"
+        )
+    if orbitals.endswith("natural"):
+        raise InputError(
+            f"orbitals {orbitals!r} mix occupied and virtual orbitals, which fno_threshold and fno_virtuals "
+            "keep apart: give canonical, boys or pipek-mezey"
+        )
+    if str(reference).casefold() == "uhf":
+        raise InputError(
+            "reference 'uhf' has two virtual spaces, and fno_threshold and fno_virtuals need one for both "
+            "spins: give 'rohf'"
+        )
+    return NaturalSelection(
+        None if threshold is None else float(threshold), None if most is None else int(most), density
+    )
+
+
+def frozen_natural_orbitals(
+    field: MeanField, orbitals: Orbitals, n_core: int, selection: NaturalSelection
+) -> FrozenNaturalOrbitals:
+    """Leave out the virtual natural orbitals of small occupation.
+
+    The density is that of the method without orbital relaxation, of both spins together; for open shells in
+    semicanonical orbitals, and the virtual orbitals are those empty in both spins. The reference
+    determinant does not change, so neither does its energy.
+
+    Args:
+        field: Converged RHF or ROHF solution.
+        orbitals: Its canonical orbitals, occupied first.
+        n_core: How many of the first are frozen.
+        selection: Which to keep.
+
+    Raises:
+        InputError: Hartree-Fock or CCSD did not converge, or no virtual orbital is kept.
+    """
+    if not field.converged:
+        raise InputError(
+            f"frozen natural orbitals need a converged mean field, and {field.method} did not converge: "
+            "leave out fno_threshold and fno_virtuals, or try another geometry, basis or spin"
+        )
+    empty = np.flatnonzero(orbitals.occupation == 0)
+    density, mp2 = virtual_density(field, orbitals, n_core, selection.density)
+    codes = irrep_codes(orbitals.irreps, field.group, orbitals.size)[empty]
+    occupations, blocks = _natural(density, codes)
+    kept = _number_kept(occupations, selection)
+    virtual = _canonical(orbitals.take(empty), blocks[:kept])
+    filled = orbitals.take(np.flatnonzero(orbitals.occupation > 0))
+    return FrozenNaturalOrbitals(_joined(filled, virtual), occupations, kept, mp2)
+
+
+def _natural(
+    density: np.ndarray, codes: np.ndarray
+) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
+    """Return occupations, falling, and of each natural orbital its irrep's orbitals and its vector there."""
+    found = []
+    for code in np.unique(codes):
+        inside = np.flatnonzero(codes == code)
+        values, vectors = np.linalg.eigh(density[np.ix_(inside, inside)])
+        found += [(max(float(n), 0.0), inside, v) for n, v in zip(values, vectors.T, strict=True)]
+    found.sort(key=lambda entry: -entry[0])
+    return np.array([n for n, _, _ in found]), [(inside, vector) for _, inside, vector in found]
+
+
+def _number_kept(occupations: np.ndarray, selection: NaturalSelection) -> int:
+    """Return how many to keep: whole shells of degenerate orbitals, at most `selection.most`."""
+    total = occupations.size
+    if not total:
+        raise InputError("the basis has no virtual orbitals: leave out fno_threshold and fno_virtuals")
+
+    def splits(kept: int) -> bool:
+        if not 0 < kept < total:
+            return False
+        last, first = occupations[kept - 1], occupations[kept]
+        return bool(last - first <= _SAME_SHELL * last + _ROUNDING)
+
+    kept = total
+    if selection.threshold is not None and selection.threshold > 0:
+        kept = int(np.count_nonzero(occupations >= selection.threshold))
+        if not kept:
+            raise InputError(
+                f"fno_threshold {selection.threshold:g} keeps no virtual orbital, the largest occupation is "
+                f"{occupations[0]:.2g}: give a smaller one"
+            )
+        while splits(kept):
+            kept += 1
+    if selection.most is not None and selection.most < kept:
+        kept = selection.most
+        while splits(kept):
+            kept -= 1
+        if not kept:
+            raise InputError(
+                f"fno_virtuals {selection.most} would split the most occupied orbitals, which are "
+                "degenerate: give a larger number"
+            )
+    return kept
+
+
+def _canonical(virtual: Orbitals, natural: list[tuple[np.ndarray, np.ndarray]]) -> Orbitals:
+    """Return the span of natural orbitals in orbitals that diagonalise the Fock matrix there, by energy.
+
+    Args:
+        virtual: All virtual orbitals, canonical.
+        natural: Of each kept natural orbital, the virtual orbitals of its irrep, and its vector there.
+    """
+    by_irrep: dict[int, tuple[np.ndarray, list[np.ndarray]]] = {}
+    for inside, vector in natural:
+        by_irrep.setdefault(int(inside[0]), (inside, []))[1].append(vector)
+    coefficients, energies, labels = [], [], []
+    for inside, vectors in by_irrep.values():
+        span = np.column_stack(vectors)
+        levels, rotation = np.linalg.eigh(span.T @ (virtual.energies[inside, None] * span))
+        coefficients.append(virtual.coefficients[:, inside] @ span @ rotation)
+        energies.append(levels)
+        if virtual.irreps is not None:
+            labels += [virtual.irreps[inside[0]]] * levels.size
+    together = Orbitals(
+        np.hstack(coefficients),
+        np.concatenate(energies),
+        np.zeros(len(natural), dtype=int),
+        tuple(labels) or None,
+    )
+    # Rounding makes levels of equivalent orbitals differ: sort by 1e-8.
+    return with_fixed_signs(together.take(np.argsort(np.round(together.energies, 8), kind="stable")))
+
+
+def _joined(filled: Orbitals, virtual: Orbitals) -> Orbitals:
+    irreps = None
+    if filled.irreps is not None and virtual.irreps is not None:
+        irreps = filled.irreps + virtual.irreps
+    return Orbitals(
+        np.hstack([filled.coefficients, virtual.coefficients]),
+        np.concatenate([filled.energies, virtual.energies]),
+        np.concatenate([filled.occupation, virtual.occupation]),
+        irreps,
+    )

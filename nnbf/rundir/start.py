@@ -1,0 +1,118 @@
+"""A run that starts from the trained state of another one: another geometry, with its orbitals aligned."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hamiltonians.errors import InputError
+from nnbf.rundir.checkpoint import Checkpoint
+from nnbf.rundir.directory import RunDirectory
+from nnbf.rundir.methods import method_named
+from nnbf.rundir.trained import newest_parameters
+
+if TYPE_CHECKING:
+    from hamiltonians import MolecularSystem
+
+LEAST_OVERLAP = 0.5
+"""Smallest singular value of the overlap of orbitals with which a start makes sense."""
+
+_NETWORK = ("n_orbitals", "n_alpha", "n_beta", "hidden", "n_determinants", "blocked", "spin_flip")
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedStart:
+    """What a run that starts from another one begins with."""
+
+    system: "MolecularSystem"
+    """What is to be solved, in the orbitals of the other run where there is a start."""
+    checkpoint: Checkpoint | None
+    """Parameters and variational space; None where the orbitals do not match, and the start is cold."""
+    record: dict[str, Any]
+    """For config.json: folder, run, orbital_overlap, used."""
+
+    @property
+    def text(self) -> str:
+        """One line on where the run starts."""
+        overlap = self.record["orbital_overlap"]
+        shown = "orbitals taken as they are" if overlap is None else f"overlap of orbitals {overlap:.4f}"
+        used = "starting from" if self.record["used"] else "not starting from"
+        return f"{used} {self.record['folder']} ({shown})"
+
+
+def prepare_start(folder: str | Path, system: "MolecularSystem", options: Any) -> PreparedStart:
+    """Read the trained state of a run, and turn the orbitals of a system to those of that run.
+
+    Where the orbitals have no counterparts there, nothing is taken over, and the system says so in its
+    warnings. Where those of either are not known (FCIDUMP files), they are taken as they are.
+
+    Args:
+        folder: A run folder that has finished, or that has a checkpoint.
+        system: What is to be solved.
+        options: How, as the data class of the method's options.
+
+    Raises:
+        InputError: There is no trained state in the folder, or its network, electrons or orbitals are others.
+    """
+    from hamiltonians import align_orbitals
+
+    directory = RunDirectory.open(folder)
+    config = directory.read_config()
+    if config.get("method") is None or not directory.system_file.is_file():
+        raise InputError(f"{folder} is not the run of a molecule: give the folder of one as --start-from")
+    then = directory.read_system()
+    earlier = method_named(config["method"]).make_options(config.get("options"))
+    _require_same_network(folder, (then, earlier), (system, options))
+    found = newest_parameters(directory, config)
+    record = {
+        "folder": str(folder),
+        "run": config.get("run"),
+        "step": found.step,
+        "orbital_overlap": None,
+        "used": True,
+    }
+    space = found.determinants
+    # A run by Monte Carlo has a space at its end only.
+    checkpoint = Checkpoint(found.leaves, np.zeros((0, 2), np.uint64) if space is None else space)
+    if _unknown(then) or _unknown(system):
+        note = f"orbitals cannot be compared with those of {folder}: they are taken as they are"
+        return PreparedStart(_warned(system, note), checkpoint, record)
+    try:
+        alignment = align_orbitals(system, like=then)
+    except InputError as error:
+        raise InputError(f"{folder} is no start: {error}") from error
+    record["orbital_overlap"] = alignment.overlap
+    if alignment.overlap < LEAST_OVERLAP:
+        note = (
+            f"some orbital has no counterpart in {folder} (overlap {alignment.overlap:.2f}): "
+            "the run begins from Hartree-Fock"
+        )
+        return PreparedStart(_warned(system, note), None, {**record, "used": False})
+    return PreparedStart(alignment.system, checkpoint, record)
+
+
+def _require_same_network(folder: str | Path, then: tuple[Any, Any], now: tuple[Any, Any]) -> None:
+    from nnbf.drivers import make_model
+
+    before, after = make_model(*then), make_model(*now)
+    for name in _NETWORK:
+        there, here = getattr(before, name), getattr(after, name)
+        if there != here:
+            raise InputError(
+                f"{folder} has {name.replace('_', '-')} {_shown(there)}, and this run {_shown(here)}: "
+                "a start needs the same number of orbitals and electrons, and the same network"
+            )
+
+
+def _shown(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+
+
+def _unknown(system: "MolecularSystem") -> bool:
+    return system.properties is None or system.properties.coefficients is None
+
+
+def _warned(system: "MolecularSystem", note: str) -> "MolecularSystem":
+    info = replace(system.info, warnings=(*system.info.warnings, note))
+    return replace(system, info=info)

@@ -1,0 +1,122 @@
+"""The table [analysis] of a manifest: what the points say together."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from hamiltonians.errors import InputError
+from nnbf.report.energies import KINDS
+from nnbf.sweep.columns import COST_COLUMNS
+from nnbf.sweep.vocabulary import unknown_key
+
+ANALYSES = ("basis_limit", "curve", "scaling")
+"""Kinds of analysis."""
+
+SIZES = ("n_spin_orbitals", "n_orbitals", "n_electrons", "n_atoms", "n_connected", "n_determinants")
+"""What a quantity can grow with."""
+
+QUANTITIES = (
+    "error_mha", *COST_COLUMNS, "wall_time_s", "n_determinants", "n_connected",
+    "connected_per_determinant", "n_parameters", "fci_dimension", "variance", "v_score",
+)  # fmt: skip
+"""What can grow with size."""
+
+
+@dataclass(frozen=True)
+class AnalysisOptions:
+    """What is computed from the points at the end of a sweep; the fields are the keys of the table."""
+
+    kinds: tuple[str, ...] | None = None
+    """Which analyses, of `ANALYSES`; None for those that the manifest suggests: a limit for basis sets of one
+    family, a curve for a scanned geometry."""
+    energy: str = "energy"
+    """Energy of the limits and curves: a kind ("variational", "pt2" ...), or "energy" for the headline."""
+    exact: float | None = None
+    """Exact energy of a complete basis (Hartree), which the limits are compared with."""
+    accuracy_milli: float = 1.6
+    """Energy error that `time_to_accuracy_s` waits for, in thousandths of the unit (mHa)."""
+    against: tuple[str, ...] = ("n_spin_orbitals", "n_connected")
+    """Sizes of the power laws, of `SIZES`."""
+    quantities: tuple[str, ...] = (
+        "error_mha", "time_per_step_s", "time_to_accuracy_s", "memory_mb", "n_determinants", "n_connected",
+    )  # fmt: skip
+    """What the power laws are of, of `QUANTITIES`."""
+    series: str | Mapping[str, str] | None = None
+    """What has power laws of its own: each value of this coordinate; or name -> pattern of point names."""
+
+
+def analysis_options(table: Mapping[str, Any], command: str, source: str) -> AnalysisOptions:
+    """Check the table [analysis].
+
+    Args:
+        table: Its content.
+        command: Command of the sweep.
+        source: The manifest, for messages.
+
+    Raises:
+        InputError: A key is unknown, or a value makes no sense.
+    """
+    known = [field.name for field in fields(AnalysisOptions)]
+    given: dict[str, Any] = {}
+    for key, value in table.items():
+        name, where = key.replace("-", "_"), f"{source}: analysis.{key}"
+        if name not in known:
+            raise unknown_key(f"{source}: analysis", key, tuple(known))
+        given[name] = _CHECKS[name](value, where)
+    for kind in given.get("kinds") or ():
+        if kind == "basis_limit" and command != "molecule":
+            raise InputError(
+                f"{source}: analysis.kinds: a {command} has no basis sets: leave out 'basis_limit'"
+            )
+    return AnalysisOptions(**given)
+
+
+def _names(value: Any, where: str, known: tuple[str, ...], *, least: int = 1) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise InputError(f"{where} = {value!r} has the wrong type: give a list such as {list(known[:2])}")
+    for item in value:
+        if item not in known:
+            raise unknown_key(where, item, known)
+    if len(value) < least:
+        raise InputError(f"{where} is empty: give one of {', '.join(known)}")
+    return tuple(dict.fromkeys(value))
+
+
+def _energy(value: Any, where: str) -> str:
+    names = ("energy", *KINDS)
+    if not isinstance(value, str) or value not in names:
+        raise InputError(f"{where} = {value!r} is no kind of energy: give one of {', '.join(names)}")
+    return value
+
+
+def _number(value: Any, where: str) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise InputError(f"{where} = {value!r} is no energy: give a number")
+    return float(value)
+
+
+def _positive(value: Any, where: str) -> float:
+    number = _number(value, where)
+    if not number > 0:
+        raise InputError(f"{where} = {value!r}: give a positive number")
+    return number
+
+
+def _series(value: Any, where: str) -> str | dict[str, str]:
+    if isinstance(value, str) and value:
+        return value.replace("-", "_")
+    if isinstance(value, Mapping) and value and all(isinstance(item, str) for item in value.values()):
+        return dict(value)
+    raise InputError(f'{where}: give the name of a coordinate, or patterns such as {{ ring = "*ring*" }}')
+
+
+_CHECKS = {
+    "kinds": lambda value, where: _names(value, where, ANALYSES, least=0),
+    "energy": _energy,
+    "exact": _number,
+    "accuracy_milli": _positive,
+    "against": lambda value, where: _names(value, where, SIZES),
+    "quantities": lambda value, where: _names(value, where, QUANTITIES),
+    "series": _series,
+}
