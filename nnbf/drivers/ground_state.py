@@ -202,6 +202,8 @@ def solve(
         loggers=loggers,
         callbacks=callbacks,
     )
+    if ending.status != "converged" and (note := driver.return_before_growth()):
+        ending = replace(ending, warnings=(*ending.warnings, note))
     if taken is not None:
         note = excess_warning(state, options.accuracy) if taken.used else taken.note
         ending = replace(ending, warnings=(*ending.warnings, *([note] if note else [])))

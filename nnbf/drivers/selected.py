@@ -79,6 +79,7 @@ class SelectedSpaceDriver(ExactDriver):
     _iterations: int = _static()
     _grown_from: dict[str, Any] | None = _static()
     _chooses_anew: bool = _static()
+    _before_growth: tuple[float, PyTree, np.ndarray] | None = _static()
 
     def __init__(
         self,
@@ -145,6 +146,7 @@ class SelectedSpaceDriver(ExactDriver):
         self._iterations = 0
         self._grown_from = None
         self._chooses_anew = chooses_anew
+        self._before_growth = None
 
     @property
     def converged(self) -> bool:
@@ -207,6 +209,7 @@ class SelectedSpaceDriver(ExactDriver):
             "outside_amplitudes": self._outside_amplitudes,
             "energies": list(self._energies),
             "evaluations": self.state.evaluations,
+            "before_growth": self._packed_before_growth(),
             **{name: getattr(self, f"_{name}") for name in _NUMBERS},
         }
 
@@ -230,10 +233,40 @@ class SelectedSpaceDriver(ExactDriver):
         if self._outside_amplitudes is not None:
             self._find_outside()
         self._energies = tuple(snapshot["energies"])
+        before = snapshot["before_growth"]
+        if before is not None:
+            variables = unpack_tree(before["variables"], like=state.variables)
+            self._before_growth = before["energy"], variables, before["determinants"]
         for name in _NUMBERS:
             setattr(self, f"_{name}", snapshot[name])
         state.evaluations = snapshot["evaluations"]
         self._step_count = snapshot["step"]
+
+    def return_before_growth(self) -> str | None:
+        """Go back to the best state that V has grown from, if its energy is the lower one still.
+
+        What a run cut off soon after V has grown is left with: on new determinants the network says
+        anything at first. Returns one line that says so, or None where nothing was changed.
+        """
+        if self._before_growth is None:
+            return None
+        energy, variables, determinants = self._before_growth
+        state: SelectedState = self.state
+        grown = len(state.determinants)
+        if float(state.expect(state.hamiltonian).mean) <= energy:
+            return None
+        state.variables = variables
+        state.set_determinants(determinants)
+        return (
+            f"the run ended before the energy on {grown:,} determinants had fallen below that on "
+            f"{len(determinants):,}: the result is the state on these"
+        )
+
+    def _packed_before_growth(self):
+        if self._before_growth is None:
+            return None
+        energy, variables, determinants = self._before_growth
+        return {"energy": energy, "variables": pack_tree(variables), "determinants": determinants}
 
     def restrain(self, level: int) -> None:
         """Make smaller steps from now on; 0 is as configured, each level is smaller."""
@@ -343,6 +376,8 @@ class SelectedSpaceDriver(ExactDriver):
                 "variance": found.variance,
                 "pt2": found.second_order,
             }
+            if self._before_growth is None or found.energy <= self._before_growth[0]:
+                self._before_growth = found.energy, state.variables, state.determinants
         omitted = abs(found.second_order)
         enough = growth.final_sector is None and (
             omitted < growth.negligible or (size >= growth.free_size and omitted < growth.accuracy)

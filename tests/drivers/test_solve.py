@@ -173,6 +173,20 @@ def test_other_seeds_start_elsewhere_and_end_at_the_same_energy():
     assert solved("LiH", seed=1)[0].energy == pytest.approx(molecule("LiH").references["fci"], abs=1e-6)
 
 
+def test_a_run_cut_off_after_growth_reports_the_state_before():
+    system = random_system(6, 3, 3, 1)
+    rows = []
+    solve(system, SolverOptions(**SMALL, max_steps=8), on_step=rows.append)
+    assert rows[0]["n_space"] > 1
+    assert rows[1]["energy"] > rows[0]["grown_from"]["energy"], "on the grown space it is worse at first"
+    results = [solve(system, SolverOptions(**SMALL, max_steps=n)) for n in (1, 2, 8)]
+    energies = [result.estimates["variational"]["energy"] for result in results]
+    assert energies[0] == energies[1] == pytest.approx(rows[0]["grown_from"]["energy"], abs=1e-10)
+    assert energies[2] < energies[0] - 1.0
+    assert [result.n_determinants == 1 for result in results] == [True, True, False]
+    assert any("the result is the state" in warning for warning in results[0].warnings)
+
+
 @pytest.mark.parametrize(
     ("options", "should_stop", "status", "n_steps"),
     [
