@@ -87,7 +87,7 @@ class LatticeOptions:
     """vmc: steps shrink when the energies of so many steps are no lower than those of as many before."""
     spin_penalty: float | None = None
     """vmc, spinful models: this times S^2 is added to what is minimised (units of t), not to energies. Left
-    out: 0.5 where the ground state must be a singlet (Lieb: half filling, bipartite, U > 0), else 0."""
+    out: 0.1 where the ground state must be a singlet (Lieb: half filling, bipartite, U > 0), else 0."""
     precision: float = 5e-5
     """vmc: relative error of the final energy at which sampling ends."""
     final_samples: int = 65_536

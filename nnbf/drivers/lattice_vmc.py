@@ -36,7 +36,7 @@ THERMALISATION = 30
 #: Sweeps before samples are used after another power of |psi|.
 ADJUSTMENT = 8
 #: Default weight of S^2 (units of t) where the ground state is a singlet for certain.
-SINGLET_PENALTY = 0.5
+SINGLET_PENALTY = 0.1
 #: Part of a time limit that is kept for the final energy.
 FINAL_SHARE = 0.12
 #: Most of a time limit that goes into the steps without the point group.
