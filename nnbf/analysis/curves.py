@@ -28,6 +28,16 @@ LEAST_POINTS = 5
 """Fewest points of a scan."""
 WINDOW = 0.05
 """Height in Hartree up to which points belong to the fit, if at least `LEAST_POINTS` do."""
+#: Heads of tables, and the keys of `DiatomicConstants.record` below them.
+COLUMNS = (
+    ("r_e (Å)", "r_e"),
+    ("ω_e (cm⁻¹)", "omega_e"),
+    ("ω_e x_e (cm⁻¹)", "omega_e_x_e"),
+    ("B_e (cm⁻¹)", "b_e"),
+    ("E_min (Ha)", "energy"),
+    ("D_e (Ha)", "well_depth"),
+)
+
 _HIGHEST_DEGREE = 6
 _MOST_RESIDUAL = 0.02  # of the window's height: a curve that is farther off describes something else
 _STEP = 1e-7  # Hartree; finite differences of the fits by the energies

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from nnbf.analysis.curves import COLUMNS
 from nnbf.report._axes import with_error
 from nnbf.report._sweep_size import LABELS
 from nnbf.report.energies import reference_label
@@ -10,14 +11,6 @@ from nnbf.report.markdown import table
 from nnbf.sweep.findings import Findings
 
 _ZETA = {2: "D", 3: "T", 4: "Q"}
-_CONSTANTS = (
-    ("r_e (Å)", "r_e"),
-    ("ω_e (cm⁻¹)", "omega_e"),
-    ("ω_e x_e (cm⁻¹)", "omega_e_x_e"),
-    ("B_e (cm⁻¹)", "b_e"),
-    ("E_min (Ha)", "energy"),
-    ("D_e (Ha)", "well_depth"),
-)
 
 
 def findings_markdown(found: Findings) -> list[str]:
@@ -75,8 +68,8 @@ def _curve(record: Mapping[str, Any]) -> list[str]:
         rows = []
         for method, values in constants.items():
             label = "this work" if method == "energy" else reference_label(method)
-            rows.append([label, *(with_error(values[key], values[f"{key}_error"]) for _, key in _CONSTANTS)])
-        heads = ["", *(head for head, _ in _CONSTANTS)]
+            rows.append([label, *(with_error(values[key], values[f"{key}_error"]) for _, key in COLUMNS)])
+        heads = ["", *(head for head, _ in COLUMNS)]
         lines += [table(heads, rows, numbers=range(1, len(heads))), ""]
     parallel = record["to_fci"]
     if parallel is not None:

@@ -5,6 +5,7 @@ from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from nnbf.analysis.curves import COLUMNS
 from nnbf.report import _skeleton as html
 from nnbf.report import numbers
 from nnbf.report.energies import reference_label
@@ -15,14 +16,6 @@ if TYPE_CHECKING:
     from nnbf.report._theme import Theme
 
 _UNFIT = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-_CONSTANTS = (
-    ("r_e (Å)", "r_e"),
-    ("ω_e (cm⁻¹)", "omega_e"),
-    ("ω_e x_e (cm⁻¹)", "omega_e_x_e"),
-    ("B_e (cm⁻¹)", "b_e"),
-    ("E_min (Ha)", "energy"),
-    ("D_e (Ha)", "well_depth"),
-)
 _LEAST_ERROR = 1e-3  # of an exponent
 
 
@@ -105,14 +98,11 @@ def _curves(found: Sequence[Mapping[str, Any]]) -> str:
             rows = [
                 [
                     "this work" if method == "energy" else reference_label(method),
-                    *(
-                        numbers.bracketed(values[key], values[f"{key}_error"], digits=7)
-                        for _, key in _CONSTANTS
-                    ),
+                    *(numbers.bracketed(values[key], values[f"{key}_error"], digits=7) for _, key in COLUMNS),
                 ]
                 for method, values in constants.items()
             ]
-            heads = ["", *(head for head, _ in _CONSTANTS)]
+            heads = ["", *(head for head, _ in COLUMNS)]
             parts.append(html.table(heads, rows, numbers=range(1, len(heads))))
         parallel = record.get("to_fci")
         if parallel:
