@@ -230,12 +230,12 @@ def _markdown(
     rows: Sequence[Mapping[str, Any]],
     timings: Sequence[Mapping[str, Any]],
 ) -> list[str]:
-    shown = [entry for entry in _MARKDOWN if any(_given(row[entry[1]]) for row in rows)]
+    shown = [entry for entry in _MARKDOWN if any(_given(entry[1], row[entry[1]]) for row in rows)]
     heads = [*(name.replace("_", "-") for name in names), *(head for head, _, _ in shown), "time (s)"]
     lines = []
     for row, timing in zip(rows, timings, strict=True):
         cells = [_cell(row.get(name)) for name in names]
-        cells += [format(row[key], form) if _given(row[key]) else "" for _, key, form in shown]
+        cells += [format(row[key], form) if _given(key, row[key]) else "" for _, key, form in shown]
         seconds = timing["wall_time_s"]
         lines.append([*cells, "" if seconds is None else f"{seconds:.1f}"])
     right = [len(names) + place for place, (_, _, form) in enumerate(shown) if form]
@@ -247,9 +247,9 @@ def _markdown(
     return text
 
 
-def _given(value: Any) -> bool:
+def _given(key: str, value: Any) -> bool:
     # Sums over a space have no statistical error: a column of zeros would say nothing.
-    return value is not None and not (isinstance(value, float) and value == 0.0)
+    return value is not None and not (key == "energy_error" and value == 0.0)
 
 
 def _numbers(values: Any) -> bool:

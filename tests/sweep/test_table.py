@@ -58,3 +58,14 @@ def test_json_and_markdown_say_the_same(planned, program):
     timings = (plan.folder.path / "timings.csv").read_text().splitlines()
     assert timings[0].startswith("directory,wall_time_s,process_s,attempts,time_per_step_s,")
     assert len(timings) == 5
+
+
+def test_an_error_of_exactly_zero_is_shown(planned, program):
+    plan = planned()
+    run_locally(plan, program)
+    path = plan.folder.run(plan.points[0]) / "result.json"
+    result = json.loads(path.read_text())
+    path.write_text(json.dumps({**result, "energy": result["references"]["fci"]}))
+    write_tables(plan)
+    lines = (plan.folder.path / "sweep.md").read_text().splitlines()
+    assert "| +0.0000 |" in lines[4]
