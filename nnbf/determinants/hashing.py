@@ -96,6 +96,13 @@ def merge_equal(determinants):
     return distinct[:used].copy(), index
 
 
+def first_rows(index: np.ndarray, count: int) -> np.ndarray:
+    """First row (count,) of each distinct one, from the ``index`` (n,) that :func:`merge_equal` returned."""
+    first = np.zeros(count, np.int64)
+    first[index[::-1]] = np.arange(len(index))[::-1]
+    return first
+
+
 @njit(cache=True, nogil=True)
 def _find_rows(slots, keys, queries, out):
     for row in range(queries.shape[0]):

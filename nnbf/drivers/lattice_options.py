@@ -1,11 +1,16 @@
 """Options of lattice runs; importing them does not load NetKet."""
 
+import math
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from hamiltonians.errors import InputError
+from hamiltonians.lattice import LatticeModel
 
 LatticeMethod = Literal["full-sum", "vmc"]
+
+#: Default weight of S^2 (units of t) where the ground state is a singlet for certain.
+SINGLET_PENALTY = 0.1
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,8 @@ class LatticeOptions:
     """vmc with many determinants: steps before on plane waves with a momentum alone, which cost a fraction,
     where their lowest filling is in the sector."""
     window: int = 40
-    """vmc: steps shrink when the energies of so many steps are no lower than those of as many before."""
+    """vmc: steps shrink when the energies of so many steps are lower than those of as many before by less
+    than a standard error."""
     spin_penalty: float | None = None
     """vmc, spinful models: this times S^2 is added to what is minimised (units of t), not to energies. Left
     out: 0.1 where the ground state must be a singlet (Lieb: half filling, bipartite, U > 0), else 0."""
@@ -127,8 +133,8 @@ class LatticeOptions:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise InputError(f"{name} must be positive, got {value}")
-        if self.spin_penalty is not None and not self.spin_penalty >= 0:
-            raise InputError(f"spin_penalty must be 0 or more, got {self.spin_penalty}")
+        if self.spin_penalty is not None and not 0 <= self.spin_penalty < math.inf:
+            raise InputError(f"spin_penalty must be 0 or more, and finite, got {self.spin_penalty}")
         if not 0 < self.sampling_power <= 2:
             raise InputError(f"sampling_power must lie above 0, at most at 2, got {self.sampling_power}")
         if not 0 <= self.spring < 1:
@@ -162,6 +168,24 @@ class LatticeOptions:
                 "give --method vmc, an irrep, a smaller lattice, or a larger limit"
             )
         return "full-sum"
+
+    def require_model(self, model: LatticeModel) -> None:
+        """Refuse what does not go with a model.
+
+        Raises:
+            InputError: A spin penalty without spin, or Hartree-Fock orbitals in a cell of their own.
+        """
+        if self.spin_penalty and not model.is_spinful:
+            raise InputError("spin_penalty is for spinful models: give a Hubbard model, or 0")
+        if self.orbitals == "hartree-fock" and self.cell not in (None, model.size):
+            whole = f"{model.size[0]},{model.size[1]}"
+            raise InputError(f"Hartree-Fock orbitals are those of the whole lattice: give --cell {whole}")
+
+    def weight_of_spin(self, model: LatticeModel) -> float:
+        """Weight of S^2: what is given, or what helps where the ground state is known to be a singlet."""
+        if self.spin_penalty is None:
+            return SINGLET_PENALTY if model.must_be_singlet else 0.0
+        return self.spin_penalty
 
     def step_size(self, repulsion: float) -> float:
         """Step of stochastic reconfiguration: what is given, or the default for a repulsion (units of t).

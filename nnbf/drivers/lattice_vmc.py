@@ -35,8 +35,6 @@ PyTree = Any
 THERMALISATION = 30
 #: Sweeps before samples are used after another power of |psi|.
 ADJUSTMENT = 8
-#: Default weight of S^2 (units of t) where the ground state is a singlet for certain.
-SINGLET_PENALTY = 0.1
 #: Part of a time limit that is kept for the final energy.
 FINAL_SHARE = 0.12
 #: Most of a time limit that goes into the steps without the point group.
@@ -177,6 +175,7 @@ def solve_sector_vmc(
     """
     options = LatticeOptions() if options is None else options
     settings = options.settings("vmc")
+    options.require_model(model)
     single_row(sector)
     stopwatch = Stopwatch(None if resume is None else resume["run"])
     hamiltonian = LatticeHamiltonian(model)
@@ -198,7 +197,7 @@ def solve_sector_vmc(
         driver = MonteCarloDriver(
             state,
             hamiltonian,
-            estimator=partial(lattice_step, spin_penalty=_spin_penalty(model, options)),
+            estimator=partial(lattice_step, spin_penalty=options.weight_of_spin(model)),
             optimizer=StochasticReconfiguration(
                 learning_rate=options.step_size(max(abs(model.U), abs(model.V)) / abs(model.t or 1.0)),
                 diag_shift=settings.damping,
@@ -330,15 +329,6 @@ def _single_determinant(
         momentum.permutations, momentum.phases, momentum.weights, momentum.spin_flips
     )
     return ProjectedBackflow(backflow, elements)
-
-
-def _spin_penalty(model: LatticeModel, options: LatticeOptions) -> float:
-    """What is given, or what helps where the ground state is known to be a singlet."""
-    if options.spin_penalty is None:
-        return SINGLET_PENALTY if model.must_be_singlet else 0.0
-    if options.spin_penalty and not model.is_spinful:
-        raise InputError("spin_penalty is for spinful models: give a Hubbard model, or 0")
-    return options.spin_penalty
 
 
 def _updated(tree: PyTree, start: PyTree) -> PyTree:

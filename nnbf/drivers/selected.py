@@ -20,7 +20,7 @@ from nnbf.states import OutsideCoupling, SelectedState, extended_state
 PyTree = Any
 
 #: Numbers that a driver carries from step to step, as attributes with an underscore.
-_NUMBERS = (
+_FIELDS = (
     "second_order",
     "n_connected",
     "stage",
@@ -31,6 +31,7 @@ _NUMBERS = (
     "fraction",
     "step_norm",
     "iterations",
+    "before_growth",
 )
 
 
@@ -79,7 +80,7 @@ class SelectedSpaceDriver(ExactDriver):
     _iterations: int = _static()
     _grown_from: dict[str, Any] | None = _static()
     _chooses_anew: bool = _static()
-    _before_growth: tuple[float, PyTree, np.ndarray] | None = _static()
+    _before_growth: Snapshot | None = _static()
 
     def __init__(
         self,
@@ -209,8 +210,7 @@ class SelectedSpaceDriver(ExactDriver):
             "outside_amplitudes": self._outside_amplitudes,
             "energies": list(self._energies),
             "evaluations": self.state.evaluations,
-            "before_growth": self._packed_before_growth(),
-            **{name: getattr(self, f"_{name}") for name in _NUMBERS},
+            **{name: getattr(self, f"_{name}") for name in _FIELDS},
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
@@ -233,11 +233,7 @@ class SelectedSpaceDriver(ExactDriver):
         if self._outside_amplitudes is not None:
             self._find_outside()
         self._energies = tuple(snapshot["energies"])
-        before = snapshot["before_growth"]
-        if before is not None:
-            variables = unpack_tree(before["variables"], like=state.variables)
-            self._before_growth = before["energy"], variables, before["determinants"]
-        for name in _NUMBERS:
+        for name in _FIELDS:
             setattr(self, f"_{name}", snapshot[name])
         state.evaluations = snapshot["evaluations"]
         self._step_count = snapshot["step"]
@@ -250,23 +246,16 @@ class SelectedSpaceDriver(ExactDriver):
         """
         if self._before_growth is None:
             return None
-        energy, variables, determinants = self._before_growth
-        state: SelectedState = self.state
-        grown = len(state.determinants)
-        if float(state.expect(state.hamiltonian).mean) <= energy:
+        before, state = self._before_growth, self.state
+        grown, determinants = len(state.determinants), before["determinants"]
+        if float(state.expect(state.hamiltonian).mean) <= before["energy"]:
             return None
-        state.variables = variables
+        state.variables = unpack_tree(before["variables"], like=state.variables)
         state.set_determinants(determinants)
         return (
             f"the run ended before the energy on {grown:,} determinants had fallen below that on "
             f"{len(determinants):,}: the result is the state on these"
         )
-
-    def _packed_before_growth(self):
-        if self._before_growth is None:
-            return None
-        energy, variables, determinants = self._before_growth
-        return {"energy": energy, "variables": pack_tree(variables), "determinants": determinants}
 
     def restrain(self, level: int) -> None:
         """Make smaller steps from now on; 0 is as configured, each level is smaller."""
@@ -376,8 +365,12 @@ class SelectedSpaceDriver(ExactDriver):
                 "variance": found.variance,
                 "pt2": found.second_order,
             }
-            if self._before_growth is None or found.energy <= self._before_growth[0]:
-                self._before_growth = found.energy, state.variables, state.determinants
+            if self._before_growth is None or found.energy <= self._before_growth["energy"]:
+                self._before_growth = {
+                    "energy": found.energy,
+                    "variables": pack_tree(state.variables),
+                    "determinants": state.determinants,
+                }
         omitted = abs(found.second_order)
         enough = growth.final_sector is None and (
             omitted < growth.negligible or (size >= growth.free_size and omitted < growth.accuracy)

@@ -15,7 +15,7 @@ import scipy.sparse
 from hamiltonians.errors import InputError
 from hamiltonians.lattice import LatticeModel
 from hamiltonians.lattice_operators import lattice_configurations
-from nnbf.determinants.hashing import merge_equal
+from nnbf.determinants.hashing import first_rows, merge_equal
 from nnbf.observables.result import Estimate
 from nnbf.operators.lattice import packed_bits
 
@@ -116,7 +116,7 @@ class WeightedConfigurations:
         counts = scipy.sparse.coo_matrix((each, (batch, of_sample)), shape=shape).tocsr()
         sizes = np.asarray(counts.sum(axis=1)).ravel()
         return cls(
-            occupations=rows[_first_of(of_sample, len(keys))],
+            occupations=rows[first_rows(of_sample, len(keys))],
             weights=(scipy.sparse.diags(1.0 / sizes) @ counts).tocsr(),
             shares=sizes / sizes.sum(),
             continues=np.arange(n_batches) % pieces != 0,
@@ -239,12 +239,6 @@ class WeightedConfigurations:
         keys, group = merge_equal(packed_bits(np.concatenate([self.occupations, images])))
         values = np.concatenate([own, np.empty(len(keys) - count, complex)])
         if len(keys) > count:
-            first = _first_of(group[count:], len(keys))[count:]
+            first = first_rows(group[count:], len(keys))[count:]
             values[count:] = np.asarray(log_psi(images[first]), dtype=complex)
         return values[group[count:]]
-
-
-def _first_of(group: np.ndarray, count: int) -> np.ndarray:
-    first = np.zeros(count, np.int64)
-    first[group[::-1]] = np.arange(len(group))[::-1]
-    return first

@@ -21,7 +21,7 @@ from hamiltonians import InputError, LatticeModel, lattice_configurations, space
 from hamiltonians.fermion_permutations import move_configurations
 from hamiltonians.lattice_sector import Momentum
 from nnbf.determinants import build_hash_table, find_rows
-from nnbf.determinants.hashing import merge_equal
+from nnbf.determinants.hashing import first_rows, merge_equal
 from nnbf.observables.result import Estimate
 from nnbf.operators.lattice import packed_bits
 
@@ -249,9 +249,7 @@ class _Ratios:
         self._shape = own.samples.shape[:2]
         keys, self._of_sample = merge_equal(packed_bits(rows))
         self._count = len(keys)
-        first = np.zeros(self._count, np.int64)
-        first[self._of_sample[::-1]] = np.arange(len(rows))[::-1]
-        distinct = rows[first]
+        distinct = rows[first_rows(self._of_sample, self._count)]
         self._row, sites = np.nonzero(distinct[:, modes] == occupied)
         changed = distinct[self._row]
         mode = modes.start + sites

@@ -12,7 +12,7 @@ from netket.vqs.mc import check_hilbert, get_local_kernel, get_local_kernel_argu
 from numba import njit
 
 from hamiltonians.lattice import LatticeModel
-from nnbf.determinants.hashing import merge_equal
+from nnbf.determinants.hashing import first_rows, merge_equal
 from nnbf.operators.kernels import MergedConnections, local_energy_kernel, padded_to, rounded_up
 
 
@@ -155,7 +155,7 @@ def listed_connections(hamiltonian: LatticeHamiltonian, samples: np.ndarray) -> 
     model = hamiltonian.model
     rows = np.ascontiguousarray(np.asarray(samples).reshape(-1, model.n_modes), dtype=np.int8)
     keys, of_sample = merge_equal(packed_bits(rows))
-    rows = rows[_first_of(of_sample, len(keys))]
+    rows = rows[first_rows(of_sample, len(keys))]
     sites, amplitudes = hamiltonian.hops
     counts, connected, elements = _flat_connections(
         rows,
@@ -169,7 +169,7 @@ def listed_connections(hamiltonian: LatticeHamiltonian, samples: np.ndarray) -> 
     )
     distinct, target = merge_equal(packed_bits(connected))
     return ListedConnections(
-        occupations=connected[_first_of(target, len(distinct))],
+        occupations=connected[first_rows(target, len(distinct))],
         target=target,
         row=np.repeat(np.arange(len(rows)), counts),
         element=elements,
@@ -192,12 +192,6 @@ def lattice_connections(hamiltonian: LatticeHamiltonian, samples: np.ndarray) ->
         own=jnp.asarray(padded_to(listed.own, n_rows, 0), jnp.int32),
         of_sample=jnp.asarray(listed.of_sample, jnp.int32),
     )
-
-
-def _first_of(group, count):
-    first = np.zeros(count, np.int64)
-    first[group[::-1]] = np.arange(len(group))[::-1]
-    return first
 
 
 def packed_bits(occupations: np.ndarray) -> np.ndarray:

@@ -103,6 +103,7 @@ def plan_spectrum(
         InputError: Something of it makes no sense, or a sector is too large to be summed.
     """
     model = problem.build()
+    options.require_model(model)
     sectors = tuple(choice.sectors(model))
     for sector in sectors:
         method = options.method_for(sector.n_states)

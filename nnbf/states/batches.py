@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import numpy as np
 
 from nnbf.ansatz import ProjectedBackflow
 from nnbf.determinants.parallel import map_tasks
@@ -36,14 +37,18 @@ def initial_variables(model: Any, key: jax.Array, configurations: jax.Array) -> 
     return model.init(key, configurations)
 
 
-def mapped(function: Callable[[Any], Any], blocks: Iterable[Any]) -> list[Any]:
+def mapped(function: Callable[[Any], jax.Array], blocks: Iterable[Any]) -> list[np.ndarray]:
     """Apply a compiled function to blocks, in order, side by side on the cores of a CPU.
 
     XLA uses one core for batches of small matrices. The results do not depend on the number of threads.
     """
-    blocks = list(blocks)
-    if jax.default_backend() != "cpu" or len(blocks) < 2:
-        return [function(block) for block in blocks]
+    tasks = [(block,) for block in blocks]
+    if jax.default_backend() != "cpu":
+        # All are handed over before the first is waited for.
+        return [np.asarray(part) for part in [function(*task) for task in tasks]]
+
+    def whole(block):
+        return np.asarray(function(block))
+
     # The first one compiles.
-    first = function(blocks[0])
-    return [first, *map_tasks(function, [(block,) for block in blocks[1:]])]
+    return [whole(*task) for task in tasks[:1]] + map_tasks(whole, tasks[1:])

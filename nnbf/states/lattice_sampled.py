@@ -19,12 +19,12 @@ import netket as nk
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from nnbf.determinants.hashing import merge_equal
+from nnbf.determinants.hashing import first_rows, merge_equal
 from nnbf.operators.kernels import padded_to, rounded_up
 from nnbf.operators.lattice import LatticeHamiltonian, listed_connections, packed_bits
 from nnbf.operators.lattice_spin import s_squared_diagonal, spin_exchanges
 from nnbf.states.batches import mapped, model_at_once
-from nnbf.states.sampled import DistinctSamples, SampledStep, chain_statistics
+from nnbf.states.sampled import DistinctSamples, SampledStep, ratio_statistics
 
 PyTree = Any
 
@@ -86,16 +86,13 @@ def _sampled(state, hamiltonian, with_spin):
     connections = listed_connections(hamiltonian, rows)
     of_sample = connections.of_sample
     n = int(of_sample.max()) + 1
-    some = np.zeros(n, np.int64)
-    some[of_sample[::-1]] = np.arange(len(rows))[::-1]
+    some = first_rows(of_sample, n)
     distinct = np.ascontiguousarray(rows[some], np.int8)
     occupations = connections.occupations
     if with_spin:
         exchange_row, images, sign = spin_exchanges(distinct, n_sites)
         occupations, position = _extended(occupations, images)
-    log_psi = log_amplitudes(
-        state.model, state.variables, occupations, model_at_once(state.model, hamiltonian.model.n_sites)
-    )
+    log_psi = log_amplitudes(state.model, state.variables, occupations, model_at_once(state.model, n_sites))
     log_own = log_psi[connections.own]
 
     def summed(row, target, element):
@@ -125,9 +122,7 @@ def _extended(occupations, more):
     """Distinct configurations, those of ``occupations`` first, and the position of ``more`` among them."""
     every = np.concatenate([occupations, more])
     keys, position = merge_equal(packed_bits(every))
-    first = np.zeros(len(keys), np.int64)
-    first[position[::-1]] = np.arange(len(every))[::-1]
-    return every[first], position[len(occupations) :]
+    return every[first_rows(position, len(keys))], position[len(occupations) :]
 
 
 def lattice_statistics(batches: list[DistinctSamples], sampler: nk.sampler.Sampler) -> nk.stats.Stats:
@@ -135,18 +130,7 @@ def lattice_statistics(batches: list[DistinctSamples], sampler: nk.sampler.Sampl
 
     Of samples with weights the energy is a ratio of means, and the error that of the linearised one.
     """
-    top = max(float(batch.log_weights.max()) for batch in batches)
-
-    def unfolded(of_batch):
-        parts = [of_batch(batch)[batch.of_sample].reshape(batch.shape) for batch in batches]
-        return np.concatenate(parts, axis=1)
-
-    weights = unfolded(lambda batch: np.exp(batch.log_weights - top))
-    weights /= weights.mean()
-    local = unfolded(lambda batch: batch.local_energies)
-    energy = np.mean(weights * local).real
-    found = chain_statistics(energy + weights * (local.real - energy), sampler)
-    return found.replace(variance=float(np.mean(weights * np.abs(local - energy) ** 2)))
+    return ratio_statistics(batches, sampler)[0]
 
 
 def lattice_step(
@@ -167,8 +151,7 @@ def lattice_step(
     n = len(found.counts)
     size = rounded_up(n, 64, 1.25)
     weights = np.zeros(size)
-    shares = found.counts * np.exp(found.log_weights - found.log_weights.max())
-    weights[:n] = shares / shares.sum()
+    weights[:n] = found.shares
     occupations = padded_to(found.occupations, size, found.occupations[0])
     local = np.zeros(size, complex)
     local[:n] = found.local_energies
@@ -221,7 +204,7 @@ def log_amplitudes(model: Any, variables: PyTree, occupations: np.ndarray, chunk
 
     def evaluated(lo):
         part = padded_to(occupations[lo : lo + block], block, occupations[0])
-        return np.asarray(_log_block(model, chunk_size, variables, part))
+        return _log_block(model, chunk_size, variables, part)
 
     return np.concatenate(mapped(evaluated, range(0, len(occupations), block)))[: len(occupations)]
 

@@ -92,6 +92,12 @@ class DistinctSamples:
     """Determinants that the network was evaluated on for the local energies."""
 
     @property
+    def shares(self) -> np.ndarray:
+        """Share (n,) of each in averages over |psi|^2."""
+        shares = self.counts * np.exp(self.log_weights - self.log_weights.max())
+        return shares / shares.sum()
+
+    @property
     def unseen(self) -> float:
         """Good-Turing estimate of the chance that the next sample is a determinant not drawn before.
 
@@ -167,13 +173,12 @@ def sampled_step(state: nk.vqs.MCState, hamiltonian: MolecularHamiltonian) -> Sa
     n = len(found.counts)
     occupations = padded_rows(found.occupations)
     factors = log_abs_factors(state.model, state.variables, occupations)
-    shares = found.counts * np.exp(found.log_weights - found.log_weights.max())
     # Padding carries no weight.
     padding = len(occupations) - n
     problem = SampledProblem(
         factors,
         state.parameters,
-        np.pad(shares / shares.sum(), (0, padding)),
+        np.pad(found.shares, (0, padding)),
         np.pad(found.local_energies, (0, padding)),
     )
     return SampledStep(problem, weighted_statistics([found], state.sampler), found)
@@ -188,6 +193,19 @@ def weighted_statistics(batches: Sequence[DistinctSamples], sampler: nk.sampler.
     determinants contribute that were drawn once is added in quadrature: as much may be due to those
     that were not drawn at all, which the spread of the samples does not know of.
     """
+    statistics, deviations = ratio_statistics(batches, sampler)
+    rare = float(np.sum(deviations[_drawn_once(batches)])) / deviations.size
+    return statistics.replace(error_of_mean=float(np.hypot(statistics.error_of_mean, rare)))
+
+
+def ratio_statistics(
+    batches: Sequence[DistinctSamples], sampler: nk.sampler.Sampler
+) -> tuple[nk.stats.Stats, np.ndarray]:
+    """Energy of batches of samples that continue the same chains, its error that of the linearised ratio.
+
+    Returns:
+        The statistics, and ``w (E_loc - E) / <w>`` of every sample (chains, length), real parts.
+    """
     top = max(float(batch.log_weights.max()) for batch in batches)
 
     def unfolded(batch, values):
@@ -196,13 +214,10 @@ def weighted_statistics(batches: Sequence[DistinctSamples], sampler: nk.sampler.
     weights = np.concatenate([unfolded(b, np.exp(b.log_weights - top)) for b in batches], axis=1)
     local = np.concatenate([unfolded(b, b.local_energies) for b in batches], axis=1)
     weights /= weights.mean()
-    energy = float(np.mean(weights * local))
-    variance = float(np.mean(weights * (local - energy) ** 2))
-    deviations = weights * (local - energy)
-    statistics = chain_statistics(energy + deviations, sampler)
-    rare = float(np.sum(deviations[_drawn_once(batches)])) / deviations.size
-    error = float(np.hypot(statistics.error_of_mean, rare))
-    return statistics.replace(variance=variance, error_of_mean=error)
+    energy = float(np.mean(weights * local).real)
+    variance = float(np.mean(weights * np.abs(local - energy) ** 2))
+    deviations = weights * (local.real - energy)
+    return chain_statistics(energy + deviations, sampler).replace(variance=variance), deviations
 
 
 def _drawn_once(batches):

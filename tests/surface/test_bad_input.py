@@ -58,6 +58,18 @@ WRONG_SPECTRUM = {
     "unknown model": (["ising"], "model 'ising': give tv or hubbard"),
     "too many particles": (["tv", "--particles", "17"], "17 particles on 16 sites: give 0 to 16"),
     "two spins of one": (["tv", "--particles", "2,2"], "give one number"),
+    "spin penalty without spin": (
+        ["tv", "--size", "4x4", "--particles", "5", "--spin-penalty", "0.1"],
+        "spin_penalty is for spinful models",
+    ),
+    "spin penalty without end": (
+        ["hubbard", "--size", "2x2", "--particles", "2,2", "--spin-penalty", "inf"],
+        "--spin-penalty must be 0 or more, and finite",
+    ),
+    "Hartree-Fock orbitals in a small cell": (
+        ["tv", "--size", "4x4", "--particles", "5", "--orbitals", "hartree-fock", "--cell", "1,1"],
+        "give --cell 4,4",
+    ),
     "momentum off the lattice": (
         [*TV, "--momenta", "4,0"],
         r"momentum \(4,0\) is not on the lattice: give mx",
