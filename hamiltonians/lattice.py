@@ -152,13 +152,20 @@ class LatticeModel:
         A connected bipartite lattice with real hopping between its halves alone, as many sites in one as in
         the other, half filled, U > 0 and no further repulsion.
         """
-        half = self.particles == (self.n_sites // 2,) * 2 and self.n_sites % 2 == 0
-        if not (self.is_spinful and half and self.U > 0 and self.V == 0) or np.iscomplexobj(self.hopping):
+        return self.is_half_filled_bipartite and self.V == 0 and not np.iscomplexobj(self.hopping)
+
+    @property
+    def is_half_filled_bipartite(self) -> bool:
+        """Whether as many electrons of each spin as half of the sites hop between two halves, and U > 0."""
+        if not (self.is_spinful and self.U > 0 and set(self.particles) == {self.n_sites / 2}):
             return False
-        reached = self._hopping_distances
-        colours = reached % 2
-        within = (self.hopping != 0) & (colours[:, None] == colours[None, :])
-        return bool(np.all(reached >= 0) and not within.any() and 2 * colours.sum() == self.n_sites)
+        colours = self.two_colouring
+        return colours is not None and 2 * int(colours.sum()) == self.n_sites
+
+    @property
+    def total_spins(self) -> tuple[float, float]:
+        """Smallest and largest total spin of electrons; those between differ by whole numbers."""
+        return spin_range(self.particles, self.n_sites)
 
     # ---- boundary ----------------------------------------------------------------------------------
 
@@ -227,12 +234,19 @@ class LatticeModel:
         return shortest_path(adjacency.tocsr(), directed=False, unweighted=True).astype(np.int64)
 
     @cached_property
-    def _hopping_distances(self) -> np.ndarray:
-        """(n_sites,) hops from site 0, -1 where none lead."""
+    def two_colouring(self) -> np.ndarray | None:
+        """(n_sites,) 0 or 1, so that electrons hop from one colour to the other; None where there is none.
+
+        None also where hops do not connect all sites: the colours are not unique then.
+        """
         from scipy.sparse.csgraph import shortest_path
 
         hops = shortest_path(np.abs(self.hopping) > 0, directed=False, unweighted=True, indices=0)
-        return np.where(np.isfinite(hops), hops, -1).astype(np.int64)
+        if not np.all(np.isfinite(hops)):
+            return None
+        colours = hops.astype(np.int64) % 2
+        within = (self.hopping != 0) & (colours[:, None] == colours[None, :])
+        return None if within.any() else colours
 
     @cached_property
     def distance_shells(self) -> np.ndarray:
@@ -306,6 +320,12 @@ class LatticeModel:
         if not isinstance(values, dict):
             raise InputError("a lattice model must be a JSON object with kind, size and particles")
         return cls.from_dict(values)
+
+
+def spin_range(particles: tuple[int, ...], n_sites: int) -> tuple[float, float]:
+    """Smallest and largest total spin of particles (up, down) on sites that hold one of each spin."""
+    total = sum(particles)
+    return abs(particles[0] - particles[-1]) / 2, min(total, 2 * n_sites - total) / 2
 
 
 def _choice(value: object, known: tuple[str, ...], what: str) -> str:

@@ -17,6 +17,7 @@ from nnbf.ansatz.lattice_jastrow import DistanceJastrow
 from nnbf.ansatz.lattice_network import LatticeNetwork, silu
 from nnbf.ansatz.lattice_orbitals import LatticeOrbitals
 from nnbf.ansatz.projection import ProjectionPlan, projection_plan
+from nnbf.ansatz.spin_projection import rotated, spin_rotations
 
 _BACKFLOWS = ("multiplicative", "additive", "both", "none")
 
@@ -34,6 +35,10 @@ class EquivariantBackflow(nn.Module):
     convolutional network that sees all spins. Output weights start small: at step 0 the state is close to
     the filled orbitals. With plane waves (a unit cell of one site) the state has the sum of their momenta
     exactly, whatever the parameters. Real orbitals with real parameters make a real state.
+
+    With a ``total_spin`` the product over spins becomes a sum over rotations of one determinant of all
+    particles, ``sum_a w_a det[B(beta_a)]``, in which orbitals of either spin reach particles of both: exactly
+    of that spin for Slater determinants, and for any F and A that depend on the charge of the sites alone.
     """
 
     size: tuple[int, int]
@@ -62,11 +67,17 @@ class EquivariantBackflow(nn.Module):
     """A further Jastrow factor: one more output of the network, summed over the cells."""
     noise: float = 0.05
     """Scale of the initial output weights, and of the random part of amplitudes that are varied."""
+    total_spin: float | None = None
+    """Total spin S that the determinants of two spins are projected on; None for no such projection."""
     param_dtype: Any = jnp.float64
     """Type of the parameters and of the network, real or complex."""
 
     def __post_init__(self):
         super().__post_init__()
+        if self.total_spin is not None:
+            if len(self.orbitals) != 2:
+                raise ValueError("a total spin is for orbitals of two spins")
+            self._rotations()
         if self.backflow not in _BACKFLOWS:
             raise ValueError(f"backflow must be one of {', '.join(_BACKFLOWS)}, got {self.backflow!r}")
         if len(self.orbitals) not in (1, 2):
@@ -97,6 +108,11 @@ class EquivariantBackflow(nn.Module):
     def is_real(self) -> bool:
         """Whether psi is real, up to the weights of a projection."""
         return all(o.is_real for o in self.orbitals)
+
+    def _rotations(self):
+        """Half-angle cosines, sines and weights, (A,), of the sum over rotations."""
+        up, down = (o.n_particles for o in self.orbitals)
+        return spin_rotations(self.total_spin, (up, down), self.n_sites)
 
     @property
     def _has_complex_parameters(self):
@@ -178,18 +194,12 @@ class EquivariantBackflow(nn.Module):
             raise ValueError("gauge phases that are not +-1 need complex orbitals")
         cells = self._cells(occupations, plan)
         outputs, jastrow = self._outputs(cells)
-        determinants = [
-            self._log_determinants(occupations, spin, outputs[spin], plan) for spin in range(self.n_spins)
-        ]
-        signs, logs = (list(parts) for parts in zip(*determinants, strict=True))
-        sign, log = signs[0], logs[0]
-        for other_sign, other_log in zip(signs[1:], logs[1:], strict=True):
-            sign, log = sign * other_sign, log + other_log
+        sign, log, weights = self._terms(occupations, outputs, plan)
         if jastrow is not None:
-            log = log + jastrow[..., None, None]
-        flat = (*log.shape[:-3], -1)
-        terms = sign * jnp.asarray(plan.weights, _matching(plan.weights, sign))
-        value = log_of_sum(jnp.broadcast_to(terms, log.shape).reshape(flat), log.reshape(flat))
+            log = log + jastrow[..., None, None, None]
+        flat = (*log.shape[:-4], -1)
+        terms = jnp.broadcast_to(sign * jnp.asarray(weights, _matching(weights, sign)), log.shape)
+        value = log_of_sum(terms.reshape(flat), log.reshape(flat))
         if self.distances is not None:
             value = value + self.jastrow(occupations)
         return value
@@ -218,12 +228,31 @@ class EquivariantBackflow(nn.Module):
             return [None] * self.n_spins, jastrow
         return jnp.split(flat, np.cumsum(sizes)[:-1], axis=-1), jastrow
 
-    def _log_determinants(self, occupations, spin, outputs, plan: ProjectionPlan):
-        """Signs and logarithms, each (..., C, R, D), of the determinants of one spin."""
+    def _terms(self, occupations, outputs, plan: ProjectionPlan):
+        """Signs, logarithms (..., C, R, D, A) and weights of the determinants; A rotations, one without."""
+
+        def matrix(particles, spin):
+            return self._matrix(occupations, particles, spin, outputs[spin], plan)
+
+        spins = range(self.n_spins)
+        if self.total_spin is not None:
+            cosines, sines, of_angles = self._rotations()
+            sign, log = _log_determinant(
+                rotated([[matrix(s, t) for t in spins] for s in spins], cosines, sines)
+            )
+            return sign, log, plan.weights[..., None] * of_angles
+        sign, log = _log_determinant(matrix(0, 0))
+        for spin in spins[1:]:
+            other_sign, other_log = _log_determinant(matrix(spin, spin))
+            sign, log = sign * other_sign, log + other_log
+        return sign[..., None], log[..., None], plan.weights[..., None]
+
+    def _matrix(self, occupations, particles, spin, outputs, plan: ProjectionPlan):
+        """Orbitals of one spin at the particles of a spin, (..., C, R, D, N, n orbitals)."""
         orbitals = self.orbitals[spin]
-        n, n_sets = orbitals.n_particles, orbitals.n_determinants
+        n_sets = orbitals.n_determinants
         passes, moved_sets = plan.weights.shape[:2]
-        sites = self._particles(occupations, spin, n, plan)
+        sites = self._particles(occupations, particles, plan)
         # Rows of a table, one for each pass and site: contiguous, and cheap to gather.
         index = sites + self.n_sites * np.arange(passes)[:, None]
         envelope = _real_or_complex(_moved(np.asarray(orbitals.envelope), plan), self.param_dtype)
@@ -245,15 +274,14 @@ class EquivariantBackflow(nn.Module):
                 waves = envelope.reshape(rows)[index].reshape(shape)
                 matrix = matrix + waves * change[..., None, -1, :, :]
         matrix = jnp.moveaxis(matrix, -4, -2)
-        if not orbitals.is_real:
-            return jnp.ones((), matrix.real.dtype), logdet(matrix)
         if orbitals.n_pairs:
             single, pairs = jnp.split(matrix, [orbitals.n_channels - orbitals.n_pairs], axis=-1)
             matrix = jnp.concatenate([single.real, pairs.real, pairs.imag], axis=-1)
-        return slogdet(matrix)
+        return matrix
 
-    def _particles(self, occupations, spin, number, plan):
-        """Sites (..., C, N) of the particles in the order of n, whose orbitals those of `spin` are."""
+    def _particles(self, occupations, spin, plan):
+        """Sites (..., C, N) of the particles in the order of n that count as those of `spin`."""
+        number = self.orbitals[spin].n_particles
         blocks = jnp.split(occupations, self.n_spins, axis=-1)
         sites = occupied_orbitals(blocks[spin], number)[..., None, :]
         if plan.flipped.any():
@@ -305,6 +333,13 @@ class ProjectedBackflow(nn.Module):
     def __call__(self, occupations: jax.Array) -> jax.Array:
         """Complex log psi (...,) of occupations (..., n_spins * n_sites)."""
         return self.backflow.projected(occupations, self.symmetry)
+
+
+def _log_determinant(matrix):
+    """Sign and logarithm of determinants: complex logarithms of complex ones."""
+    if jnp.iscomplexobj(matrix):
+        return jnp.ones((1,) * (matrix.ndim - 2), matrix.real.dtype), logdet(matrix)
+    return slogdet(matrix)
 
 
 def _moved(envelope, plan):

@@ -11,6 +11,8 @@ from nnbf.ansatz.elements import SymmetryElements
 from nnbf.ansatz.fillings import Band, lowest_fillings
 from nnbf.ansatz.symmetric_fillings import independent_in_sector
 
+#: Fillings that are looked through for some of a total spin: a spin that is there only far up is not found.
+_MOST_CANDIDATES = 2048
 #: Determinants of an open shell that are taken by default.
 MOST_DETERMINANTS = 4
 
@@ -77,6 +79,15 @@ class LatticeOrbitals:
         return self.n_channels + self.n_pairs
 
     @property
+    def initial_rows(self) -> np.ndarray:
+        """(D, N, n_sites) orthonormal orbitals at the start."""
+        matrices = np.asarray(self.envelope) * np.asarray(self.amplitudes)[:, :, np.asarray(self.places)]
+        if self.n_pairs:
+            single, pairs = np.split(matrices, [self.n_channels - self.n_pairs], axis=1)
+            matrices = np.concatenate([single.real, pairs.real, pairs.imag], axis=1)
+        return np.linalg.qr(matrices.swapaxes(1, 2))[0].swapaxes(1, 2)
+
+    @property
     def n_complex(self) -> int:
         """Channels, the last ones, with a real and an imaginary part."""
         return self.n_pairs if self.is_real else self.n_channels
@@ -111,6 +122,7 @@ def free_orbitals(
     n_determinants: int | None = 1,
     real: bool | None = None,
     symmetry: SymmetryElements | None = None,
+    total_spin: float | None = None,
 ) -> tuple[LatticeOrbitals, ...]:
     """Return the orbitals of free fermions, lowest in energy at a total momentum; one entry for each spin.
 
@@ -126,6 +138,7 @@ def free_orbitals(
         real: True for real orbitals, which need the filled momenta in pairs k, -k; False for complex ones;
             None for real where possible.
         symmetry: Projector of a sector; fillings that have no part in it, or none that is new, are left out.
+        total_spin: With ``symmetry``: the total spin that they are projected on as well.
 
     Raises:
         InputError: The momentum has too few fillings, the cell does not fit, or real orbitals are not
@@ -138,9 +151,11 @@ def free_orbitals(
     bands = _bands(model)
     if momentum is not None:
         momentum = (momentum[0] % model.size[0], momentum[1] % model.size[1])
-    fillings = _chosen_fillings(model, bands, momentum, n_determinants, symmetry)
+    fillings = _chosen_fillings(model, bands, momentum, n_determinants, symmetry, total_spin)
+    where = "" if momentum is None else f"of momentum ({momentum[0]},{momentum[1]}) "
+    if not fillings and total_spin is not None:
+        raise InputError(f"no low filling {where}of free electrons has a part of total spin {total_spin:g}")
     if n_determinants is not None and len(fillings) < n_determinants:
-        where = "" if momentum is None else f"of momentum ({momentum[0]},{momentum[1]}) "
         raise InputError(f"{n_determinants} determinants: there are {len(fillings)} fillings {where}in all")
     sets = [[filling[spin] for filling in fillings] for spin in range(len(model.particles))]
     return tuple(_from_fillings(model, bands, fillings_of, cell, real) for fillings_of in sets)
@@ -157,7 +172,20 @@ def lowest_momentum(model: LatticeModel) -> tuple[int, int]:
     return int(first), int(second)
 
 
-def _chosen_fillings(model, bands, momentum, n_determinants, symmetry):
+def plane_wave(model: LatticeModel, whole: tuple[int, int]) -> np.ndarray:
+    """Phases (n_sites,) of a plane wave of momentum 2 pi (m + flux) / L, the same on all sites of a cell."""
+    turns = sum(
+        (m + flux) * model.cells[:, axis] / model.size[axis]
+        for axis, (m, flux) in enumerate(zip(whole, model.flux, strict=True))
+    )
+    wave = np.exp(2j * np.pi * turns)
+    # Quarter turns without rounding errors: phases of +-1 decide whether orbitals are real.
+    quarters = np.rint(4 * turns)
+    exact = np.array([1, 1j, -1, -1j])[quarters.astype(int) % 4]
+    return np.where(np.abs(4 * turns - quarters) < 1e-9, exact, wave)
+
+
+def _chosen_fillings(model, bands, momentum, n_determinants, symmetry, total_spin):
     """Fillings from the lowest in energy that have a part in a sector; all of one energy for None."""
     wanted = MOST_DETERMINANTS if n_determinants is None else n_determinants
     count = wanted if symmetry is None else 16 + 8 * wanted
@@ -166,9 +194,10 @@ def _chosen_fillings(model, bands, momentum, n_determinants, symmetry):
         exhausted = len(found) < count
         if symmetry is not None:
             orbitals = [[_rows(model, bands, indices) for indices in filling] for filling in found]
-            chosen = independent_in_sector(orbitals, symmetry, wanted)
+            chosen = independent_in_sector(orbitals, symmetry, wanted, total_spin)
             found = [found[number] for number in chosen]
-        if len(found) >= wanted or exhausted or (n_determinants is None and found):
+        searched = exhausted or (total_spin is not None and count > _MOST_CANDIDATES)
+        if len(found) >= wanted or searched or (n_determinants is None and found):
             break
         count *= 4
     if n_determinants is None and found:
@@ -179,7 +208,7 @@ def _chosen_fillings(model, bands, momentum, n_determinants, symmetry):
 
 def _rows(model, bands, indices):
     """Orthonormal orbitals (N, n_sites) of filled states."""
-    rows = [_plane_wave(model, bands[i].momentum) * bands[i].vector[model.sublattices] for i in indices]
+    rows = [plane_wave(model, bands[i].momentum) * bands[i].vector[model.sublattices] for i in indices]
     return np.array(rows).reshape(len(indices), model.n_sites) / np.sqrt(model.n_sites)
 
 
@@ -201,7 +230,7 @@ def _bands(model: LatticeModel) -> list[Band]:
     bands = []
     for m1 in range(model.size[0]):
         for m2 in range(model.size[1]):
-            wave = _plane_wave(model, (m1, m2)).reshape(model.n_cells, n_basis)[:, 0]
+            wave = plane_wave(model, (m1, m2)).reshape(model.n_cells, n_basis)[:, 0]
             matrix = np.einsum("brc,r->bc", blocks, wave)
             if np.abs(wave.imag).max() == 0.0 and np.abs(matrix.imag).max() < 1e-12:
                 matrix = matrix.real
@@ -213,18 +242,6 @@ def _bands(model: LatticeModel) -> list[Band]:
                 vector = vector * np.abs(vector[top]) / vector[top] * np.sqrt(n_basis)
                 bands.append(Band((m1, m2), band, float(energies[band]), vector))
     return bands
-
-
-def _plane_wave(model, whole):
-    turns = sum(
-        (m + flux) * model.cells[:, axis] / model.size[axis]
-        for axis, (m, flux) in enumerate(zip(whole, model.flux, strict=True))
-    )
-    wave = np.exp(2j * np.pi * turns)
-    # Quarter turns without rounding errors: phases of +-1 decide whether orbitals are real.
-    quarters = np.rint(4 * turns)
-    exact = np.array([1, 1j, -1, -1j])[quarters.astype(int) % 4]
-    return np.where(np.abs(4 * turns - quarters) < 1e-9, exact, wave)
 
 
 def _from_fillings(model, bands, fillings, cell, real):
@@ -244,7 +261,7 @@ def _from_fillings(model, bands, fillings, cell, real):
     amplitudes = np.zeros((*shape, n_places), dtype=complex)
     for d, filling in enumerate(chosen):
         for channel, index in enumerate(filling):
-            envelope[d, channel] = _plane_wave(model, bands[index].momentum)
+            envelope[d, channel] = plane_wave(model, bands[index].momentum)
             amplitudes[d, channel] = np.tile(bands[index].vector, n_places // n_basis)
     if is_real and not n_pairs:
         envelope, amplitudes = envelope.real, amplitudes.real

@@ -13,13 +13,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from nnbf.ansatz.elements import SymmetryElements
+from nnbf.ansatz.spin_projection import rotated, spin_rotations
 
 #: Least squared norm of a projected determinant, and least part of it that is new.
 _LEAST = 1e-6
 
 
 def independent_in_sector(
-    orbitals: Sequence[Sequence[np.ndarray]], symmetry: SymmetryElements, most: int
+    orbitals: Sequence[Sequence[np.ndarray]],
+    symmetry: SymmetryElements,
+    most: int,
+    total_spin: float | None = None,
 ) -> list[int]:
     """Numbers of the determinants that are new in a sector, in the order given, up to `most`.
 
@@ -27,6 +31,7 @@ def independent_in_sector(
         orbitals: For each determinant and each spin orthonormal rows (N, n_sites).
         symmetry: Elements and weights of the projector.
         most: How many to look for.
+        total_spin: Total spin that they are projected on as well.
     """
     weights, spin_flips = np.asarray(symmetry.weights), np.asarray(symmetry.spin_flips)
     sources = np.argsort(np.asarray(symmetry.permutations), axis=1)
@@ -38,7 +43,7 @@ def independent_in_sector(
         moved = [[rows[:, sources[g]] * moved_phases[g] for rows in determinant] for g in used]
         column = np.array(
             [
-                _projected_overlap(orbitals[other], moved, weights[used], spin_flips[used])
+                _projected_overlap(orbitals[other], moved, weights[used], spin_flips[used], total_spin)
                 for other in [*chosen, candidate]
             ]
         )
@@ -58,13 +63,19 @@ def independent_in_sector(
     return chosen
 
 
-def _projected_overlap(left, moved, weights, flips) -> complex:
+def _projected_overlap(left, moved, weights, flips, total_spin) -> complex:
     """<left|P right> of products of determinants, with g right given for every g."""
-    total = np.ones(len(weights), complex)
-    for spin, rows in enumerate(left):
-        other = len(left) - 1 - spin
-        stacked = np.array([m[other if flip else spin] for m, flip in zip(moved, flips, strict=True)])
-        if rows.shape[0] != stacked.shape[1]:
-            return 0.0
-        total = total * np.linalg.det(np.einsum("mi,gni->gmn", rows.conj(), stacked))
-    return complex(weights @ total)
+    spins = range(len(left))
+    right = [
+        [m[len(left) - 1 - spin if flip else spin] for m, flip in zip(moved, flips, strict=True)]
+        for spin in spins
+    ]
+    if any(len(left[spin]) != len(rows) for spin in spins for rows in right[spin]):
+        return 0.0
+    overlaps = [[np.einsum("mi,gni->gmn", left[s].conj(), np.array(right[t])) for t in spins] for s in spins]
+    if total_spin is None:
+        return complex(weights @ np.prod([np.linalg.det(overlaps[s][s]) for s in spins], axis=0))
+    particles = (len(left[0]), len(left[1]))
+    cosines, sines, of_angles = spin_rotations(total_spin, particles, left[0].shape[1])
+    turned = np.asarray(rotated(overlaps, cosines, sines))
+    return complex(weights @ np.linalg.det(turned) @ of_angles)

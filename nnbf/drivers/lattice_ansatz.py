@@ -17,6 +17,7 @@ from nnbf.ansatz import (
     given_orbitals,
 )
 from nnbf.ansatz.lattice_orbitals import LatticeOrbitals
+from nnbf.ansatz.staggered import staggered_orbitals
 from nnbf.ansatz.symmetric_fillings import independent_in_sector
 from nnbf.drivers.lattice_options import LatticeMethod, LatticeOptions
 
@@ -65,16 +66,21 @@ def make_lattice_ansatz(
         method: Whose defaults apply.
 
     Raises:
-        InputError: The momentum has fewer fillings (in the irrep) than ``n_determinants``.
+        InputError: The momentum has fewer fillings (in the irrep) than ``n_determinants``, or the orbitals
+            asked for have no part in the sector.
     """
     options = LatticeOptions() if options is None else options
+    options.require_model(model)
+    options.require_sector(sector)
     settings = options.settings(method)
     symmetry = SymmetryElements.from_arrays(
         sector.permutations, sector.phases, sector.weights, sector.spin_flips
     )
+    orbitals, total_spin = _start(model, sector, symmetry, options, method)
     backflow = EquivariantBackflow(
         size=model.size,
-        orbitals=_starting_orbitals(model, sector, symmetry, options, method),
+        orbitals=orbitals,
+        total_spin=total_spin,
         backflow=options.backflow,
         features=settings.features,
         depth=settings.depth,
@@ -91,6 +97,40 @@ def make_lattice_ansatz(
     return ProjectedBackflow(backflow, symmetry)
 
 
+def _start(
+    model: LatticeModel,
+    sector: "Sector",
+    symmetry: SymmetryElements,
+    options: LatticeOptions,
+    method: LatticeMethod,
+) -> tuple[tuple[LatticeOrbitals, ...], float | None]:
+    """Orbitals, and the total spin that they are projected on."""
+    silent = options.orbitals is None and options.cell is None and options.n_determinants is None
+    if options.orbitals == "antiferromagnet" or (silent and method == "vmc" and model.must_be_singlet):
+        found = _antiferromagnet(model, symmetry, options)
+        if found is not None:
+            return found
+        if options.orbitals == "antiferromagnet":
+            raise InputError(
+                f"the antiferromagnet has no part in sector {sector.label}: give --orbitals free"
+            )
+    return _starting_orbitals(model, sector, symmetry, options, method), options.total_spin
+
+
+def _antiferromagnet(model, symmetry, options):
+    """Staggered orbitals and the lowest total spin (or that asked for) with a part in the sector, or None."""
+    orbitals = staggered_orbitals(model)
+    if orbitals is None:
+        return None
+    least, largest = model.total_spins
+    spins = np.arange(least, largest + 1) if options.total_spin is None else [options.total_spin]
+    rows = [o.initial_rows[0] for o in orbitals]
+    for spin in spins:
+        if independent_in_sector([rows], symmetry, 1, float(spin)):
+            return orbitals, float(spin)
+    return None
+
+
 def _starting_orbitals(
     model: LatticeModel,
     sector: "Sector",
@@ -103,18 +143,21 @@ def _starting_orbitals(
         whole = f"{model.size[0]},{model.size[1]}"
         raise InputError(f"Hartree-Fock orbitals are those of the whole lattice: give --cell {whole}")
     if options.orbitals != "hartree-fock":
+        labels = (sector.irrep, sector.spin_flip, options.total_spin)
+        resolved = any(label is not None for label in labels)
         orbitals = free_orbitals(
             model,
             sector.momentum,
             cell=cell,
             n_determinants=options.n_determinants,
-            symmetry=None if sector.irrep is None and sector.spin_flip is None else symmetry,
+            symmetry=symmetry if resolved else None,
+            total_spin=options.total_spin,
         )
         is_open = orbitals[0].n_determinants > 1 and options.n_determinants is None
         if options.orbitals == "free" or cell != model.size or not is_open:
             return orbitals
     rows = list(mean_field(model, options.seed).orbitals)
-    if independent_in_sector([rows], symmetry, 1):
+    if independent_in_sector([rows], symmetry, 1, options.total_spin):
         return tuple(given_orbitals(of_spin) for of_spin in rows)
     if options.orbitals == "hartree-fock":
         raise InputError(

@@ -2,15 +2,15 @@
 
 import math
 from dataclasses import dataclass, fields, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from hamiltonians.errors import InputError
 from hamiltonians.lattice import LatticeModel
 
-LatticeMethod = Literal["full-sum", "vmc"]
+if TYPE_CHECKING:
+    from hamiltonians import Sector
 
-#: Default weight of S^2 (units of t) where the ground state is a singlet for certain.
-SINGLET_PENALTY = 0.1
+LatticeMethod = Literal["full-sum", "vmc"]
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,14 @@ class LatticeOptions:
     """Unit cell of the orbitals: 1,1 for plane waves (one determinant has a momentum exactly), the size of
     the lattice for orbitals that are free to vary (a sum over all translations). Left out: 1,1, with vmc the
     lattice where its determinants are few and small."""
-    orbitals: Literal["free", "hartree-fock"] | None = None
-    """What the orbitals are at the start; Hartree-Fock (unrestricted) is for those of the whole lattice. Left
-    out: Hartree-Fock for these in an open shell, else free."""
+    orbitals: Literal["free", "hartree-fock", "antiferromagnet"] | None = None
+    """What the orbitals are at the start; Hartree-Fock (unrestricted) is for those of the whole lattice, the
+    antiferromagnet (two sublattices, a cell of its own) for half filling. Left out: the antiferromagnet with
+    vmc where Lieb's theorem holds and the sector has a part of it, Hartree-Fock for orbitals of the whole
+    lattice in an open shell, else free."""
+    total_spin: float | None = None
+    """Total spin S that determinants are projected on, by an exact sum over rotations. Left out: none, but of
+    the antiferromagnet the lowest that is in the sector."""
     jastrow: bool = True
     """Density-density Jastrow factor, one parameter for each distance."""
     network_jastrow: bool = True
@@ -91,9 +96,8 @@ class LatticeOptions:
     window: int = 40
     """vmc: steps shrink when the energies of so many steps are lower than those of as many before by less
     than a standard error."""
-    spin_penalty: float | None = None
-    """vmc, spinful models: this times S^2 is added to what is minimised (units of t), not to energies. Left
-    out: 0.1 where the ground state must be a singlet (Lieb: half filling, bipartite, U > 0), else 0."""
+    spin_penalty: float = 0.0
+    """vmc, spinful models: this times S^2 is added to what is minimised (units of t), not to energies."""
     precision: float = 5e-5
     """vmc: relative error of the final energy at which sampling ends."""
     final_samples: int = 65_536
@@ -133,7 +137,7 @@ class LatticeOptions:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise InputError(f"{name} must be positive, got {value}")
-        if self.spin_penalty is not None and not 0 <= self.spin_penalty < math.inf:
+        if not 0 <= self.spin_penalty < math.inf:
             raise InputError(f"spin_penalty must be 0 or more, and finite, got {self.spin_penalty}")
         if not 0 < self.sampling_power <= 2:
             raise InputError(f"sampling_power must lie above 0, at most at 2, got {self.sampling_power}")
@@ -145,10 +149,14 @@ class LatticeOptions:
             raise InputError(
                 f"cell {','.join(map(str, self.cell))}: give two whole numbers from 1, such as 1,1"
             )
-        if self.orbitals not in (None, "free", "hartree-fock"):
-            raise InputError(f"orbitals must be free or hartree-fock, got {self.orbitals!r}")
-        if self.orbitals == "hartree-fock" and (self.n_determinants or 1) > 1:
-            raise InputError("Hartree-Fock orbitals make one determinant: give --orbitals free")
+        if self.orbitals not in (None, "free", "hartree-fock", "antiferromagnet"):
+            raise InputError(f"orbitals must be free, hartree-fock or antiferromagnet, got {self.orbitals!r}")
+        if self.orbitals in ("hartree-fock", "antiferromagnet") and (self.n_determinants or 1) > 1:
+            raise InputError(f"orbitals {self.orbitals} make one determinant: give --orbitals free")
+        if self.orbitals == "antiferromagnet" and self.cell is not None:
+            raise InputError("the antiferromagnet has a cell of its own: leave out --cell")
+        if self.total_spin is not None and not (self.total_spin >= 0 and (2 * self.total_spin).is_integer()):
+            raise InputError(f"total_spin must be a multiple of 0.5 from 0, got {self.total_spin}")
         if self.backflow not in ("multiplicative", "additive", "both", "none"):
             raise InputError(
                 f"backflow must be multiplicative, additive, both or none, got {self.backflow!r}"
@@ -175,17 +183,39 @@ class LatticeOptions:
         Raises:
             InputError: A spin penalty without spin, or Hartree-Fock orbitals in a cell of their own.
         """
-        if self.spin_penalty and not model.is_spinful:
-            raise InputError("spin_penalty is for spinful models: give a Hubbard model, or 0")
+        if not model.is_spinful:
+            if self.spin_penalty:
+                raise InputError("spin_penalty is for spinful models: give a Hubbard model, or 0")
+            if self.total_spin is not None:
+                raise InputError("total_spin is for spinful models: give a Hubbard model, or leave it out")
+        elif self.total_spin is not None:
+            least, largest = model.total_spins
+            if not (least <= self.total_spin <= largest and (self.total_spin - least).is_integer()):
+                raise InputError(
+                    f"total_spin {self.total_spin:g}: these electrons have total spins from {least:g} to "
+                    f"{largest:g} in steps of 1"
+                )
+        if self.orbitals == "antiferromagnet" and not (
+            model.is_half_filled_bipartite and all(model.periodic)
+        ):
+            raise InputError(
+                "orbitals antiferromagnet are for Hubbard models at half filling with U > 0, on periodic "
+                "lattices with hopping between two sublattices alone: give --orbitals hartree-fock"
+            )
         if self.orbitals == "hartree-fock" and self.cell not in (None, model.size):
             whole = f"{model.size[0]},{model.size[1]}"
             raise InputError(f"Hartree-Fock orbitals are those of the whole lattice: give --cell {whole}")
 
-    def weight_of_spin(self, model: LatticeModel) -> float:
-        """Weight of S^2: what is given, or what helps where the ground state is known to be a singlet."""
-        if self.spin_penalty is None:
-            return SINGLET_PENALTY if model.must_be_singlet else 0.0
-        return self.spin_penalty
+    def require_sector(self, sector: "Sector") -> None:
+        """Refuse a total spin that a sector of one parity under spin flip does not have.
+
+        Raises:
+            InputError: Even total spins are even, odd ones odd.
+        """
+        if self.total_spin is None or sector.spin_flip is None:
+            return
+        if sector.spin_flip != (-1) ** round(self.total_spin):
+            raise InputError(f"sector {sector.label}: total_spin {self.total_spin:g} has the other parity")
 
     def step_size(self, repulsion: float) -> float:
         """Step of stochastic reconfiguration: what is given, or the default for a repulsion (units of t).

@@ -197,7 +197,7 @@ def solve_sector_vmc(
         driver = MonteCarloDriver(
             state,
             hamiltonian,
-            estimator=partial(lattice_step, spin_penalty=options.weight_of_spin(model)),
+            estimator=partial(lattice_step, spin_penalty=options.spin_penalty),
             optimizer=StochasticReconfiguration(
                 learning_rate=options.step_size(max(abs(model.U), abs(model.V)) / abs(model.t or 1.0)),
                 diag_shift=settings.damping,

@@ -112,6 +112,12 @@ def plan_spectrum(
                 f"sector {sector.label} has {sector.n_states:,} states and is sampled: one level a sector, "
                 "give --levels 1, an irrep, or a larger --full-sum-limit"
             )
+        options.require_sector(sector)
+        if options.orbitals is not None or options.total_spin is not None:
+            # Orbitals without a part in the sector are refused before anything is written.
+            from nnbf.drivers.lattice_ansatz import make_lattice_ansatz
+
+            make_lattice_ansatz(model, sector, options, method)
     return SpectrumPlan(model, sectors, choice, options, limits)
 
 

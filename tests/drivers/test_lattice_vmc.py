@@ -245,7 +245,7 @@ def test_stages_resume():
 
 
 def test_open_shells_start_from_hartree_fock():
-    model = LatticeModel("hubbard", (2, 2), (2, 2), U=4.0)
+    model = LatticeModel("hubbard", (2, 2), (2, 2), U=4.0, V=0.1)
     sector = space_group(model).sector((0, 0), None)
     options = LatticeOptions(features=2, depth=1, method="vmc")
     ansatz = make_lattice_ansatz(model, sector, options, "vmc")

@@ -52,6 +52,7 @@ def test_molecule(refused, words, message):
 
 
 TV = ("tv", "--particles", "3")
+ELECTRONS = ("hubbard", "--size", "2x2", "--particles", "2,2", "--interaction", "4")
 WRONG_SPECTRUM = {
     "no particles": (["tv"], "give --particles"),
     "no model": ([], "no model given"),
@@ -69,6 +70,25 @@ WRONG_SPECTRUM = {
     "Hartree-Fock orbitals in a small cell": (
         ["tv", "--size", "4x4", "--particles", "5", "--orbitals", "hartree-fock", "--cell", "1,1"],
         "give --cell 4,4",
+    ),
+    "total spin without spin": ([*TV, "--total-spin", "0"], "total_spin is for spinful models"),
+    "total spin of no multiplet": ([*ELECTRONS, "--total-spin", "0.3"], "a multiple of 0.5 from 0"),
+    "total spin of an odd number": ([*ELECTRONS, "--total-spin", "0.5"], "from 0 to 2 in steps of 1"),
+    "total spin of the other parity": (
+        [*ELECTRONS, "--total-spin", "0", "--spin", "odd"],
+        "total_spin 0 has the other parity",
+    ),
+    "antiferromagnet away from half filling": (
+        ["hubbard", "--size", "2x2", "--particles", "1,1", "--orbitals", "antiferromagnet"],
+        "at half filling with U > 0",
+    ),
+    "antiferromagnet in another cell": (
+        [*ELECTRONS, "--orbitals", "antiferromagnet", "--cell", "2,2"],
+        "has a cell of its own",
+    ),
+    "antiferromagnet of another momentum": (
+        [*ELECTRONS, "--orbitals", "antiferromagnet", "--momenta", "1,0", "--irreps", "none"],
+        r"no part in sector \(1,0\)",
     ),
     "momentum off the lattice": (
         [*TV, "--momenta", "4,0"],
