@@ -112,7 +112,8 @@ def _load_ecp(name: str, symbol: str) -> list | None:
         warnings.simplefilter("ignore")
         try:
             return gto.basis.load_ecp(name, symbol) or None
-        except (BasisNotFoundError, KeyError, ValueError, IndexError, RuntimeError):
+        # TypeError: a basis kept in several files, such as cc-pCVDZ, of which none holds a potential.
+        except (BasisNotFoundError, KeyError, ValueError, IndexError, RuntimeError, TypeError):
             return None
 
 

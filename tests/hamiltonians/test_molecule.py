@@ -290,6 +290,7 @@ def test_effective_core_can_be_named_or_refused(build):
         ("stuttgart", "Na", "stuttgart"),
         ("lanl2dz", "N", None),
         ("cc-pvdz", "Na", None),
+        ("cc-pcvdz", "Be", None),
     ],
 )
 def test_effective_core_belongs_to_the_basis(basis, element, potential):
