@@ -7,7 +7,7 @@ it, which need not hold the lowest level of their momentum.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,7 +24,6 @@ from nnbf.observables.charge import (
     target_momentum,
 )
 from nnbf.observables.quasiparticle import (
-    LogPsi,
     Removal,
     SampledWave,
     one_particle,
@@ -32,8 +31,8 @@ from nnbf.observables.quasiparticle import (
     sampled_weight,
 )
 from nnbf.observables.result import Estimate
-from nnbf.states.batches import model_at_once
-from nnbf.states.lattice_sampled import log_amplitudes
+from nnbf.states.lattice_chains import change_power
+from nnbf.states.lattice_sampled import amplitudes_of
 
 if TYPE_CHECKING:
     import netket as nk
@@ -121,12 +120,6 @@ def charge_excitations(
     )
 
 
-def amplitudes_of(model: Any, variables: Any, n_sites: int) -> LogPsi:
-    """Return the function from occupations (n, modes) to log psi (n,) of a network with its parameters."""
-    at_once = model_at_once(model, n_sites)
-    return lambda occupations: log_amplitudes(model, variables, occupations, at_once)
-
-
 def sampled_charge_weight(
     model: LatticeModel,
     momentum: Momentum,
@@ -140,7 +133,8 @@ def sampled_charge_weight(
     Args:
         model: The model of the larger state (of N particles for removal, of N + 1 for addition).
         momentum: k of the particle, whole numbers.
-        larger: The state with more particles, as `SampledLevel.state`.
+        larger: The state with more particles, as `SampledLevel.state`. Chains of other powers of |psi| than 2
+            go on with that one.
         smaller: The state with one less.
         spin: Spin of the particle, 0 up (and spinless), 1 down.
 
@@ -148,6 +142,8 @@ def sampled_charge_weight(
         InputError: No such momentum or spin.
         FloatingPointError: Ratios of amplitudes are not finite.
     """
+    for state in (larger, smaller):
+        change_power(state, 2.0)
     waves = [
         SampledWave(
             amplitudes_of(state.model, state.variables, model.n_sites),

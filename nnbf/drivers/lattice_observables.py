@@ -1,40 +1,32 @@
 """Observables of levels that lattice drivers return."""
 
-import numpy as np
+from typing import Any
 
-from hamiltonians import space_group
+from hamiltonians import Sector, space_group
 from hamiltonians.lattice import LatticeModel
 from nnbf.drivers.lattice import SectorLevel
 from nnbf.drivers.lattice_vmc import SampledLevel
+from nnbf.evaluation.lattice import LatticeDraws
 from nnbf.observables.lattice import LatticeObservables, lattice_observables
-from nnbf.observables.lattice_samples import MOST_ENUMERATED, LogPsi, WeightedConfigurations
-from nnbf.states.batches import model_at_once
-from nnbf.states.lattice_sampled import log_amplitudes
+from nnbf.observables.lattice_samples import MOST_ENUMERATED, WeightedConfigurations
+from nnbf.states.lattice_sampled import amplitudes_of
 
-#: Rounds of samples that observables of a sampled level are averaged over.
-ROUNDS = 8
-
-
-def amplitude_function(model: LatticeModel, level: SectorLevel | SampledLevel) -> LogPsi:
-    """Complex log psi (n,) of occupations (n, modes), of the state of a level."""
-    state = level.state
-    chunk_size = model_at_once(state.model, model.n_sites)
-    return lambda occupations: log_amplitudes(state.model, state.variables, occupations, chunk_size)
+#: Most samples that observables are averaged over: symmetry takes some ten amplitudes of each.
+MOST_OBSERVED = 16_384
 
 
 def level_configurations(model: LatticeModel, level: SectorLevel | SampledLevel) -> WeightedConfigurations:
-    """Configurations with |psi|^2: all of them where there are few enough and the energy was a full sum.
+    """Configurations with |psi|^2: all of them of a full sum, else the samples of the final energy.
 
     Raises:
         InputError: Too many, of a level that was not sampled.
     """
     if isinstance(level, SectorLevel):
-        return WeightedConfigurations.enumerated(model, amplitude_function(model, level))
-    rounds = []
-    for _ in range(ROUNDS):
-        level.state.reset()
-        rounds.append(np.asarray(level.state.samples))
-    return WeightedConfigurations.sampled(np.concatenate(rounds, axis=1))
+        state = level.state
+        return WeightedConfigurations.enumerated(
+            model, amplitudes_of(state.model, state.variables, model.n_sites)
+        )
+    return WeightedConfigurations.sampled(*level.draws.thinned(MOST_OBSERVED))
 
 
 def level_observables(model: LatticeModel, level: SectorLevel | SampledLevel) -> LatticeObservables | None:
@@ -44,10 +36,23 @@ def level_observables(model: LatticeModel, level: SectorLevel | SampledLevel) ->
     """
     if isinstance(level, SectorLevel) and model.n_configurations > MOST_ENUMERATED:
         return None
+    configurations, state = level_configurations(model, level), level.state
+    return _observables(model, level.sector, configurations, state.model, state.variables)
+
+
+def draws_observables(
+    model: LatticeModel, sector: Sector, ansatz: Any, variables: Any, draws: LatticeDraws
+) -> LatticeObservables:
+    """The same of a state from samples of any power of |psi|."""
+    configurations = WeightedConfigurations.sampled(*draws.thinned(MOST_OBSERVED))
+    return _observables(model, sector, configurations, ansatz, variables)
+
+
+def _observables(model, sector, configurations, ansatz, variables):
     return lattice_observables(
         model,
-        level_configurations(model, level),
-        amplitude_function(model, level),
+        configurations,
+        amplitudes_of(ansatz, variables, model.n_sites),
         group=space_group(model),
-        momentum=level.sector.momentum,
+        momentum=sector.momentum,
     )

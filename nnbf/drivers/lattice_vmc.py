@@ -1,6 +1,6 @@
 """Levels of a lattice model in one symmetry sector by variational Monte Carlo."""
 
-import time
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import netket as nk
-import numpy as np
 
 from hamiltonians import space_group
 from hamiltonians.errors import InputError
@@ -20,11 +19,14 @@ from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.monte_carlo import LARGEST_R_HAT, MonteCarloDriver, Remedies, StepSchedule
 from nnbf.drivers.snapshot import OnCheckpoint, Snapshot
 from nnbf.drivers.supervision import OnStep, Stopwatch, supervise
+from nnbf.evaluation.lattice import LEAST_CHAINS, LatticeDraws, evaluate_lattice_state
+from nnbf.evaluation.options import EvaluationOptions
 from nnbf.operators import LatticeHamiltonian
 from nnbf.optimize import StochasticReconfiguration
-from nnbf.sampling import HopRule, ordered_configuration
-from nnbf.states import lattice_samples, lattice_statistics, lattice_step
-from nnbf.states.batches import initial_variables, model_at_once
+from nnbf.sampling import ordered_configuration
+from nnbf.states import lattice_step
+from nnbf.states.batches import initial_variables
+from nnbf.states.lattice_chains import lattice_sampler, settle
 
 if TYPE_CHECKING:
     from hamiltonians import Sector
@@ -33,12 +35,13 @@ PyTree = Any
 
 #: Sweeps before the first samples are used.
 THERMALISATION = 30
-#: Sweeps before samples are used after another power of |psi|.
-ADJUSTMENT = 8
 #: Part of a time limit that is kept for the final energy.
 FINAL_SHARE = 0.12
 #: Most of a time limit that goes into the steps without the point group.
 WARM_UP_SHARE = 0.3
+
+#: Seconds for the final energy of a run whose time is over: one round of samples is made in any case.
+_LEAST_SECONDS = 1e-3
 
 _REMEDIES = Remedies(
     disagreement="longer sweeps (--sweep-size) or more --n-samples",
@@ -77,30 +80,9 @@ class SampledLevel:
     wall_time_s: float
     """Seconds, also those before an interruption."""
     state: nk.vqs.MCState
-    """The state, with the chains of the final energy, which sample |psi|^2 now."""
-
-
-def make_lattice_sampler(
-    model: LatticeModel, options: LatticeOptions, at_once: int | None = None
-) -> nk.sampler.MetropolisSampler:
-    """Metropolis chains with :class:`~nnbf.sampling.HopRule`, a quarter as many as there are samples.
-
-    Args:
-        model: The lattice model.
-        options: ``n_samples``, ``sweep_size``.
-        at_once: Configurations that the network evaluates at once.
-    """
-    hilbert = LatticeHamiltonian(model).hilbert
-    n_chains = max(2, options.n_samples // 4)
-    return nk.sampler.MetropolisSampler(
-        hilbert,
-        HopRule(model),
-        n_chains=n_chains,
-        sweep_size=options.sweep_size or max(model.n_particles, 8),
-        chunk_size=None if at_once is None or at_once >= n_chains else at_once,
-        dtype=np.int8,
-        machine_pow=jnp.asarray(options.sampling_power),
-    )
+    """The state, with the chains of the last step."""
+    draws: LatticeDraws
+    """The samples of the final energy, with their weights."""
 
 
 def sampled_lattice_state(
@@ -131,14 +113,20 @@ def sampled_lattice_state(
     example = jnp.asarray(ordered_configuration(model))[None]
     variables = _updated(initial_variables(ansatz, jax.random.key(options.seed), example), start or {})
     state = nk.vqs.MCState(
-        make_lattice_sampler(model, options, model_at_once(ansatz, model.n_sites)),
+        lattice_sampler(
+            model,
+            ansatz,
+            max(2, options.n_samples // 4),
+            sweep_size=options.sweep_size,
+            power=options.sampling_power,
+        ),
         ansatz,
         n_samples=options.n_samples,
         n_discard_per_chain=0,
         variables=variables,
         sampler_seed=options.seed,
     )
-    _thermalise(state)
+    settle(state, THERMALISATION)
     return state
 
 
@@ -223,86 +211,46 @@ def solve_sector_vmc(
         variables, n_steps = state.variables, n_steps + int(driver.step_count)
         warnings += ending.warnings
         ended = ending.status == "interrupted"
-    left = None if time_limit is None else time_limit - stopwatch.session
-    final = sample_lattice_energy(state, hamiltonian, options, time_limit=left, should_stop=should_stop)
+    left = math.inf if time_limit is None else max(time_limit - stopwatch.session, _LEAST_SECONDS)
+    final, draws = evaluate_lattice_state(
+        model,
+        state.model,
+        state.variables,
+        EvaluationOptions(
+            precision=options.precision,
+            time_limit=left,
+            samples=options.final_samples,
+            seed=options.seed + 1,
+            # As many chains as those of the steps: their program is there already.
+            chains=max(LEAST_CHAINS, state.sampler.n_chains),
+        ),
+        sweep_size=options.sweep_size,
+        stride=state.chain_length,
+        relative=True,
+        should_stop=should_stop,
+    )
     warnings = list(dict.fromkeys((*warnings, *driver.doubts)))
-    statistics = final.statistics
-    if float(statistics.R_hat) > LARGEST_R_HAT:
+    if final.r_hat is not None and final.r_hat > LARGEST_R_HAT:
         warnings.append(
-            f"chains of the final energy disagree (split R-hat {float(statistics.R_hat):.2f}): give a "
-            "larger --sweep-size"
+            f"chains of the final energy disagree (split R-hat {final.r_hat:.2f}): give a larger --sweep-size"
         )
     return SampledLevel(
         sector=sector,
-        energy=float(statistics.mean.real),
-        error=float(statistics.error_of_mean),
-        variance=float(statistics.variance),
-        r_hat=float(statistics.R_hat),
-        tau_corr=float(statistics.tau_corr),
-        acceptance=float(final.state.sampler_state.acceptance),
+        energy=final.energy,
+        error=final.error,
+        variance=final.variance,
+        r_hat=math.nan if final.r_hat is None else final.r_hat,
+        tau_corr=math.nan if final.tau is None else final.tau,
+        acceptance=final.acceptance,
         n_samples=final.n_samples,
         status=ending.status,
         warnings=tuple(warnings),
         n_steps=n_steps,
         n_parameters=int(state.n_parameters),
         wall_time_s=stopwatch.total,
-        state=final.state,
+        state=state,
+        draws=draws,
     )
-
-
-@dataclass(frozen=True, eq=False)
-class SampledLatticeEnergy:
-    """The energy of a state from fresh samples."""
-
-    statistics: nk.stats.Stats
-    """Of all samples."""
-    n_samples: int
-    """How many."""
-    state: nk.vqs.MCState
-    """The state with the chains that were used, which sample |psi|^2 now."""
-
-
-def sample_lattice_energy(
-    state: nk.vqs.MCState,
-    hamiltonian: LatticeHamiltonian,
-    options: LatticeOptions,
-    *,
-    time_limit: float | None = None,
-    should_stop: Callable[[], bool] | None = None,
-) -> SampledLatticeEnergy:
-    """Energy from new chains, thermalised anew, until its error is below ``precision``.
-
-    Args:
-        state: The state.
-        hamiltonian: The Hamiltonian.
-        options: ``precision``, ``final_samples``.
-        time_limit: Seconds after which no further round is begun.
-        should_stop: Asked after every round.
-    """
-    started = time.perf_counter()
-    fresh = nk.vqs.MCState(
-        state.sampler,
-        state.model,
-        n_samples=options.n_samples,
-        n_discard_per_chain=0,
-        variables=state.variables,
-        sampler_seed=options.seed + 1,
-    )
-    _thermalise(fresh)
-    batches = []
-    while True:
-        fresh.reset()
-        batches.append(lattice_samples(fresh, hamiltonian))
-        statistics = lattice_statistics(batches, fresh.sampler)
-        n_samples = sum(len(batch.of_sample) for batch in batches)
-        error = float(statistics.error_of_mean)
-        # Of few samples an error is not known well enough to stop at it.
-        enough = len(batches) >= 4 and error <= options.precision * max(1.0, abs(float(statistics.mean)))
-        spent = time.perf_counter() - started
-        late = time_limit is not None and spent * (len(batches) + 1) / len(batches) > time_limit
-        if enough or late or n_samples >= options.final_samples or (should_stop and should_stop()):
-            _sample_squares(fresh)
-            return SampledLatticeEnergy(statistics, n_samples, fresh)
 
 
 def _single_determinant(
@@ -343,21 +291,3 @@ def _staged(on_checkpoint: OnCheckpoint | None, number: int) -> OnCheckpoint | N
     if on_checkpoint is None:
         return None
     return lambda take, must: on_checkpoint(lambda: {"stage": number, "run": take()}, must)
-
-
-def _sample_squares(state: nk.vqs.MCState) -> None:
-    """Let the chains go on with samples of |psi|^2, which averages without weights want."""
-    if float(state.sampler.machine_pow) == 2.0:
-        return
-    reached = state.sampler_state
-    state.sampler = state.sampler.replace(machine_pow=jnp.asarray(2.0))
-    state.sampler_state = reached
-    _thermalise(state, ADJUSTMENT)
-
-
-def _thermalise(state: nk.vqs.MCState, sweeps: int = THERMALISATION) -> None:
-    """Make sweeps whose samples are thrown away, by the program that makes the samples that count."""
-    for _ in range(-(-sweeps // state.chain_length)):
-        state.reset()
-        state.sample()
-    state.reset()

@@ -172,6 +172,7 @@ def level_record(
         "degeneracy": sector.degeneracy,
         "star": [list(momentum) for momentum in sector.star],
         "n_states": sector.n_states,
+        "total_spin": level.state.model.backflow.total_spin,
         "n_parameters": level.n_parameters,
         "n_steps": level.n_steps,
         "status": level.status,

@@ -17,7 +17,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import jax.numpy as jnp
 import netket as nk
 import numpy as np
 
@@ -27,17 +26,16 @@ from nnbf.evaluation.controlled import SampleMean
 from nnbf.evaluation.evaluate import OnRound
 from nnbf.evaluation.options import EvaluationOptions
 from nnbf.operators import LatticeHamiltonian
-from nnbf.sampling import HopRule
 from nnbf.states import lattice_samples
-from nnbf.states.batches import model_at_once
+from nnbf.states.lattice_chains import change_power, lattice_sampler, settle
 
 #: Powers to choose from. Below 1, weights leave few samples that count.
 POWERS = (2.0, 1.8, 1.6, 1.4, 1.2, 1.0)
 #: Power of the samples that the choice is made with.
 PILOT_POWER = 1.6
-#: Sweeps of all chains before samples count, and again after another power was chosen.
-THERMALISATION, ADJUSTMENT = 40, 16
-#: Sweeps of all chains in one call of the sampler: one length is compiled.
+#: Sweeps of all chains before samples count.
+THERMALISATION = 40
+#: Samples of every chain in one call of the sampler, where nothing else is said: one length is compiled.
 STRIDE = 8
 #: Fewer chains would not tell how much they differ.
 LEAST_CHAINS = 16
@@ -133,6 +131,7 @@ class LatticeChains:
         chains: int = 64,
         sweep_size: int | None = None,
         power: float = 2.0,
+        stride: int = STRIDE,
         seed: int = 0,
     ):
         """Start chains at ordered configurations and random moves away from them, and thermalise them.
@@ -144,6 +143,7 @@ class LatticeChains:
             chains: Number of chains.
             sweep_size: Proposals between two samples of a chain; default one for each particle, at least 8.
             power: p.
+            stride: Samples of every chain in one draw.
             seed: Seed of starting points and moves.
 
         Raises:
@@ -151,30 +151,29 @@ class LatticeChains:
         """
         if chains < LEAST_CHAINS:
             raise InputError(f"chains must be at least {LEAST_CHAINS} on lattices, got {chains}")
-        self.power, self.chains = float(power), chains
-        self.sweep_size = sweep_size or max(model.n_particles, 8)
+        self.chains = chains
         self._hamiltonian = LatticeHamiltonian(model)
-        at_once = model_at_once(ansatz, model.n_sites)
-        sampler = nk.sampler.MetropolisSampler(
-            self._hamiltonian.hilbert,
-            HopRule(model),
-            n_chains=chains,
-            sweep_size=self.sweep_size,
-            chunk_size=None if at_once >= chains else at_once,
-            dtype=np.int8,
-            machine_pow=power,
-        )
         self._state = nk.vqs.MCState(
-            sampler,
+            lattice_sampler(model, ansatz, chains, sweep_size=sweep_size, power=power),
             ansatz,
-            n_samples=chains * STRIDE,
+            n_samples=chains * stride,
             n_discard_per_chain=0,
             variables=variables,
             sampler_seed=seed,
         )
         self._draws: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self._acceptances: list[float] = []
-        self._settle(THERMALISATION)
+        settle(self._state, THERMALISATION)
+
+    @property
+    def power(self) -> float:
+        """Power of |psi| that is sampled."""
+        return float(self._state.sampler.machine_pow)
+
+    @property
+    def sweep_size(self) -> int:
+        """Proposals between two samples of a chain."""
+        return self._state.sampler.sweep_size
 
     @property
     def acceptance(self) -> float:
@@ -182,7 +181,7 @@ class LatticeChains:
         return float(np.mean(self._acceptances))
 
     def draw(self) -> None:
-        """Let every chain make `STRIDE` samples more.
+        """Let every chain make some samples more.
 
         Raises:
             FloatingPointError: Local energies are not finite.
@@ -210,18 +209,7 @@ class LatticeChains:
     def change_power(self, power: float) -> None:
         """Forget the samples, and go on with the chains at another power."""
         self._draws, self._acceptances = [], []
-        if power == self.power:
-            return
-        self.power = float(power)
-        reached = self._state.sampler_state
-        self._state.sampler = self._state.sampler.replace(machine_pow=jnp.asarray(float(power)))
-        self._state.sampler_state = reached
-        self._settle(ADJUSTMENT)
-
-    def _settle(self, sweeps: int) -> None:
-        for _ in range(-(-sweeps // STRIDE)):
-            self._state.reset()
-            self._state.sample()
+        change_power(self._state, power)
 
 
 def evaluate_lattice_state(
@@ -232,6 +220,8 @@ def evaluate_lattice_state(
     *,
     power: float | None = None,
     sweep_size: int | None = None,
+    stride: int = STRIDE,
+    relative: bool = False,
     started: float | None = None,
     note: Callable[[str], None] = lambda what: None,
     on_round: OnRound | None = None,
@@ -246,6 +236,8 @@ def evaluate_lattice_state(
         options: ``precision`` (units of t), ``time_limit``, ``samples``, ``seed``, ``chains``.
         power: Power of |psi| that is sampled; left out: the best one for a first round of samples.
         sweep_size: Proposals between two samples of a chain.
+        stride: Samples of every chain in one call of the sampler.
+        relative: The precision is a share of the energy, where that is above t.
         started: When the time limit began to run (``time.perf_counter()``); default now.
         note: Told what is being done.
         on_round: Called with a row after every round.
@@ -266,6 +258,7 @@ def evaluate_lattice_state(
         chains=options.chains,
         sweep_size=sweep_size,
         power=PILOT_POWER if power is None else power,
+        stride=stride,
         seed=options.seed,
     )
     if power is None:
@@ -298,8 +291,9 @@ def evaluate_lattice_state(
         if on_round is not None:
             on_round(rounds[-1])
         n_samples = draws.log_abs.size
+        precision = options.precision * (max(1.0, abs(energy.mean)) if relative else 1.0)
         believed = n_samples >= min(LEAST_SAMPLES, options.samples or LEAST_SAMPLES)
-        if believed and energy.error <= options.precision:
+        if believed and energy.error <= precision:
             status = "precision"
         elif options.samples is not None and n_samples >= options.samples:
             status = "samples"
@@ -308,7 +302,8 @@ def evaluate_lattice_state(
         elif should_stop is not None and should_stop():
             status = "interrupted"
         seconds = (elapsed() - begun) / n_draws
-        wanted = _next_round(n_draws, energy.error, options, seconds, elapsed(), n_samples // n_draws)
+        excess = energy.error / precision
+        wanted = _next_round(n_draws, excess, options, seconds, elapsed(), n_samples // n_draws)
     weights, distance = draws.weights, energy.mean - model.infinite_temperature_energy
     found = LatticeEvaluation(
         energy=energy.mean,
@@ -384,9 +379,9 @@ def best_power(draws: LatticeDraws) -> float:
     return min(POWERS, key=spread)
 
 
-def _next_round(n_draws, error, options, seconds, elapsed, per_draw):
-    """Draws that should reach the precision, within what time and the number of samples allow."""
-    missing = n_draws * max(1.1 * (error / options.precision) ** 2 - 1.0, 0.1)
+def _next_round(n_draws, excess, options, seconds, elapsed, per_draw):
+    """Draws that should make an error smaller by ``excess``, as far as time and number of samples allow."""
+    missing = n_draws * max(1.1 * excess**2 - 1.0, 0.1)
     missing = max(missing, LEAST_SAMPLES / per_draw - n_draws)
     most = min(n_draws, max(_LONGEST_ROUND, 0.1 * elapsed) / seconds)
     most = min(most, (options.time_limit - elapsed) / seconds)

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from nnbf.evaluation import EvaluationOptions, LatticeEvaluation, LatticeEvaluationOptions
     from nnbf.observables.lattice import LatticeObservables
 
-MOST_OBSERVED = 16_384
-"""Samples that observables are averaged over: symmetry takes some ten amplitudes of each."""
-
 _FAR = 5.0  # standard errors
 
 
@@ -69,6 +66,7 @@ def evaluate_lattice_run(
         InputError: There is no trained level in the folder, or the results cannot be written.
         FloatingPointError: Its amplitudes are not finite.
     """
+    from nnbf.drivers.lattice_observables import draws_observables
     from nnbf.evaluation import EvaluationOptions, LatticeEvaluationOptions, evaluate_lattice_state
     from nnbf.evaluation.options import OF_MOLECULES, require_default
 
@@ -93,7 +91,9 @@ def evaluate_lattice_run(
     observables = None
     if of_lattice.observables:
         note("observables")
-        observables = _observables(trained, draws)
+        observables = draws_observables(
+            trained.plan.model, trained.sector, trained.ansatz, trained.variables, draws
+        )
     warnings = _doubts(evaluation, trained.record)
     level = _evaluated(trained.record, evaluation, options)
     result = _with_level(trained, level, observables)
@@ -118,24 +118,6 @@ def evaluate_lattice_run(
             f"{trained.directory.path} cannot be written: {error.strerror or one_line(error)}"
         ) from error
     return EvaluatedLevel(trained.directory, result, record, level, evaluation, tuple(warnings))
-
-
-def _observables(trained: TrainedLevel, draws: Any) -> "LatticeObservables":
-    from hamiltonians import space_group
-    from nnbf.observables.lattice import lattice_observables
-    from nnbf.observables.lattice_samples import WeightedConfigurations
-    from nnbf.states.batches import model_at_once
-    from nnbf.states.lattice_sampled import log_amplitudes
-
-    model, ansatz, variables = trained.plan.model, trained.ansatz, trained.variables
-    at_once = model_at_once(ansatz, model.n_sites)
-    return lattice_observables(
-        model,
-        WeightedConfigurations.sampled(*draws.thinned(MOST_OBSERVED)),
-        lambda occupations: log_amplitudes(ansatz, variables, occupations, at_once),
-        group=space_group(model),
-        momentum=trained.sector.momentum,
-    )
 
 
 def _evaluated(

@@ -10,6 +10,7 @@ so that :math:`J^T r` is half the gradient of the energy and :math:`J^T J` the r
 geometric tensor: optimisers of exact sums take samples, too.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -207,6 +208,12 @@ def log_amplitudes(model: Any, variables: PyTree, occupations: np.ndarray, chunk
         return _log_block(model, chunk_size, variables, part)
 
     return np.concatenate(mapped(evaluated, range(0, len(occupations), block)))[: len(occupations)]
+
+
+def amplitudes_of(model: Any, variables: PyTree, n_sites: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the function from occupations (n, modes) to complex log psi (n,) of a network."""
+    at_once = model_at_once(model, n_sites)
+    return lambda occupations: log_amplitudes(model, variables, occupations, at_once)
 
 
 @partial(jax.jit, static_argnums=(0, 1))

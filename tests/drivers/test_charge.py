@@ -8,7 +8,7 @@ import pytest
 from hamiltonians import InputError, LatticeModel, exact_levels, space_group
 from hamiltonians.exact_lattice import sector_basis
 from nnbf.drivers import filling_levels
-from nnbf.drivers.charge import amplitudes_of, charge_excitations, sampled_charge_weight
+from nnbf.drivers.charge import charge_excitations, sampled_charge_weight
 from nnbf.drivers.lattice import SectorLevel, sector_state
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.observables.exact_charge import exact_charge_excitations
@@ -20,6 +20,7 @@ from nnbf.observables.quasiparticle import (
     with_changed_filling,
 )
 from nnbf.report.spectral import draw_spectral
+from nnbf.states.lattice_sampled import amplitudes_of
 
 
 @pytest.fixture
@@ -181,6 +182,7 @@ def test_networks_give_the_weights_of_their_vectors():
         SimpleNamespace(
             model=state.model,
             variables=state.variables,
+            sampler=SimpleNamespace(machine_pow=2.0),
             samples=table.occupations[rng.choice(len(table), size=(16, 64), p=np.abs(psi) ** 2)],
         )
         for state, table, psi in zip(states, tables, vectors, strict=True)
