@@ -60,13 +60,22 @@ def check_shapes(one_body: np.ndarray, two_body: np.ndarray) -> int:
     return size
 
 
+#: Asymmetry that is taken for rounding: transformations to the orbitals of nearly dependent (diffuse) bases
+#: leave 1e-8; integrals of complex orbitals break their laws by orders of magnitude more.
+_ROUNDING = 1e-6
+
+
 def symmetrised(array: np.ndarray, name: str, law: str) -> np.ndarray:
-    """Return `array` if exactly symmetric in its last two axes, else the symmetric average."""
+    """Return `array` if exactly symmetric in its last two axes, else the symmetric average.
+
+    Raises:
+        InputError: It is not symmetric within rounding errors.
+    """
     mirrored = np.swapaxes(array, -1, -2)
     if np.array_equal(array, mirrored):
         return array
     scale = max(1.0, float(np.abs(array).max(initial=0.0)))
-    if np.abs(array - mirrored).max() > 1e-8 * scale:
+    if np.abs(array - mirrored).max() > _ROUNDING * scale:
         raise InputError(f"{name} breaks {law}: give the integrals of real orbitals")
     return 0.5 * (array + mirrored)
 

@@ -170,3 +170,20 @@ def test_wrong_rotation(rotation, message):
     integrals = MolecularIntegrals(0.0, np.eye(2), np.eye(3), 1, 1)
     with pytest.raises(InputError, match=message):
         integrals.rotate(rotation)
+
+
+def test_rounding_of_diffuse_bases_is_averaged(random_integrals):
+    """A transformation leaves (pq|rs) and (rs|pq) 1e-8 apart in dependent bases; 1e-4 is no rounding."""
+    exact = random_integrals(3, 1, 1)
+    two_body = np.array(exact.two_body)
+
+    def with_asymmetry(size):
+        changed = two_body.copy()
+        changed[0, 1] += size
+        return MolecularIntegrals(0.0, exact.one_body, changed, 1, 1)
+
+    found = with_asymmetry(1e-7)
+    assert np.array_equal(found.two_body, found.two_body.T)
+    assert found.two_body[0, 1] == pytest.approx(two_body[0, 1] + 0.5e-7, abs=1e-11)
+    with pytest.raises(InputError, match="two_body breaks"):
+        with_asymmetry(1e-4)
