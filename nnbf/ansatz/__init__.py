@@ -5,6 +5,7 @@ from nnbf.ansatz.backflow import NeuralBackflow
 from nnbf.ansatz.elements import SymmetryElements
 from nnbf.ansatz.equivariant import EquivariantBackflow, ProjectedBackflow
 from nnbf.ansatz.lattice_orbitals import LatticeOrbitals, free_orbitals, given_orbitals
+from nnbf.ansatz.staggered import staggered_orbitals
 
 __all__ = [
     "EquivariantBackflow",
@@ -14,6 +15,7 @@ __all__ = [
     "SymmetryElements",
     "free_orbitals",
     "given_orbitals",
+    "staggered_orbitals",
 ]
 
 # Parameters are doubles by default, whichever name of the package is imported first.

@@ -15,9 +15,9 @@ from nnbf.ansatz import (
     SymmetryElements,
     free_orbitals,
     given_orbitals,
+    staggered_orbitals,
 )
 from nnbf.ansatz.lattice_orbitals import LatticeOrbitals
-from nnbf.ansatz.staggered import staggered_orbitals
 from nnbf.ansatz.symmetric_fillings import independent_in_sector
 from nnbf.drivers.lattice_options import LatticeMethod, LatticeOptions
 

@@ -19,6 +19,7 @@ from hamiltonians import (
 )
 from hamiltonians.lattice_mean_field import mean_field
 from nnbf.drivers.lattice_ansatz import make_lattice_ansatz
+from nnbf.drivers.lattice_observables import level_observables
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.lattice_vmc import _single_determinant, sampled_lattice_state, solve_sector_vmc
 from nnbf.operators import LatticeHamiltonian
@@ -259,3 +260,19 @@ def test_open_shells_start_from_hartree_fock():
         make_lattice_ansatz(model, sector, replace(options, orbitals="hartree-fock", cell=(1, 1)), "vmc")
     with pytest.raises(InputError, match="one determinant"):
         LatticeOptions(orbitals="hartree-fock", n_determinants=2)
+
+
+def test_half_filling_is_projected_on_total_spin():
+    """The triplet at M, from the determinant of an antiferromagnet, close to the exact level."""
+    model = LatticeModel("hubbard", (2, 2), (2, 2), U=4.0)
+    options = LatticeOptions(
+        features=3, depth=1, n_samples=256, max_steps=25, final_samples=2048, seed=1, learning_rate=0.1
+    )
+    sector = space_group(model).sector((1, 1), None)
+    level = solve_sector_vmc(model, sector, options)
+    assert level.state.model.backflow.total_spin == 1.0
+    exact = exact_levels(model, sector).energies[0]
+    assert abs(level.energy - exact) < 0.02 * abs(exact) + 4 * level.error
+    assert level.energy > exact - 4 * level.error
+    spin = level_observables(model, level).s_squared
+    assert abs(spin.value - 2.0) < 0.05 + 4 * spin.error
