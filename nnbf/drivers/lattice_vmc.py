@@ -61,9 +61,9 @@ class SampledLevel:
     """Standard error, autocorrelation included."""
     variance: float
     """Variance of the local energy."""
-    r_hat: float
+    r_hat: float | None
     """Split R-hat of the chains of the final energy."""
-    tau_corr: float
+    tau_corr: float | None
     """Autocorrelation time of the final chains, in sweeps."""
     acceptance: float
     """Share of proposals that were accepted."""
@@ -239,8 +239,8 @@ def solve_sector_vmc(
         energy=final.energy,
         error=final.error,
         variance=final.variance,
-        r_hat=math.nan if final.r_hat is None else final.r_hat,
-        tau_corr=math.nan if final.tau is None else final.tau,
+        r_hat=final.r_hat,
+        tau_corr=final.tau,
         acceptance=final.acceptance,
         n_samples=final.n_samples,
         status=ending.status,
