@@ -229,9 +229,8 @@ def conclude_spectrum(
         f"lowest      {energy} t in {where} (kind {result['energy_kind']}: {bound})",
         f"status      {result['status']}, {len(result['sectors'])} of {result['n_levels_wanted']} levels",
     ]
-    spins = {record.get("total_spin") for record in result["sectors"]}
-    if len(spins) == 1 and spins != {None}:
-        lines.append(f"total spin  determinants projected on S = {spins.pop():g}")
+    if lowest.get("total_spin") is not None:
+        lines.append(f"total spin  determinants projected on S = {lowest['total_spin']:g}")
     lines += [*facts, *_observable_lines(result.get("observables"))]
     lines += [f"plot        {path}" for path in write_plots(directory, result)]
     if len(result["sectors"]) < result["n_levels_wanted"]:

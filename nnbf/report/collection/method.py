@@ -52,7 +52,7 @@ def architecture(run: RunRecord) -> dict[str, Any]:
 
 
 def sector_words(sector: Mapping[str, Any] | None) -> str:
-    """Return a sector in words: "momentum (0,0), B2, even spin"."""
+    """Return a sector in words: "momentum (0,0), B2, even spin", with a total spin that was projected on."""
     if not sector:
         return ""
     words = []
@@ -62,6 +62,8 @@ def sector_words(sector: Mapping[str, Any] | None) -> str:
         words.append(str(sector["irrep"]))
     if sector.get("spin_flip") in (1, -1):
         words.append("even spin" if sector["spin_flip"] == 1 else "odd spin")
+    if sector.get("total_spin") is not None:
+        words.append(f"projected on total spin {sector['total_spin']:g}")
     return ", ".join(words)
 
 
