@@ -386,9 +386,7 @@ def headline(lowest: Mapping[str, Any] | None) -> dict[str, Any]:
         "energy_kind": lowest["kind"],
         "energy_error": lowest["error"],
         "estimates": estimates,
-        "sector": {
-            key: lowest.get(key) for key in ("momentum", "irrep", "spin_flip", "total_spin", "level")
-        },
+        "sector": {key: lowest.get(key) for key in ("momentum", "irrep", "spin_flip", "total_spin", "level")},
     }
 
 
