@@ -1,6 +1,7 @@
 """Unrestricted Hartree-Fock of lattice models."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -24,6 +25,7 @@ class MeanField:
     """Whether it is self-consistent."""
 
 
+@lru_cache(maxsize=8)  # a plan asks for it, then every sector of the run
 def mean_field(model: LatticeModel, seed: int = 0) -> MeanField:
     r"""Minimise the energy of one determinant with orbitals of each spin (collinear, no symmetry imposed).
 

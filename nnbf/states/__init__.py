@@ -9,7 +9,7 @@ from nnbf.states.estimates import (
     symmetry_sector,
 )
 from nnbf.states.extended import extended_state
-from nnbf.states.lattice_sampled import lattice_samples, lattice_statistics, lattice_step
+from nnbf.states.lattice_sampled import lattice_samples, lattice_step
 from nnbf.states.outside import OutsideCoupling
 from nnbf.states.penalty import SpinPenalty
 from nnbf.states.sampled import (
@@ -33,7 +33,6 @@ __all__ = [
     "extended_state",
     "full_sum_energy",
     "lattice_samples",
-    "lattice_statistics",
     "lattice_step",
     "sampled_step",
     "sector_amplitudes",

@@ -126,14 +126,6 @@ def _extended(occupations, more):
     return every[first_rows(position, len(keys))], position[len(occupations) :]
 
 
-def lattice_statistics(batches: list[DistinctSamples], sampler: nk.sampler.Sampler) -> nk.stats.Stats:
-    """Energy of batches of samples that continue the same chains: autocorrelation is in its error.
-
-    Of samples with weights the energy is a ratio of means, and the error that of the linearised one.
-    """
-    return ratio_statistics(batches, sampler)[0]
-
-
 def lattice_step(
     state: nk.vqs.MCState, hamiltonian: LatticeHamiltonian, *, spin_penalty: float = 0.0
 ) -> SampledStep:
@@ -171,7 +163,8 @@ def lattice_step(
         jnp.asarray(weights),
     )
     problem = ExplicitTangent(rows, residual, mean.real, state.parameters)
-    return SampledStep(problem, lattice_statistics([found], state.sampler), found)  # type: ignore[arg-type]
+    statistics = ratio_statistics([found], state.sampler)[0]
+    return SampledStep(problem, statistics, found)  # type: ignore[arg-type]
 
 
 def state_is_real(model: Any) -> bool:
