@@ -96,8 +96,9 @@ class LatticeOptions:
     window: int = 40
     """vmc: steps shrink when the energies of so many steps are lower than those of as many before by less
     than a standard error."""
-    spin_penalty: float = 0.0
-    """vmc, spinful models: this times S^2 is added to what is minimised (units of t), not to energies."""
+    spin_penalty: float | None = None
+    """vmc, spinful models: this times S^2 is added to what is minimised (units of t), not to energies. Left
+    out: nothing is."""
     precision: float = 5e-5
     """vmc: relative error of the final energy at which sampling ends."""
     final_samples: int = 65_536
@@ -137,7 +138,7 @@ class LatticeOptions:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise InputError(f"{name} must be positive, got {value}")
-        if not 0 <= self.spin_penalty < math.inf:
+        if self.spin_penalty is not None and not 0 <= self.spin_penalty < math.inf:
             raise InputError(f"spin_penalty must be 0 or more, and finite, got {self.spin_penalty}")
         if not 0 < self.sampling_power <= 2:
             raise InputError(f"sampling_power must lie above 0, at most at 2, got {self.sampling_power}")

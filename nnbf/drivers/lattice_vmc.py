@@ -185,7 +185,7 @@ def solve_sector_vmc(
         driver = MonteCarloDriver(
             state,
             hamiltonian,
-            estimator=partial(lattice_step, spin_penalty=options.spin_penalty),
+            estimator=partial(lattice_step, spin_penalty=options.spin_penalty or 0.0),
             optimizer=StochasticReconfiguration(
                 learning_rate=options.step_size(max(abs(model.U), abs(model.V)) / abs(model.t or 1.0)),
                 diag_shift=settings.damping,
