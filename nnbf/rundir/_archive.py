@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nnbf.rundir._atomic import write_atomically
+from nnbf._io import write_atomically
 
 _MARK = b"\nnnbf sha256 "
 _TAIL = len(_MARK) + 64

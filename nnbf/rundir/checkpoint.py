@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hamiltonians.errors import InputError, one_line
-from nnbf.rundir._atomic import write_atomically
+from nnbf._io import write_atomically
 
 _PARAMETERS = "parameters"
 _DETERMINANTS = "determinants"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError, one_line
-from nnbf.rundir._atomic import remove_leftovers, write_atomically, write_json
+from nnbf._io import read_json, remove_leftovers, write_atomically, write_json
 from nnbf.rundir.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from nnbf.rundir.history import HistoryWriter
 from nnbf.rundir.store import CheckpointStore
@@ -205,7 +205,7 @@ class RunDirectory:
         Raises:
             InputError: It is damaged.
         """
-        return _read_json(self.config_file)
+        return read_json(self.config_file)
 
     def read_result(self) -> dict[str, Any]:
         """Return result.json.
@@ -215,7 +215,7 @@ class RunDirectory:
         """
         if not self.result_file.is_file():
             raise InputError(f"{self.path} has no result.json: the run has not finished")
-        return _read_json(self.result_file)
+        return read_json(self.result_file)
 
     def read_result_or_none(self) -> dict[str, Any] | None:
         """Return result.json if it is there and whole."""
@@ -254,16 +254,6 @@ class RunDirectory:
         for folder in (self.checkpoint_folder, *self.made):
             with contextlib.suppress(OSError):  # somebody else has put something there
                 folder.rmdir()
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({one_line(error)}): is it that of a run?") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path} is damaged (no JSON object)")
-    return content
 
 
 def _slug(text: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError, one_line
-from nnbf.rundir._atomic import write_json
+from nnbf._io import write_json
 from nnbf.rundir.directory import RunDirectory
 from nnbf.rundir.provenance import versions
 from nnbf.rundir.trained import TrainedState, load_trained

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hamiltonians.errors import InputError
-from nnbf.rundir._atomic import json_line
+from nnbf._io import json_line
 
 
 class HistoryWriter:

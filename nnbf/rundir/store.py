@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nnbf._io import sync_folder
 from nnbf.rundir._archive import DamagedFileError, read_archive, write_archive
-from nnbf.rundir._atomic import sync_folder
 from nnbf.rundir._nested import flatten_nested, unflatten_nested
 
 KEPT = 2

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hamiltonians.errors import one_line
+from nnbf._io import write_atomically
 from nnbf.report.plot import png
-from nnbf.rundir._atomic import write_atomically
 from nnbf.sweep.findings import Findings, PointRecord
 from nnbf.sweep.growth import find_growth
 from nnbf.sweep.limits import find_limits

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hamiltonians.errors import InputError
-from nnbf.rundir._atomic import write_json
+from nnbf._io import write_json
 from nnbf.rundir.directory import RunDirectory
 from nnbf.sweep.points import Point
 

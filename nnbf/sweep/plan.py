@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hamiltonians.errors import InputError, nearest_names
-from nnbf.rundir._atomic import write_atomically
+from nnbf._io import write_atomically
 from nnbf.sweep.expand import expand
 from nnbf.sweep.folder import SweepFolder
 from nnbf.sweep.lock import locked

@@ -13,9 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from nnbf._io import write_atomically, write_json
 from nnbf.report.energies import best_reference
 from nnbf.report.markdown import table as markdown_table
-from nnbf.rundir._atomic import write_atomically, write_json
 from nnbf.rundir.directory import RunDirectory
 from nnbf.sweep.columns import COST_COLUMNS, RESULT_COLUMNS, SIZES, TIME_COLUMNS
 from nnbf.sweep.findings import PointRecord

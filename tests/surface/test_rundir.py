@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hamiltonians import InputError, SystemInfo
+from nnbf._io import json_line, write_atomically, write_json
 from nnbf.rundir import (
     MoleculeProblem,
     RunDirectory,
@@ -20,7 +21,6 @@ from nnbf.rundir import (
     run_system,
     save_checkpoint,
 )
-from nnbf.rundir._atomic import json_line, write_atomically, write_json
 
 RESULT_KEYS = {
     "energy", "energy_kind", "energy_error", "estimates", "references", "variance", "v_score", "s_squared",

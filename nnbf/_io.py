@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: written under another name, synced, then renamed."""
+"""Files: written whole or not at all, JSON in plain values, errors in one line."""
 
 import contextlib
 import json
@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from hamiltonians.errors import InputError, one_line
 
 
 def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -45,6 +47,25 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write an object as indented JSON, atomically; NaN and infinity become null."""
     text = json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_atomically(path, lambda stream: stream.write(text.encode()))
+
+
+def read_json(path: Path, what: str = "a run") -> dict[str, Any]:
+    """Return the JSON object in a file.
+
+    Args:
+        path: The file.
+        what: What it belongs to, for the message.
+
+    Raises:
+        InputError: It cannot be read, is not JSON, or holds something else than an object.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path} cannot be read ({one_line(error)}): is it that of {what}?") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path} is damaged (no JSON object)")
+    return content
 
 
 def json_line(row: Mapping[str, Any]) -> str:
