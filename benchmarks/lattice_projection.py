@@ -25,7 +25,7 @@ from _measure import RESULTS, in_turn, machine_line, provenance, row, short_time
 from hamiltonians.lattice import LatticeModel
 from hamiltonians.space_group import space_group
 from nnbf.ansatz.equivariant import EquivariantBackflow, ProjectedBackflow
-from nnbf.ansatz.lattice_orbitals import free_orbitals
+from nnbf.ansatz.orbitals import free_orbitals
 from nnbf.ansatz.projection import SymmetryElements, projection_plan
 from nnbf.report.markdown import table
 

@@ -2,10 +2,10 @@
 
 from nnbf._precision import enable_double_precision
 from nnbf.ansatz.backflow import NeuralBackflow
-from nnbf.ansatz.elements import SymmetryElements
 from nnbf.ansatz.equivariant import EquivariantBackflow, ProjectedBackflow
-from nnbf.ansatz.lattice_orbitals import LatticeOrbitals, free_orbitals, given_orbitals
+from nnbf.ansatz.orbitals import LatticeOrbitals, free_orbitals, given_orbitals
 from nnbf.ansatz.staggered import staggered_orbitals
+from nnbf.ansatz.symmetry import SymmetryElements
 
 __all__ = [
     "EquivariantBackflow",

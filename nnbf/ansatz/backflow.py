@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nnbf.ansatz.determinant import signed_logsumexp, slogdet
+from nnbf.ansatz.logdet import signed_logsumexp, slogdet
 
 
 class NeuralBackflow(nn.Module):

@@ -11,13 +11,13 @@ import numpy as np
 from netket.utils import HashableArray
 
 from nnbf.ansatz.backflow import occupied_orbitals
-from nnbf.ansatz.determinant import log_of_sum, logdet, slogdet
-from nnbf.ansatz.elements import SymmetryElements
-from nnbf.ansatz.lattice_jastrow import DistanceJastrow
-from nnbf.ansatz.lattice_network import LatticeNetwork, silu
-from nnbf.ansatz.lattice_orbitals import LatticeOrbitals
+from nnbf.ansatz.convolution import LatticeNetwork, silu
+from nnbf.ansatz.jastrow import DistanceJastrow
+from nnbf.ansatz.logdet import log_of_sum, logdet, slogdet
+from nnbf.ansatz.orbitals import LatticeOrbitals
 from nnbf.ansatz.projection import ProjectionPlan, projection_plan
 from nnbf.ansatz.spin_projection import rotated, spin_rotations
+from nnbf.ansatz.symmetry import SymmetryElements
 
 _BACKFLOWS = ("multiplicative", "additive", "both", "none")
 

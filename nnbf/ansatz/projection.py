@@ -5,8 +5,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from nnbf.ansatz.elements import SymmetryElements, real_if_real
-from nnbf.ansatz.lattice_orbitals import LatticeOrbitals
+from nnbf.ansatz.orbitals import LatticeOrbitals
+from nnbf.ansatz.symmetry import SymmetryElements, real_if_real
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import numpy as np
 from netket.utils import HashableArray
 
 from hamiltonians.lattice import LatticeModel
-from nnbf.ansatz.lattice_orbitals import LatticeOrbitals, plane_wave
+from nnbf.ansatz.orbitals import LatticeOrbitals, plane_wave
 
 _MOST_ITERATIONS, _SETTLED = 200, 1e-10
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nnbf.ansatz.elements import SymmetryElements
 from nnbf.ansatz.spin_projection import rotated, spin_rotations
+from nnbf.ansatz.symmetry import SymmetryElements
 
 #: Least squared norm of a projected determinant, and least part of it that is new.
 _LEAST = 1e-6

@@ -10,8 +10,8 @@ from nnbf.determinants.bitstrings import (
     unpack_occupations,
     words_per_spin,
 )
+from nnbf.determinants.enumeration import determinant_irrep, enumerate_sector, sector_dimension
 from nnbf.determinants.hashing import build_hash_table, find_rows
-from nnbf.determinants.sector import determinant_irrep, enumerate_sector, sector_dimension
 from nnbf.determinants.slater_condon import diagonal_elements, max_connections
 from nnbf.determinants.spaces import (
     ConnectedSpace,

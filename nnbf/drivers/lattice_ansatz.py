@@ -17,7 +17,7 @@ from nnbf.ansatz import (
     given_orbitals,
     staggered_orbitals,
 )
-from nnbf.ansatz.lattice_orbitals import LatticeOrbitals
+from nnbf.ansatz.orbitals import LatticeOrbitals
 from nnbf.ansatz.symmetric_fillings import independent_in_sector
 from nnbf.drivers.lattice_options import LatticeMethod, LatticeOptions
 

@@ -15,7 +15,7 @@ import numpy as np
 from hamiltonians import space_group
 from hamiltonians.errors import InputError
 from hamiltonians.lattice import LatticeModel
-from nnbf.ansatz.lattice_orbitals import lowest_momentum
+from nnbf.ansatz.orbitals import lowest_momentum
 from nnbf.drivers.lattice import solve_sector
 from nnbf.drivers.lattice_observables import level_configurations
 from nnbf.drivers.lattice_options import LatticeOptions

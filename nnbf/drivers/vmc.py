@@ -290,7 +290,7 @@ def _optimizer(options):
 
 
 def _whole_sector(integrals, irreps, fold):
-    from nnbf.determinants.sector import determinant_irrep
+    from nnbf.determinants.enumeration import determinant_irrep
 
     alpha, beta = integrals.reference_occupation
     return enumerate_sector(

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnbf.determinants.density import one_body_sums, two_body_sums
+from nnbf.determinants.density_sums import one_body_sums, two_body_sums
 from nnbf.determinants.slater_condon import max_connections
 from nnbf.observables.expansion import Expansion
 

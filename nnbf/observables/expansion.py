@@ -83,5 +83,5 @@ class Expansion:
 
     @cached_property
     def weights(self) -> np.ndarray:
-        """(n,) multiplicity times amplitude: the a_i of :mod:`nnbf.determinants.density`."""
+        """(n,) multiplicity times amplitude: the a_i of :mod:`nnbf.determinants.density_sums`."""
         return self.multiplicity * self.amplitudes

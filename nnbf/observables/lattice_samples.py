@@ -17,7 +17,7 @@ from hamiltonians.lattice import LatticeModel
 from hamiltonians.lattice_operators import lattice_configurations
 from nnbf.determinants.hashing import first_rows, merge_equal
 from nnbf.observables.result import Estimate
-from nnbf.operators.lattice import packed_bits
+from nnbf.operators.lattice_hamiltonian import packed_bits
 
 LogPsi = Callable[[np.ndarray], Any]
 """Occupations (n, modes) of 0 and 1, int8, up block first -> complex log psi (n,)."""

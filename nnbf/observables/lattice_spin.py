@@ -4,7 +4,7 @@ from hamiltonians.errors import InputError
 from hamiltonians.lattice import LatticeModel
 from nnbf.observables.lattice_samples import LogPsi, WeightedConfigurations
 from nnbf.observables.result import Estimate
-from nnbf.operators.lattice_spin import doubly_occupied, s_squared_diagonal, spin_exchanges
+from nnbf.operators.spin_exchange import doubly_occupied, s_squared_diagonal, spin_exchanges
 
 
 def lattice_s_squared(

@@ -23,7 +23,7 @@ from hamiltonians.lattice_sector import Momentum
 from nnbf.determinants import build_hash_table, find_rows
 from nnbf.determinants.hashing import first_rows, merge_equal
 from nnbf.observables.result import Estimate
-from nnbf.operators.lattice import packed_bits
+from nnbf.operators.lattice_hamiltonian import packed_bits
 
 #: Occupations (n, modes), up block first, to complex log psi (n,).
 LogPsi = Callable[[np.ndarray], np.ndarray]

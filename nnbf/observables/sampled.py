@@ -15,9 +15,9 @@ import numpy as np
 
 from hamiltonians import MolecularIntegrals, OrbitalProperties, irrep_bits
 from nnbf.determinants import build_hash_table, determinant_irrep, occupied_spin_orbitals, unpack_occupations
-from nnbf.determinants.density import one_body_sums, two_body_sums
-from nnbf.determinants.excitations import excited_determinants
-from nnbf.determinants.spin import lowered_raised
+from nnbf.determinants.density_sums import one_body_sums, two_body_sums
+from nnbf.determinants.excited import excited_determinants
+from nnbf.determinants.spin_ladder import lowered_raised
 from nnbf.observables.composition import WeightedDeterminant, split_spins
 from nnbf.observables.density import TwoBodyDensity, energy_from_densities, require_two_body_room
 from nnbf.observables.dipole import dipole_moment

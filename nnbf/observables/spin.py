@@ -14,7 +14,7 @@ alpha orbitals: nothing is assumed of the spaces that the two sets span.
 
 import numpy as np
 
-from nnbf.determinants.spin import lowered_raised
+from nnbf.determinants.spin_ladder import lowered_raised
 from nnbf.observables.density import one_body_density
 from nnbf.observables.expansion import Expansion
 

@@ -162,7 +162,7 @@ class OneSector:
 
 def free_momentum(model: "LatticeModel") -> tuple[int, int]:
     """Return the total momentum of the lowest filling of free particles; (0, 0) with an open boundary."""
-    from nnbf.ansatz.lattice_orbitals import lowest_momentum
+    from nnbf.ansatz.orbitals import lowest_momentum
 
     return lowest_momentum(model)
 

@@ -9,13 +9,13 @@ import numpy as np
 from numba import njit
 
 from nnbf.determinants import diagonal_elements, enumerate_sector, sector_dimension
+from nnbf.determinants.enumeration import determinant_irrep
 from nnbf.determinants.hashing import build_hash_table, find, hash_words
 from nnbf.determinants.parallel import map_row_blocks
-from nnbf.determinants.sector import determinant_irrep
 from nnbf.determinants.slater_condon import connections_of, max_connections
 from nnbf.determinants.spaces import canonicalise, connected_partitions, multiplicities
 from nnbf.determinants.sparse import sparse_times_vector
-from nnbf.determinants.spin import lowered_raised
+from nnbf.determinants.spin_ladder import lowered_raised
 from nnbf.states.selected import SelectedState
 
 #: Smallest Epstein-Nesbet denominator, Hartree: below it a determinant belongs into V.

@@ -22,8 +22,8 @@ from jax.flatten_util import ravel_pytree
 
 from nnbf.determinants.hashing import first_rows, merge_equal
 from nnbf.operators.kernels import padded_to, rounded_up
-from nnbf.operators.lattice import LatticeHamiltonian, listed_connections, packed_bits
-from nnbf.operators.lattice_spin import s_squared_diagonal, spin_exchanges
+from nnbf.operators.lattice_hamiltonian import LatticeHamiltonian, listed_connections, packed_bits
+from nnbf.operators.spin_exchange import s_squared_diagonal, spin_exchanges
 from nnbf.states.batches import mapped, model_at_once
 from nnbf.states.sampled import DistinctSamples, SampledStep, ratio_statistics
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse
 
-from nnbf.determinants.spin import spin_raising_matrix
+from nnbf.determinants.spin_ladder import spin_raising_matrix
 
 #: How far an overlap of alpha with beta orbitals may be from an orthogonal matrix.
 _NOT_ORTHOGONAL = 1e-6

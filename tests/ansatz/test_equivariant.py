@@ -13,10 +13,10 @@ from hamiltonians import InputError
 from hamiltonians.lattice import LatticeModel
 from hamiltonians.lattice_operators import lattice_configurations, lattice_to_sparse
 from hamiltonians.space_group import space_group
+from nnbf.ansatz.convolution import LatticeNetwork
 from nnbf.ansatz.equivariant import EquivariantBackflow, ProjectedBackflow
-from nnbf.ansatz.lattice_jastrow import DistanceJastrow
-from nnbf.ansatz.lattice_network import LatticeNetwork
-from nnbf.ansatz.lattice_orbitals import LatticeOrbitals, free_orbitals, given_orbitals
+from nnbf.ansatz.jastrow import DistanceJastrow
+from nnbf.ansatz.orbitals import LatticeOrbitals, free_orbitals, given_orbitals
 from nnbf.ansatz.projection import projection_plan
 from tests.ansatz.lattice_oracles import (
     all_configurations,

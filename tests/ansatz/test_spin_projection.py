@@ -17,7 +17,7 @@ from nnbf.ansatz.staggered import staggered_orbitals
 from nnbf.ansatz.symmetric_fillings import _projected_overlap, independent_in_sector
 from nnbf.drivers.lattice_ansatz import make_lattice_ansatz
 from nnbf.drivers.lattice_options import LatticeOptions
-from nnbf.operators.lattice_spin import s_squared_diagonal, spin_exchanges
+from nnbf.operators.spin_exchange import s_squared_diagonal, spin_exchanges
 from nnbf.states.batches import initial_variables
 
 

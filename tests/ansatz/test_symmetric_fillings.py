@@ -6,7 +6,7 @@ import pytest
 from hamiltonians import LatticeModel, lattice_configurations, space_group
 from hamiltonians.fermion_permutations import move_configurations
 from nnbf.ansatz import SymmetryElements, free_orbitals
-from nnbf.ansatz.lattice_orbitals import lowest_momentum
+from nnbf.ansatz.orbitals import lowest_momentum
 
 CLOSED = LatticeModel("tv", (4, 4), 5, V=1.0)
 

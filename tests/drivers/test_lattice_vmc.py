@@ -23,7 +23,7 @@ from nnbf.drivers.lattice_observables import level_observables
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.lattice_vmc import _single_determinant, sampled_lattice_state, solve_sector_vmc
 from nnbf.operators import LatticeHamiltonian
-from nnbf.operators.lattice_spin import s_squared_diagonal, spin_exchanges
+from nnbf.operators.spin_exchange import s_squared_diagonal, spin_exchanges
 from nnbf.states import lattice_step
 
 MODEL = LatticeModel("tv", (4, 2), 3, V=1.5, boundary=("apbc", "pbc"))

@@ -8,7 +8,7 @@ import pytest
 
 from hamiltonians import InputError, MolecularSystem, build_molecule
 from nnbf.determinants import build_tables, enumerate_sector, hamiltonian_matrix
-from nnbf.determinants.spin import spin_raising_matrix
+from nnbf.determinants.spin_ladder import spin_raising_matrix
 from nnbf.drivers import SolverOptions, solve
 from tests.determinants.oracles import random_integrals
 

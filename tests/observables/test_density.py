@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nnbf.determinants.spin import spin_raising_matrix
+from nnbf.determinants.spin_ladder import spin_raising_matrix
 from nnbf.observables.density import (
     energy_from_densities,
     one_body_density,

@@ -6,7 +6,7 @@ import pytest
 
 from hamiltonians import LatticeModel, lattice_configurations, lattice_to_sparse
 from nnbf.operators import LatticeHamiltonian, lattice_connections
-from nnbf.operators.lattice import listed_connections, packed_bits
+from nnbf.operators.lattice_hamiltonian import listed_connections, packed_bits
 
 MODELS = {
     "t-V": LatticeModel("tv", (3, 2), 2, V=1.7),

@@ -9,7 +9,7 @@ import pytest
 from hamiltonians import build_molecule, irrep_bits
 from nnbf.ansatz import NeuralBackflow
 from nnbf.determinants import pack_occupations
-from nnbf.determinants.sector import determinant_irrep, enumerate_sector
+from nnbf.determinants.enumeration import determinant_irrep, enumerate_sector
 from nnbf.operators import MolecularHamiltonian
 from nnbf.sampling import ExcitationRule, SectorSampler
 from tests.determinants.oracles import random_integrals

@@ -8,7 +8,7 @@ import pytest
 from hamiltonians import InputError, build_molecule
 from nnbf.ansatz import NeuralBackflow
 from nnbf.determinants import enumerate_sector, hamiltonian_matrix, symmetrised
-from nnbf.determinants.sector import determinant_irrep
+from nnbf.determinants.enumeration import determinant_irrep
 from nnbf.drivers import SolverOptions, solve
 from nnbf.drivers.selected import SelectedSpaceDriver
 from nnbf.operators import MolecularHamiltonian

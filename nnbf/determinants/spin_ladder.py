@@ -2,7 +2,7 @@ r"""Total spin of expansions in determinants: ``S^2 = S_z (S_z + 1) + S_- S_+``.
 
 The raising operator is ``S_+ = sum_pq O_pq a+_{p alpha} a_{q beta}`` with the overlap O of alpha and
 beta orbitals, which is the unit matrix where they are the same. Sums have the transition form of
-:mod:`nnbf.determinants.density`.
+:mod:`nnbf.determinants.density_sums`.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ import scipy.sparse
 from numba import njit
 
 from nnbf.determinants.bitstrings import spin_flip, spin_flip_multiplicity
-from nnbf.determinants.density import _toggle, lookup
+from nnbf.determinants.density_sums import _toggle, lookup
 from nnbf.determinants.hashing import merge_equal
 from nnbf.determinants.parallel import map_row_blocks
 from nnbf.determinants.slater_condon import _between, _empty, occupied_orbitals

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from nnbf.ansatz.determinant import signed_logsumexp, slogdet
+from nnbf.ansatz.logdet import signed_logsumexp, slogdet
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])

@@ -7,9 +7,9 @@ from netket.utils import HashableArray
 
 from hamiltonians.errors import InputError
 from hamiltonians.lattice import LatticeModel
-from nnbf.ansatz.elements import SymmetryElements
-from nnbf.ansatz.fillings import Band, lowest_fillings
+from nnbf.ansatz.free_determinants import Band, lowest_fillings
 from nnbf.ansatz.symmetric_fillings import independent_in_sector
+from nnbf.ansatz.symmetry import SymmetryElements
 
 #: Fillings that are looked through for some of a total spin: a spin that is there only far up is not found.
 _MOST_CANDIDATES = 2048

@@ -5,7 +5,7 @@ from typing import Literal
 import numpy as np
 from numba import njit
 
-from nnbf.determinants.density import _toggle
+from nnbf.determinants.density_sums import _toggle
 from nnbf.determinants.hashing import merge_equal
 from nnbf.determinants.parallel import map_row_blocks
 from nnbf.determinants.slater_condon import _empty, occupied_orbitals
