@@ -1,0 +1,1 @@
+"""Run folders: one schema of what is in them, and what reads and writes it."""

@@ -1,0 +1,227 @@
+"""The layout of config.json and result.json, format 2, and readers that bring format 1 up to it.
+
+Nothing else looks at a format: `load_config` and `load_result` return format 2 whatever is on disk.
+
+config.json
+    format, command (molecule, fcidump, lattice, spectrum or charge), run, created, command_line, method,
+    problem, options, sectors, limits, checkpoint_interval, seed, system, energy_unit, versions, git,
+    hardware, start, resumed; of molecules also references, reference_notes and truncation.
+result.json
+    energy and what belongs to it at the top level, and under ``levels`` one entry a level: sector
+    (momentum, irrep, spin_flip, label), level, energy, error, kind, upper_bound, reference, variance,
+    v_score, s_squared, status, n_steps, n_parameters, wall_time_s, warnings; of lattices also momentum,
+    irrep, spin_flip, degeneracy, star, n_states and so on.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hamiltonians.errors import InputError
+from nnbf._io import read_json
+
+FORMAT = 2
+"""Version of the layout of config.json and result.json."""
+
+LATTICE = ("lattice", "spectrum", "charge")
+"""Commands whose problem is a lattice model."""
+
+_MOLECULAR = (
+    "variance",
+    "v_score",
+    "s_squared",
+    "status",
+    "n_steps",
+    "n_determinants",
+    "n_parameters",
+    "wall_time_s",
+)
+_SECTOR = ("momentum", "irrep", "spin_flip")
+
+
+def load_config(folder: str | Path) -> dict[str, Any]:
+    """Return config.json in format 2.
+
+    Args:
+        folder: A run folder.
+
+    Raises:
+        InputError: There is no run in the folder, or the file is damaged or of a later format.
+    """
+    path = Path(folder).expanduser() / "config.json"
+    if not path.is_file():
+        raise InputError(f"{path.parent} is not a run folder: give one that holds config.json")
+    config = _known(read_json(path), path)
+    return config if config.get("format") == FORMAT else upgraded_config(config)
+
+
+def load_result(folder: str | Path) -> dict[str, Any]:
+    """Return result.json in format 2.
+
+    Args:
+        folder: A run folder.
+
+    Raises:
+        InputError: The run has not finished, or the file is damaged or of a later format.
+    """
+    path = Path(folder).expanduser() / "result.json"
+    if not path.is_file():
+        raise InputError(f"{path.parent} has no result.json: the run has not finished")
+    result = _known(read_json(path), path)
+    if result.get("format") == FORMAT:
+        return result
+    return upgraded_result(result, load_config(folder))
+
+
+def is_lattice(record: Mapping[str, Any]) -> bool:
+    """Return whether a configuration or result (format 2) is that of a lattice model."""
+    return record.get("command") in LATTICE
+
+
+def sector_label(momentum: Any, irrep: str | None, spin_flip: int | None) -> str:
+    """Return the short name of a sector, as `hamiltonians.Sector.label` has it; of a molecule nothing."""
+    parts = [] if momentum is None else [f"({momentum[0]},{momentum[1]})"]
+    parts += [] if irrep is None else [irrep]
+    parts += [] if spin_flip is None else ["even spin" if spin_flip == 1 else "odd spin"]
+    return " ".join(parts)
+
+
+def upgraded_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a config.json of format 1 in format 2."""
+    found = dict(config)
+    command = found.get("command") or _molecular_command(found)
+    found |= {"format": FORMAT, "command": command}
+    for old, new in (("solver", "options"), ("started", "created"), ("choice", "sectors")):
+        if old in found:
+            found[new] = found.pop(old)
+    found.setdefault("options", {})
+    absent = {
+        "problem": None,
+        "sectors": None,
+        "limits": {},
+        "checkpoint_interval": 30.0,
+        "start": None,
+        "resumed": [],
+        "seed": found["options"].get("seed"),
+    }
+    if command in LATTICE:
+        absent |= {
+            "method": found["options"].get("method"),
+            "system": lattice_description(found.get("problem") or {}),
+            "energy_unit": "t",
+        }
+    return {**absent, **found}
+
+
+def upgraded_result(result: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the content of a result.json of format 1 in format 2.
+
+    Args:
+        result: That content.
+        config: The configuration of the run, in format 2.
+    """
+    shared = ("command", "method", "seed", "versions")
+    found = {**{key: config.get(key) for key in shared}, **result, "format": FORMAT}
+    if found["command"] not in LATTICE:
+        found["levels"] = [_molecular_level(found)]
+    elif found["command"] == "charge":
+        found.setdefault("energy_error", 0.0)
+        found.setdefault("status", "converged")
+        found["levels"] = [_charge_level(found)]
+    else:
+        found["levels"] = [_lattice_level(level) for level in found.pop("sectors", ())]
+    levels = found["levels"]
+    absent = {
+        "estimates": {},
+        "references": {},
+        "warnings": [f"{level['sector']['label']}: {text}" for level in levels for text in level["warnings"]],
+        "n_steps": sum(level["n_steps"] or 0 for level in levels),
+    }
+    return {**absent, **found}
+
+
+def lattice_description(problem: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the ``system`` of the lattice that a problem of format 1 asks for; empty if it makes none."""
+    from hamiltonians import LatticeModel
+
+    kind = str(problem.get("model") or problem.get("kind") or "")
+    interaction = problem.get("interaction", 1.0)
+    try:
+        model = LatticeModel(
+            kind,
+            problem["size"],
+            problem["particles"],
+            t=problem.get("hopping", 1.0),
+            t_prime=problem.get("next_hopping", 0.0),
+            U=0.0 if kind == "tv" else interaction,
+            V=interaction if kind == "tv" else problem.get("neighbour_repulsion", 0.0),
+            geometry=problem.get("geometry", "square"),
+            boundary=problem.get("boundary", "pbc"),
+        )
+    except (InputError, KeyError, TypeError):
+        return {}
+    return model.to_dict()
+
+
+def _known(content: dict[str, Any], path: Path) -> dict[str, Any]:
+    found = content.get("format", 1)
+    if not isinstance(found, int) or found > FORMAT:
+        raise InputError(f"{path} has format {found}, this version knows up to {FORMAT}: use its version")
+    return content
+
+
+def _molecular_command(config: Mapping[str, Any]) -> str:
+    return "fcidump" if "file" in (config.get("problem") or {}) else "molecule"
+
+
+def _molecular_level(result: Mapping[str, Any]) -> dict[str, Any]:
+    kind = result.get("energy_kind")
+    estimate = (result.get("estimates") or {}).get(kind) or {}
+    return {
+        "sector": {**dict.fromkeys(_SECTOR), "label": ""},
+        "level": 0,
+        "energy": result.get("energy"),
+        "error": result.get("energy_error"),
+        "kind": kind,
+        "upper_bound": estimate.get("upper_bound"),
+        "reference": (result.get("references") or {}).get("fci"),
+        "warnings": [],
+        **{key: result.get(key) for key in _MOLECULAR},
+    }
+
+
+def _lattice_level(level: Mapping[str, Any]) -> dict[str, Any]:
+    sector = {key: level.get(key) for key in _SECTOR}
+    label = sector_label(sector["momentum"], sector["irrep"], sector["spin_flip"])
+    return {
+        "s_squared": None,
+        "warnings": [],
+        **level,
+        "sector": {**sector, "label": label},
+    }
+
+
+def _charge_level(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The ground state, the only level that format 1 told of."""
+    sector = result.get("sector") or {}
+    return _lattice_level(
+        {
+            "momentum": sector.get("momentum"),
+            "irrep": sector.get("irrep"),
+            "spin_flip": None,
+            "level": 0,
+            "energy": result.get("energy"),
+            "error": 0.0,
+            "kind": result.get("energy_kind"),
+            "upper_bound": True,
+            "reference": (result.get("exact") or {}).get("energy"),
+            "variance": result.get("variance"),
+            "v_score": None,
+            "status": "converged",
+            "n_steps": None,
+            "n_parameters": None,
+            "wall_time_s": None,
+            "degeneracy": result.get("degeneracy"),
+            "particles": (result.get("system") or {}).get("particles"),
+        }
+    )
