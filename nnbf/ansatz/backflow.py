@@ -9,8 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from nnbf.ansatz.logdet import signed_logsumexp, slogdet
+from nnbf.ansatz.registry import register_ansatz
 
 
+@register_ansatz("neural_backflow")
 class NeuralBackflow(nn.Module):
     r"""Sum of determinants of configuration-dependent orbitals.
 
@@ -71,6 +73,16 @@ class NeuralBackflow(nn.Module):
                         f"reference must name {count} different {spin} orbitals below {self.n_orbitals}, "
                         f"got {tuple(orbitals)}"
                     )
+
+    @property
+    def spin_flip_parity(self) -> int | None:
+        """1 where psi is even under spin flip by construction, else None."""
+        return None if self.spin_flip == "none" else 1
+
+    @property
+    def is_real(self) -> bool:
+        """Always."""
+        return True
 
     def signed_log(self, occupations: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Sign and log|psi|, each (...,), of occupations (..., 2M) of zeros and ones, alpha block first."""

@@ -16,12 +16,14 @@ from nnbf.ansatz.jastrow import DistanceJastrow
 from nnbf.ansatz.logdet import log_of_sum, logdet, slogdet
 from nnbf.ansatz.orbitals import LatticeOrbitals
 from nnbf.ansatz.projection import ProjectionPlan, projection_plan
+from nnbf.ansatz.registry import register_ansatz
 from nnbf.ansatz.spin_projection import rotated, spin_rotations
 from nnbf.ansatz.symmetry import SymmetryElements
 
 _BACKFLOWS = ("multiplicative", "additive", "both", "none")
 
 
+@register_ansatz("equivariant_backflow")
 class EquivariantBackflow(nn.Module):
     r"""Determinants of orbitals that a translation-equivariant network changes, times Jastrow factors.
 
@@ -297,6 +299,7 @@ class EquivariantBackflow(nn.Module):
         return self._assembled(raw, orbitals, axis=-1)
 
 
+@register_ansatz("projected_backflow")
 class ProjectedBackflow(nn.Module):
     """A backflow state projected on a symmetry sector: ``sum_g w_g g psi``.
 

@@ -8,6 +8,7 @@ from netket.utils import HashableArray
 from hamiltonians.errors import InputError
 from hamiltonians.lattice import LatticeModel
 from nnbf.ansatz.free_determinants import Band, lowest_fillings
+from nnbf.ansatz.registry import register_ansatz
 from nnbf.ansatz.symmetric_fillings import independent_in_sector
 from nnbf.ansatz.symmetry import SymmetryElements
 
@@ -17,6 +18,7 @@ _MOST_CANDIDATES = 2048
 MOST_DETERMINANTS = 4
 
 
+@register_ansatz("lattice_orbitals")
 @dataclass(frozen=True)
 class LatticeOrbitals:
     r"""Orbitals of one spin, as plane waves times amplitudes that repeat from cell to cell.

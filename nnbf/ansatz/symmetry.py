@@ -5,7 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from netket.utils import HashableArray
 
+from nnbf.ansatz.registry import register_ansatz
 
+
+@register_ansatz("symmetry_elements")
 @dataclass(frozen=True)
 class SymmetryElements:
     r"""The operator :math:`\sum_g w_g \hat g` on the states of lattice fermions.

@@ -18,6 +18,7 @@ import netket as nk
 import numpy as np
 from netket.vqs.mc import check_hilbert, get_local_kernel, get_local_kernel_arguments
 
+from nnbf.ansatz import contract
 from nnbf.determinants import (
     max_connections,
     pack_occupations,
@@ -183,7 +184,7 @@ def padded_to(array, size: int, filler) -> np.ndarray:
 def even_under_spin_flip(vstate: nk.vqs.MCState, hamiltonian: MolecularHamiltonian) -> bool:
     """Whether the state's model says that psi is the same for a determinant and its spin flip."""
     integrals = hamiltonian.integrals
-    says_so = getattr(vstate.model, "spin_flip", "none") in ("average", "canonical")
+    says_so = contract.spin_flip_parity(vstate.model) == 1
     return says_so and integrals.n_alpha == integrals.n_beta and not integrals.is_spin_resolved
 
 

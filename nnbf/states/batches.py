@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from nnbf.ansatz import ProjectedBackflow
+from nnbf.ansatz import contract
 from nnbf.determinants.parallel import map_tasks
 
 #: Numbers that a layer of the network may hold at once on a CPU: more do not stay in the cache.
@@ -28,7 +28,7 @@ def configurations_at_once(n_sites: int, n_passes: int = 1) -> int:
 
 def model_at_once(model: Any, n_sites: int) -> int:
     """Configurations that a lattice model evaluates at once."""
-    return configurations_at_once(n_sites, model.n_passes if isinstance(model, ProjectedBackflow) else 1)
+    return configurations_at_once(n_sites, contract.n_passes(model))
 
 
 @partial(jax.jit, static_argnums=0)

@@ -20,6 +20,7 @@ import netket as nk
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from nnbf.ansatz import contract
 from nnbf.determinants.hashing import first_rows, merge_equal
 from nnbf.operators.kernels import padded_to, rounded_up
 from nnbf.operators.lattice_hamiltonian import LatticeHamiltonian, listed_connections, packed_bits
@@ -151,7 +152,7 @@ def lattice_step(
     if s_squared is not None:
         local[:n] += spin_penalty * s_squared
     mean = complex(weights @ local)
-    is_real = state_is_real(state.model)
+    is_real = contract.is_real(state.model)
     deviations = np.where(weights > 0, local - mean, 0.0) * np.sqrt(weights)
     residual = deviations.real if is_real else np.concatenate([deviations.real, deviations.imag])
     rows = _tangent_rows(
@@ -165,11 +166,6 @@ def lattice_step(
     problem = ExplicitTangent(rows, residual, mean.real, state.parameters)
     statistics = ratio_statistics([found], state.sampler)[0]
     return SampledStep(problem, statistics, found)  # type: ignore[arg-type]
-
-
-def state_is_real(model: Any) -> bool:
-    """Whether a model says that its wave function is real."""
-    return bool(getattr(model, "is_real", False))
 
 
 @jax.jit

@@ -10,6 +10,7 @@ import netket as nk
 import numpy as np
 import scipy.sparse
 
+from nnbf.ansatz import contract
 from nnbf.determinants import (
     hamiltonian_matrix,
     multiplicities,
@@ -56,7 +57,8 @@ class SelectedState(nk.vqs.VariationalState):
             model: Flax module, occupations (n, 2M) -> log psi (n,), real up to a sign: the imaginary
                 part is 0 or pi. Any NetKet model of that kind works.
             determinants: Bit strings (n, 2 W) of V; default the reference determinant.
-            spin_flip: Whether psi is even under spin flip (default: what ``model.spin_flip`` says).
+            spin_flip: Whether psi is even under spin flip (default: as the model declares, see
+                ``nnbf.ansatz.contract``).
             variables: Parameters and other variables; default a fresh initialisation from ``seed``.
             seed: Seed of the initialisation.
             spin_penalty: What optimisers minimise besides the energy; expectation values are without it.
@@ -73,7 +75,7 @@ class SelectedState(nk.vqs.VariationalState):
         self.evaluations = 0
         """Determinants that the network was evaluated on so far, gradients included."""
         if spin_flip is None:
-            spin_flip = getattr(model, "spin_flip", "none") != "none"
+            spin_flip = contract.spin_flip_parity(model) == 1
         integrals = hamiltonian.integrals
         if spin_flip and (integrals.n_alpha != integrals.n_beta or integrals.is_spin_resolved):
             raise ValueError("spin flip needs as many alpha as beta electrons in the same orbitals")
