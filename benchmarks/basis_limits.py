@@ -14,8 +14,8 @@ from typing import Any
 
 from _measure import RESULTS, provenance, write_json
 
+from nnbf._text import markdown_table as table
 from nnbf.analysis import basis_limit, cardinal_number
-from nnbf.report.markdown import table
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from typing import Any
 from _measure import RESULTS, machine_line, provenance, read_json, write_json
 from accuracy_table import PUBLISHED
 
-from nnbf.report.markdown import table
+from nnbf._text import markdown_table as table
 
 SPACES = {"H2O": 32, "N2": 256, "C2": 512, "Li2O": 4096}
 """Molecule -> |V| of the comparison: a part of the sector, so that truncation means something."""

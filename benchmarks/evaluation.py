@@ -17,8 +17,8 @@ import numpy as np
 from _measure import RESULTS, machine_line, provenance, write_json
 
 from hamiltonians import irrep_bits
+from nnbf._text import markdown_table as table
 from nnbf.evaluation import EvaluationOptions, make_source, sample_energy
-from nnbf.report.markdown import table
 from nnbf.rundir.directory import RunDirectory
 from nnbf.rundir.evaluate import evaluate_run
 from nnbf.rundir.trained import load_trained

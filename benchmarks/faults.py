@@ -21,7 +21,7 @@ from _faults_files import file_cases
 from _faults_kills import kill_cases, signal_cases
 from _measure import RESULTS, machine_line, provenance, write_json
 
-from nnbf.report.markdown import table
+from nnbf._text import markdown_table as table
 
 GROUPS = {
     "kills": "SIGKILL at random moments, then resume",

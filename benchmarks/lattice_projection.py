@@ -24,10 +24,10 @@ from _measure import RESULTS, in_turn, machine_line, provenance, row, short_time
 
 from hamiltonians.lattice import LatticeModel
 from hamiltonians.space_group import space_group
+from nnbf._text import markdown_table as table
 from nnbf.ansatz.equivariant import EquivariantBackflow, ProjectedBackflow
 from nnbf.ansatz.orbitals import free_orbitals
 from nnbf.ansatz.projection import SymmetryElements, projection_plan
-from nnbf.report.markdown import table
 
 MODEL = LatticeModel("tv", "6x6", 13, V=1.0)
 AGREEMENT = 1e-10

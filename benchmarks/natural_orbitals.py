@@ -14,7 +14,7 @@ from typing import Any
 from _measure import RESULTS, provenance, write_json
 
 from hamiltonians import build_molecule, reference_energies
-from nnbf.report.markdown import table
+from nnbf._text import markdown_table as table
 
 THRESHOLDS = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5)
 

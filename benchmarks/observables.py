@@ -18,7 +18,7 @@ from _measure import RESULTS, machine_line, provenance, write_json
 
 import nnbf
 from hamiltonians import MolecularSystem, build_molecule
-from nnbf.report.markdown import table
+from nnbf._text import markdown_table as table
 
 ALLOWED = 1e-3
 """Largest deviation from FCI: occupations and <S^2>, and e a_0 for the dipole moment."""

@@ -22,8 +22,8 @@ from _measure import RESULTS, machine_line, provenance, read_json, write_json
 
 import nnbf
 from hamiltonians import build_molecule, irrep_bits
+from nnbf._text import markdown_table as table
 from nnbf.drivers import make_model
-from nnbf.report.markdown import table
 from nnbf.states import symmetry_sector
 
 SETTINGS: dict[str, dict[str, Any]] = {

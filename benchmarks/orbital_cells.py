@@ -14,9 +14,9 @@ from _measure import RESULTS, provenance, write_json
 
 from hamiltonians.lattice import LatticeModel
 from hamiltonians.space_group import space_group
+from nnbf._text import markdown_table as table
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.lattice_vmc import solve_sector_vmc
-from nnbf.report.markdown import table
 
 MODEL = LatticeModel("tv", "6x6", 13, V=1.0)
 #: Exact diagonalisation (VarBench).

@@ -51,7 +51,7 @@ from _water import water
 
 import nnbf
 from hamiltonians import build_molecule
-from nnbf.report.markdown import table
+from nnbf._text import markdown_table as table
 
 TARGET = 1e-4  # Hartree above FCI
 

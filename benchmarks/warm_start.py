@@ -18,7 +18,7 @@ from _measure import RESULTS, provenance, write_json
 from hamiltonians import MolecularSystem, align_orbitals, build_molecule
 from hamiltonians.fci import fci_energy_of_integrals
 from nnbf import SolveResult, SolverOptions, solve
-from nnbf.report.markdown import table
+from nnbf._text import markdown_table as table
 
 N2 = (0.75, 0.9, 1.05, 1.112, 1.2, 1.35, 1.5, 1.65, 1.8, 1.95, 2.1, 2.25)
 ERRORS = (1.6, 0.2)

@@ -1,7 +1,6 @@
 """The tables of a report as Markdown, for a paper's supplement or an issue."""
 
-from collections.abc import Sequence
-
+from nnbf._text import markdown_table as table
 from nnbf.report import numbers
 from nnbf.report.energies import (
     best_reference,
@@ -55,10 +54,3 @@ def run_markdown(run: RunRecord) -> str:
         lines += ["", table(["alpha orbitals", "beta orbitals", "weight"], determinants, numbers=(2,))]
     lines += ["", "![Energy error against steps and time](energy.png)", ""]
     return "\n".join(lines)
-
-
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:
-    """Return a Markdown table; `numbers` are the columns aligned to the right."""
-    rules = ["---:" if index in numbers else "---" for index in range(len(heads))]
-    lines = [[cell.replace("|", "\\|") for cell in line] for line in (heads, rules, *rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from nnbf._text import markdown_table as table
 from nnbf.analysis.curves import COLUMNS
 from nnbf.report._axes import with_error
 from nnbf.report._sweep_size import LABELS
 from nnbf.report.energies import reference_label
-from nnbf.report.markdown import table
 from nnbf.sweep.findings import Findings
 
 _ZETA = {2: "D", 3: "T", 4: "Q"}

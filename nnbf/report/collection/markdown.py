@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
+from nnbf._text import markdown_table as table
 from nnbf.report import numbers
 from nnbf.report.collection.sources import Collection, Entry
 from nnbf.report.collection.summary import Summary
 from nnbf.report.collection.varbench import VarBenchRow, varbench_markdown
 from nnbf.report.energies import KINDS
-from nnbf.report.markdown import table
 from nnbf.report.page import status_words
 
 _HEADS = [

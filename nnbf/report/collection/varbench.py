@@ -5,11 +5,11 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from nnbf._text import markdown_table as table
 from nnbf.report import numbers
 from nnbf.report.collection.hamiltonian import varbench_file
 from nnbf.report.collection.summary import Summary
 from nnbf.report.energies import KINDS
-from nnbf.report.markdown import table
 
 COLUMNS = (
     "energy",
