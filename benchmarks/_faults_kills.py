@@ -71,7 +71,7 @@ def _kill(lab: Lab, child: subprocess.Popen, folder: Path) -> str | None:
 
 def _lost(folder: Path) -> str:
     """Say what is wrong with what a kill has left: more than one step lost, or rows missing."""
-    from nnbf.rundir import RunDirectory
+    from nnbf.runs import RunDirectory
 
     if not (folder / "config.json").exists():
         return ""

@@ -19,9 +19,9 @@ from _measure import RESULTS, machine_line, provenance, write_json
 from hamiltonians import irrep_bits
 from nnbf._text import markdown_table as table
 from nnbf.evaluation import EvaluationOptions, make_source, sample_energy
-from nnbf.rundir.directory import RunDirectory
-from nnbf.rundir.evaluate import evaluate_run
-from nnbf.rundir.trained import load_trained
+from nnbf.runs.directory import RunDirectory
+from nnbf.runs.evaluate import evaluate_run
+from nnbf.runs.trained import load_trained
 from nnbf.states import full_sum_energy, symmetry_sector
 
 SEEDS = 20

@@ -16,7 +16,7 @@ from nnbf import SolverOptions
 from nnbf.analysis import basis_limit, basis_points
 from nnbf.report.plot import png
 from nnbf.report.sweeps import draw_basis_limit
-from nnbf.rundir import MoleculeProblem, RunDirectory, plan_resumption, resume_run, run_molecule
+from nnbf.runs import MoleculeProblem, RunDirectory, plan_resumption, resume_run, run_molecule
 
 
 def solved(problem: MoleculeProblem, options: SolverOptions, folder: Path) -> dict:

@@ -6,8 +6,8 @@ from typing import Literal
 
 from hamiltonians.errors import InputError
 from nnbf.drivers.options import SolverOptions
-from nnbf.rundir.checkpointing import INTERVAL
-from nnbf.rundir.problem import FileProblem, MoleculeProblem
+from nnbf.runs.checkpointing import INTERVAL
+from nnbf.runs.problem import FileProblem, MoleculeProblem
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from nnbf.cli.main import DONE, FAILED
 if TYPE_CHECKING:
     from hamiltonians import MolecularSystem
     from nnbf.cli._progress import Progress
-    from nnbf.rundir import CompletedRun, RunDirectory
+    from nnbf.runs import CompletedRun, RunDirectory
 
 
 def shown_run(
@@ -26,7 +26,7 @@ def shown_run(
     Raises:
         KeyboardInterrupt: On a second Ctrl-C.
     """
-    from nnbf.rundir import RunError, StopRequest
+    from nnbf.runs import RunError, StopRequest
 
     shown = set(system.info.warnings)
 

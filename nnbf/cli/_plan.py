@@ -29,7 +29,7 @@ def print_plan(command: "SolveMolecule | SolveFile", system: "MolecularSystem") 
 
 def plan(command: "SolveMolecule | SolveFile", system: "MolecularSystem") -> dict[str, list[str]]:
     """Return the lines of a plan by heading."""
-    from nnbf.rundir.directory import default_folder
+    from nnbf.runs.directory import default_folder
 
     out = command.run.out
     folder = default_folder(system.info) if out is None else Path(out).expanduser()

@@ -15,7 +15,7 @@ from nnbf.report.energies import best_reference
 if TYPE_CHECKING:
     from hamiltonians import MolecularSystem
     from nnbf.drivers.options import SolverOptions
-    from nnbf.rundir import RunDirectory
+    from nnbf.runs import RunDirectory
 
 _PLAIN_INTERVAL = 5.0  # seconds between plain lines
 

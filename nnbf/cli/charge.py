@@ -13,11 +13,11 @@ from nnbf.cli._messages import say_error
 from nnbf.cli.main import DONE, FAILED
 from nnbf.cli.spectrum import SpectrumOutput, begun_folder, table_console
 from nnbf.drivers.lattice_options import LatticeOptions
-from nnbf.rundir.lattice_problem import LatticeProblem, named_momenta
+from nnbf.runs.lattice_problem import LatticeProblem, named_momenta
 
 if TYPE_CHECKING:
     from hamiltonians import LatticeModel
-    from nnbf.rundir import RunDirectory
+    from nnbf.runs import RunDirectory
 
 _EXAMPLES = (
     'nnbf charge tv --size 4x4 --particles 5 --interaction 1 --momenta "0,0 1,0"',
@@ -69,7 +69,7 @@ def charge(arguments: Sequence[str]) -> int:
     from nnbf.drivers.charge import charge_excitations
     from nnbf.observables.charge import fillings, particle_momenta
     from nnbf.observables.quasiparticle import one_particle
-    from nnbf.rundir.spectrum import lattice_config
+    from nnbf.runs.spectrum import lattice_config
 
     model = command.problem.build()
     spin = {"up": 0, "down": 1}[command.choice.electron]
@@ -113,7 +113,7 @@ def charge(arguments: Sequence[str]) -> int:
 
 def report_charge(folder: str, *, quiet: bool) -> int:
     """Draw a finished run again and print its table; return the exit code."""
-    from nnbf.rundir import RunDirectory
+    from nnbf.runs import RunDirectory
 
     directory = RunDirectory.open(folder)
     result = directory.read_result()

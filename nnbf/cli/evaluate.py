@@ -16,7 +16,7 @@ from nnbf.cli.main import DONE, FAILED
 from nnbf.evaluation.options import EvaluationOptions, LatticeEvaluationOptions, require_default
 
 if TYPE_CHECKING:
-    from nnbf.rundir.evaluate import EvaluatedRun
+    from nnbf.runs.evaluate import EvaluatedRun
 
 _EXAMPLES = (
     "nnbf evaluate runs/demo",
@@ -64,9 +64,9 @@ class EvaluateCommand:
 def evaluate(arguments: Sequence[str]) -> int:
     """Run `nnbf evaluate` and return its exit code."""
     command = parse_command(EvaluateCommand, arguments, prog="nnbf evaluate", examples=_EXAMPLES)
-    from nnbf.rundir.evaluate import evaluate_run
-    from nnbf.rundir.signals import StopRequest
-    from nnbf.rundir.spectrum import is_spectrum
+    from nnbf.runs.evaluate import evaluate_run
+    from nnbf.runs.signals import StopRequest
+    from nnbf.runs.spectrum import is_spectrum
 
     if is_spectrum(command.target.folder):
         from nnbf.cli.evaluate_lattice import evaluate_level

@@ -9,15 +9,15 @@ from nnbf.cli.spectrum import conclude_spectrum
 from nnbf.evaluation.options import EvaluationOptions, LatticeEvaluationOptions
 
 if TYPE_CHECKING:
-    from nnbf.rundir.evaluate_lattice import EvaluatedLevel
+    from nnbf.runs.evaluate_lattice import EvaluatedLevel
 
 
 def evaluate_level(
     folder: str, options: EvaluationOptions, of_lattice: LatticeEvaluationOptions, *, quiet: bool
 ) -> int:
     """Sample a level, print its energy and the table of the run, and return the exit code."""
-    from nnbf.rundir.evaluate_lattice import evaluate_lattice_run
-    from nnbf.rundir.signals import StopRequest
+    from nnbf.runs.evaluate_lattice import evaluate_lattice_run
+    from nnbf.runs.signals import StopRequest
 
     shown = Shown(options, quiet=quiet)
     stop = StopRequest(announce=shown.announce_stop)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from nnbf.cli._config_file import parse_with_config
 from nnbf.cli.spectrum import SpectrumOutput, started_spectrum
 from nnbf.drivers.lattice_options import LatticeOptions
-from nnbf.rundir.lattice_problem import LatticeProblem, OneSector
-from nnbf.rundir.spectrum import LatticeLimits
+from nnbf.runs.lattice_problem import LatticeProblem, OneSector
+from nnbf.runs.spectrum import LatticeLimits
 
 _EXAMPLES = (
     "nnbf lattice tv --size 6x6 --particles 13 --interaction 1 --time-limit 1800",

@@ -71,7 +71,7 @@ def _one(folder: str, *, quiet: bool) -> int:
     from nnbf.cli.charge import report_charge
     from nnbf.cli.spectrum import report_spectrum
     from nnbf.report import write_report
-    from nnbf.rundir.spectrum import LATTICE_COMMANDS, command_of
+    from nnbf.runs.spectrum import LATTICE_COMMANDS, command_of
 
     shown = {**dict.fromkeys(LATTICE_COMMANDS, report_spectrum), "charge": report_charge}
     name = command_of(folder)

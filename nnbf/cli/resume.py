@@ -59,8 +59,8 @@ def resume(arguments: Sequence[str]) -> int:
     command = parse_command(ResumeCommand, arguments, prog="nnbf resume", examples=_EXAMPLES)
     from nnbf.cli._progress import Progress
     from nnbf.cli.spectrum import resume_spectrum
-    from nnbf.rundir import plan_resumption, resume_run
-    from nnbf.rundir.spectrum import command_of, is_spectrum
+    from nnbf.runs import plan_resumption, resume_run
+    from nnbf.runs.spectrum import command_of, is_spectrum
 
     options = command.options
     if is_spectrum(command.target.folder):

@@ -14,7 +14,7 @@ from nnbf.cli.main import DONE
 if TYPE_CHECKING:
     from hamiltonians import MolecularSystem
     from nnbf.cli._commands import SolveFile, SolveMolecule
-    from nnbf.rundir import PreparedStart, Problem
+    from nnbf.runs import PreparedStart, Problem
 
 _MOLECULE_EXAMPLES = (
     "nnbf molecule N2 --basis sto-3g",
@@ -53,11 +53,11 @@ def _run(
     command: Any = parse_with_config(kind, name, arguments, examples)
     command_line = shlex.join(["nnbf", name, *arguments])
     if command.run.out is not None:
-        from nnbf.rundir.directory import require_free
+        from nnbf.runs.directory import require_free
 
         require_free(command.run.out)  # before the time that building takes
     if command.run.start_from is not None:
-        from nnbf.rundir.directory import RunDirectory
+        from nnbf.runs.directory import RunDirectory
 
         RunDirectory.open(command.run.start_from)  # likewise
     if command.run.dry_run:
@@ -82,7 +82,7 @@ def _show_plan(command: "SolveMolecule | SolveFile") -> int:
 
 def _solve(command: "SolveMolecule | SolveFile", command_line: str) -> int:
     from nnbf.cli._progress import Progress
-    from nnbf.rundir import run_system
+    from nnbf.runs import run_system
 
     progress = Progress(command.solver, quiet=command.run.quiet)
     system = _built(command.problem, progress)
@@ -110,7 +110,7 @@ def _solve(command: "SolveMolecule | SolveFile", command_line: str) -> int:
 def _start(command: "SolveMolecule | SolveFile", system: "MolecularSystem") -> "PreparedStart | None":
     if command.run.start_from is None:
         return None
-    from nnbf.rundir import prepare_start
+    from nnbf.runs import prepare_start
 
     return prepare_start(command.run.start_from, system, command.solver)
 

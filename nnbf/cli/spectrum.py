@@ -16,12 +16,12 @@ from nnbf.cli._config_file import parse_with_config
 from nnbf.cli._messages import say_error, say_warning
 from nnbf.cli.main import DONE, FAILED
 from nnbf.drivers.lattice_options import LatticeOptions
-from nnbf.rundir.lattice_problem import LatticeProblem, SectorChoice
-from nnbf.rundir.spectrum import SpectrumLimits
+from nnbf.runs.lattice_problem import LatticeProblem, SectorChoice
+from nnbf.runs.spectrum import SpectrumLimits
 
 if TYPE_CHECKING:
-    from nnbf.rundir import RunDirectory
-    from nnbf.rundir.spectrum import SpectrumPlan
+    from nnbf.runs import RunDirectory
+    from nnbf.runs.spectrum import SpectrumPlan
 
 _EXAMPLES = (
     "nnbf spectrum tv --size 4x4 --particles 5 --interaction 1",
@@ -75,7 +75,7 @@ def spectrum(arguments: Sequence[str]) -> int:
 
 def started_spectrum(command: Any, choice: SectorChoice, command_line: str) -> int:
     """Run what a command with a lattice problem asks for, in a new folder; return the exit code."""
-    from nnbf.rundir.spectrum import plan_spectrum, spectrum_config
+    from nnbf.runs.spectrum import plan_spectrum, spectrum_config
 
     plan = plan_spectrum(command.problem, choice, command.solver, command.limits)
     if command.output.dry_run:
@@ -91,7 +91,7 @@ def started_spectrum(command: Any, choice: SectorChoice, command_line: str) -> i
 
 def resume_spectrum(folder: str, *, time_limit: float | None, quiet: bool) -> int:
     """Go on with a spectrum, and return the exit code."""
-    from nnbf.rundir.spectrum import resumed_spectrum
+    from nnbf.runs.spectrum import resumed_spectrum
 
     directory, plan = resumed_spectrum(folder, time_limit)
     if not plan.remaining():
@@ -104,8 +104,8 @@ def shown_spectrum(
     plan: "SpectrumPlan", directory: "RunDirectory", config: dict[str, Any], *, quiet: bool
 ) -> int:
     """Compute a spectrum, show what happens, and return the exit code."""
-    from nnbf.rundir import StopRequest
-    from nnbf.rundir.spectrum import run_spectrum
+    from nnbf.runs import StopRequest
+    from nnbf.runs.spectrum import run_spectrum
 
     shown = _Shown(plan, quiet=quiet)
     stop = StopRequest(announce=shown.announce_stop)
@@ -132,7 +132,7 @@ def shown_spectrum(
 
 def report_spectrum(folder: str, *, quiet: bool) -> int:
     """Draw a finished spectrum again and print its table; return the exit code."""
-    from nnbf.rundir import RunDirectory
+    from nnbf.runs import RunDirectory
 
     directory = RunDirectory.open(folder)
     result = directory.read_result()
@@ -310,7 +310,7 @@ def begun_folder(out: str | None, problem: LatticeProblem, config: Mapping[str, 
     Raises:
         InputError: It is not free, or cannot be written.
     """
-    from nnbf.rundir import RunDirectory
+    from nnbf.runs import RunDirectory
 
     directory = RunDirectory.create(out or _default_folder(problem))
     try:

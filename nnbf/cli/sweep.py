@@ -184,7 +184,7 @@ def _clear_changed(plan: SweepPlan) -> None:
 
 def _run(plan: SweepPlan, options: SweepOptions, cluster: SlurmOptions, program: tuple[str, ...]) -> int:
     from nnbf.cli._sweep_progress import SweepProgress
-    from nnbf.rundir import StopRequest
+    from nnbf.runs import StopRequest
 
     progress = SweepProgress(plan, quiet=options.quiet)
     stop = StopRequest(announce=progress.announce_stop)

@@ -1,1 +1,34 @@
-"""Run folders: one schema of what is in them, and what reads and writes it."""
+"""Run folders: solve a problem and leave behind everything that is needed to judge and repeat it."""
+
+from nnbf.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from nnbf.runs.directory import RunDirectory, default_folder, require_free
+from nnbf.runs.problem import FileProblem, MoleculeProblem, Problem
+from nnbf.runs.resume import Resumption, plan_resumption, resume_run
+from nnbf.runs.run import run_molecule, run_system
+from nnbf.runs.session import CompletedRun, RunError
+from nnbf.runs.signals import StopRequest
+from nnbf.runs.start import PreparedStart, prepare_start
+from nnbf.runs.store import CheckpointStore
+
+__all__ = [
+    "Checkpoint",
+    "CheckpointStore",
+    "CompletedRun",
+    "FileProblem",
+    "MoleculeProblem",
+    "PreparedStart",
+    "Problem",
+    "Resumption",
+    "RunDirectory",
+    "RunError",
+    "StopRequest",
+    "default_folder",
+    "load_checkpoint",
+    "plan_resumption",
+    "prepare_start",
+    "require_free",
+    "resume_run",
+    "run_molecule",
+    "run_system",
+    "save_checkpoint",
+]

@@ -10,7 +10,7 @@ from typing import Any
 
 from hamiltonians.errors import InputError
 from nnbf._io import write_json
-from nnbf.rundir.directory import RunDirectory
+from nnbf.runs.directory import RunDirectory
 from nnbf.sweep.points import Point
 
 FINAL = ("converged", "max_steps", "time_limit")

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from nnbf.rundir.directory import RunDirectory
+from nnbf.runs.directory import RunDirectory
 from nnbf.sweep.folder import FINAL, PointState, SweepFolder
 from nnbf.sweep.lock import PointLock
 from nnbf.sweep.points import Point

@@ -16,7 +16,7 @@ from typing import Any
 from nnbf._io import write_atomically, write_json
 from nnbf._text import markdown_table
 from nnbf.report.energies import best_reference
-from nnbf.rundir.directory import RunDirectory
+from nnbf.runs.directory import RunDirectory
 from nnbf.sweep.columns import COST_COLUMNS, RESULT_COLUMNS, SIZES, TIME_COLUMNS
 from nnbf.sweep.findings import PointRecord
 from nnbf.sweep.folder import PointState, SweepFolder

@@ -8,8 +8,8 @@ import pytest
 
 from hamiltonians import InputError
 from nnbf.cli import main
-from nnbf.rundir.directory import RunDirectory
-from nnbf.rundir.trained import load_trained
+from nnbf.runs.directory import RunDirectory
+from nnbf.runs.trained import load_trained
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from nnbf.cli import main
 from nnbf.drivers.lattice import SectorLevel, sector_state
 from nnbf.drivers.lattice_ansatz import make_lattice_ansatz
 from nnbf.drivers.spectrum import with_determinants
-from nnbf.rundir.spectrum import resumed_spectrum, write_state
-from nnbf.rundir.trained_lattice import load_trained_level
+from nnbf.runs.spectrum import resumed_spectrum, write_state
+from nnbf.runs.trained_lattice import load_trained_level
 from nnbf.sampling import ordered_configuration
 
 MODEL = ("tv", "--size", "4x2", "--particles", "3", "--interaction", "1.5", "--boundary", "apbc,pbc")

@@ -7,8 +7,8 @@ import pytest
 
 from hamiltonians import load_system
 from nnbf.cli import main
-from nnbf.rundir._archive import read_archive
-from nnbf.rundir.observables import write_observables
+from nnbf.runs._archive import read_archive
+from nnbf.runs.observables import write_observables
 
 SMALL = ("--hidden", "8", "--n-determinants", "1")
 
@@ -84,7 +84,7 @@ def test_a_full_disk_is_an_error_of_the_system(tmp_path):
     from types import SimpleNamespace
 
     from nnbf.observables import observables_of
-    from nnbf.rundir.directory import RunDirectory
+    from nnbf.runs.directory import RunDirectory
     from tests.observables.molecules import fci_expansion, molecule
 
     system = molecule("LiH")

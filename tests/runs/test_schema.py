@@ -16,6 +16,8 @@ COMMANDS = {
     "lih_stopped": "molecule",
     "lih_vmc": "molecule",
     "tv_charge": "charge",
+    "tv_spectrum": "spectrum",
+    "tv_stopped": "spectrum",
 }
 CONFIG = {
     "format",
@@ -103,8 +105,8 @@ def test_a_molecule_has_one_level():
 
 
 def test_levels_of_a_lattice_keep_what_format_1_said_of_them():
-    old = json.loads((FOLDERS / "hubbard_vmc" / "result.json").read_text())
-    levels = load_result(FOLDERS / "hubbard_vmc")["levels"]
+    old = json.loads((FOLDERS / "tv_spectrum" / "result.json").read_text())
+    levels = load_result(FOLDERS / "tv_spectrum")["levels"]
     assert len(levels) == len(old["sectors"]) == old["n_levels_wanted"]
     for level, before in zip(levels, old["sectors"]):
         assert {key: level[key] for key in before} == before

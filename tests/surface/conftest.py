@@ -121,7 +121,7 @@ def _solver_module():
 @pytest.fixture
 def built(monkeypatch, system) -> None:
     """Every problem builds the system of two orbitals at once."""
-    monkeypatch.setattr("nnbf.rundir.problem.MoleculeProblem.build", lambda self, references=True: system)
+    monkeypatch.setattr("nnbf.runs.problem.MoleculeProblem.build", lambda self, references=True: system)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from hamiltonians import write_fcidump
 from hamiltonians.orbitals import ORBITAL_KINDS
 from nnbf.cli import main
-from nnbf.rundir import MoleculeProblem
+from nnbf.runs import MoleculeProblem
 
 FILES = ("config.json", "system.npz", "history.jsonl", "result.json", "checkpoint/final.npz")
 REPORT = ("report/energy.png", "report/index.html", "report/report.md")

@@ -7,8 +7,8 @@ import os
 import pytest
 
 from nnbf.cli import main
-from nnbf.rundir import RunDirectory
-from nnbf.rundir.history import HistoryWriter
+from nnbf.runs import RunDirectory
+from nnbf.runs.history import HistoryWriter
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import pytest
 
 from hamiltonians import InputError, SystemInfo
 from nnbf._io import json_line, write_atomically, write_json
-from nnbf.rundir import (
+from nnbf.runs import (
     MoleculeProblem,
     RunDirectory,
     RunError,

@@ -7,10 +7,10 @@ import pytest
 
 from hamiltonians import Truncation
 from nnbf.cli import main
-from nnbf.rundir import RunDirectory, RunError, run_system
-from nnbf.rundir.evaluate import _add_estimates
-from nnbf.rundir.record import result_record
-from nnbf.rundir.truncation import with_correction
+from nnbf.runs import RunDirectory, RunError, run_system
+from nnbf.runs.evaluate import _add_estimates
+from nnbf.runs.record import result_record
+from nnbf.runs.truncation import with_correction
 from nnbf.sweep.columns import RESULT_COLUMNS
 
 CORRECTION = -0.0123
@@ -94,7 +94,7 @@ def test_sampling_a_run_again_moves_the_corrected_energy(cut, solver, tmp_path):
 
 
 def test_the_screen_and_the_reports_say_so(cut, here, solver, monkeypatch, capsys):
-    monkeypatch.setattr("nnbf.rundir.problem.MoleculeProblem.build", lambda self, references=True: cut)
+    monkeypatch.setattr("nnbf.runs.problem.MoleculeProblem.build", lambda self, references=True: cut)
     assert main(["molecule", "H2", "--out", "run"]) == 0
     screen = capsys.readouterr().out
     (row,) = (line for line in screen.splitlines() if line.startswith(" with MP2 correction"))

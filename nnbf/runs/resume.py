@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError
-from nnbf.rundir.directory import RunDirectory
-from nnbf.rundir.history import HistoryWriter
-from nnbf.rundir.methods import method_named
-from nnbf.rundir.provenance import versions
-from nnbf.rundir.session import CompletedRun, OnStep, Session, Warn, cannot_write
-from nnbf.rundir.signals import StopRequest
+from nnbf.runs.directory import RunDirectory
+from nnbf.runs.history import HistoryWriter
+from nnbf.runs.methods import method_named
+from nnbf.runs.provenance import versions
+from nnbf.runs.session import CompletedRun, OnStep, Session, Warn, cannot_write
+from nnbf.runs.signals import StopRequest
 
 if TYPE_CHECKING:
     from hamiltonians import MolecularSystem

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnbf.rundir._archive import DamagedFileError, read_archive, write_archive
-from nnbf.rundir._nested import flatten_nested, unflatten_nested
-from nnbf.rundir.store import KEPT, CheckpointStore
+from nnbf.runs._archive import DamagedFileError, read_archive, write_archive
+from nnbf.runs._nested import flatten_nested, unflatten_nested
+from nnbf.runs.store import KEPT, CheckpointStore
 
 
 def make_snapshot(step=0):
@@ -213,7 +213,7 @@ def test_on_a_full_disk_the_old_checkpoints_stay(store, monkeypatch, where):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     target = {
-        "write": "nnbf.rundir._archive.hashlib.sha256",
+        "write": "nnbf.runs._archive.hashlib.sha256",
         "fsync": "os.fsync",
         "replace": "pathlib.Path.replace",
     }

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError, one_line
-from nnbf.rundir._memory import MemoryMeter
-from nnbf.rundir.checkpoint import load_checkpoint
-from nnbf.rundir.checkpointing import INTERVAL, Checkpointing
-from nnbf.rundir.directory import RunDirectory
-from nnbf.rundir.history import HistoryWriter
-from nnbf.rundir.methods import method_named
-from nnbf.rundir.observables import write_observables
-from nnbf.rundir.record import broken_record, result_record
-from nnbf.rundir.signals import StopRequest
-from nnbf.rundir.store import CheckpointStore
+from nnbf.runs._memory import MemoryMeter
+from nnbf.runs.checkpoint import load_checkpoint
+from nnbf.runs.checkpointing import INTERVAL, Checkpointing
+from nnbf.runs.directory import RunDirectory
+from nnbf.runs.history import HistoryWriter
+from nnbf.runs.methods import method_named
+from nnbf.runs.observables import write_observables
+from nnbf.runs.record import broken_record, result_record
+from nnbf.runs.signals import StopRequest
+from nnbf.runs.store import CheckpointStore
 
 if TYPE_CHECKING:
     from hamiltonians import MolecularSystem

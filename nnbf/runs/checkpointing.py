@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from hamiltonians.errors import one_line
-from nnbf.rundir.history import HistoryWriter
-from nnbf.rundir.store import CheckpointStore
+from nnbf.runs.history import HistoryWriter
+from nnbf.runs.store import CheckpointStore
 
 INTERVAL = 30.0
 """Default number of seconds between checkpoints."""

@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError
-from nnbf.rundir.checkpoint import save_checkpoint
-from nnbf.rundir.checkpointing import INTERVAL
-from nnbf.rundir.directory import RunDirectory, default_folder, require_free
-from nnbf.rundir.methods import method_named
-from nnbf.rundir.problem import MoleculeProblem
-from nnbf.rundir.record import config_record
-from nnbf.rundir.session import CompletedRun, OnStep, Session, Warn, cannot_write
-from nnbf.rundir.signals import StopRequest
-from nnbf.rundir.start import PreparedStart, prepare_start
+from nnbf.runs.checkpoint import save_checkpoint
+from nnbf.runs.checkpointing import INTERVAL
+from nnbf.runs.directory import RunDirectory, default_folder, require_free
+from nnbf.runs.methods import method_named
+from nnbf.runs.problem import MoleculeProblem
+from nnbf.runs.record import config_record
+from nnbf.runs.session import CompletedRun, OnStep, Session, Warn, cannot_write
+from nnbf.runs.signals import StopRequest
+from nnbf.runs.start import PreparedStart, prepare_start
 
 if TYPE_CHECKING:
     from hamiltonians import MolecularSystem
@@ -62,7 +62,7 @@ def run_system(
         options: How to solve it; by default the method's own options.
         out: The folder; by default runs/<name>_<basis>_<time>.
         problem: Data class that `system` was built from, for config.json.
-        method: Name of the method, one of `nnbf.rundir.methods.METHODS`.
+        method: Name of the method, one of `nnbf.runs.methods.METHODS`.
         command_line: What the user typed, for config.json.
         checkpoint_interval: Seconds between checkpoints; 0 saves before every step.
         on_start: Called with the folder before the first step.

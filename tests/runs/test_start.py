@@ -12,8 +12,8 @@ from hamiltonians.fci import fci_energy_of_integrals
 from nnbf.cli.main import main
 from nnbf.drivers import SolverOptions, solve
 from nnbf.drivers.start import excess_warning, lowest_levels, take_over
-from nnbf.rundir import RunDirectory, plan_resumption, prepare_start, resume_run, run_system
-from tests.rundir.test_resume import bits
+from nnbf.runs import RunDirectory, plan_resumption, prepare_start, resume_run, run_system
+from tests.runs.test_resume import bits
 
 OPTIONS = SolverOptions(hidden=(8,), n_determinants=1, pt2=False, projected=False)
 SMALL = SolverOptions(hidden=(4,), n_determinants=1, pt2=False, projected=False)

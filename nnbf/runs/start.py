@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hamiltonians.errors import InputError
-from nnbf.rundir.checkpoint import Checkpoint
-from nnbf.rundir.directory import RunDirectory
-from nnbf.rundir.methods import method_named
-from nnbf.rundir.trained import newest_parameters
+from nnbf.runs.checkpoint import Checkpoint
+from nnbf.runs.directory import RunDirectory
+from nnbf.runs.methods import method_named
+from nnbf.runs.trained import newest_parameters
 
 if TYPE_CHECKING:
     from hamiltonians import MolecularSystem

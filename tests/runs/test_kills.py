@@ -7,17 +7,17 @@ import subprocess
 import sys
 import time
 
-from nnbf.rundir.history import HistoryWriter
-from nnbf.rundir.store import CheckpointStore
+from nnbf.runs.history import HistoryWriter
+from nnbf.runs.store import CheckpointStore
 
 # A run in miniature: rows and checkpoints through the same code, states that follow from one another.
 _RUN = """
 import sys
 from pathlib import Path
 import numpy as np
-from nnbf.rundir.checkpointing import Checkpointing
-from nnbf.rundir.history import HistoryWriter
-from nnbf.rundir.store import CheckpointStore
+from nnbf.runs.checkpointing import Checkpointing
+from nnbf.runs.history import HistoryWriter
+from nnbf.runs.store import CheckpointStore
 
 folder, steps = Path(sys.argv[1]), int(sys.argv[2])
 store = CheckpointStore(folder / "checkpoint", "run")

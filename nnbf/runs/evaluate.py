@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError, one_line
 from nnbf._io import write_json
-from nnbf.rundir.directory import RunDirectory
-from nnbf.rundir.provenance import versions
-from nnbf.rundir.trained import TrainedState, load_trained
-from nnbf.rundir.truncation import with_correction
+from nnbf.runs.directory import RunDirectory
+from nnbf.runs.provenance import versions
+from nnbf.runs.trained import TrainedState, load_trained
+from nnbf.runs.truncation import with_correction
 
 if TYPE_CHECKING:
     from nnbf.evaluation import Evaluation, EvaluationOptions, Extrapolation, Point

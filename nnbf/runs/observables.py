@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError
-from nnbf.rundir._archive import write_archive
+from nnbf.runs._archive import write_archive
 
 if TYPE_CHECKING:
     from hamiltonians import MolecularSystem
-    from nnbf.rundir.directory import RunDirectory
+    from nnbf.runs.directory import RunDirectory
 
 MOST_BYTES = 64_000_000
 """Integrals larger than this (about 75 orbitals) are not written a second time in natural orbitals."""

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError, one_line
 from nnbf._io import read_json, remove_leftovers, write_atomically, write_json
-from nnbf.rundir.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from nnbf.rundir.history import HistoryWriter
-from nnbf.rundir.store import CheckpointStore
+from nnbf.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from nnbf.runs.history import HistoryWriter
+from nnbf.runs.store import CheckpointStore
 
 if TYPE_CHECKING:
     from hamiltonians import MolecularSystem, SystemInfo
@@ -68,7 +68,7 @@ class RunDirectory:
     """The files of one run.
 
     Make one with `create` or `open`; every write is atomic except that of `history.jsonl`, which
-    grows by whole lines (see `nnbf.rundir.history`).
+    grows by whole lines (see `nnbf.runs.history`).
     """
 
     path: Path
@@ -177,7 +177,7 @@ class RunDirectory:
         write_atomically(self.failure_file, lambda stream: stream.write(traceback.encode()))
 
     def write_checkpoint(self, parameters: Any, determinants: Any) -> None:
-        """Write checkpoint/final.npz; see `nnbf.rundir.save_checkpoint`."""
+        """Write checkpoint/final.npz; see `nnbf.runs.save_checkpoint`."""
         self.checkpoint_folder.mkdir(exist_ok=True)
         save_checkpoint(self.checkpoint_file, parameters, determinants)
 

@@ -7,8 +7,8 @@ from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from nnbf.rundir.provenance import git_state, hardware, versions
-from nnbf.rundir.truncation import truncation_record, with_correction
+from nnbf.runs.provenance import git_state, hardware, versions
+from nnbf.runs.truncation import truncation_record, with_correction
 
 if TYPE_CHECKING:
     from hamiltonians import MolecularSystem

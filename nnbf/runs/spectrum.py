@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from hamiltonians.errors import InputError
 from nnbf._threads import require_workers
 from nnbf.drivers.lattice_options import LatticeOptions
-from nnbf.rundir._archive import write_archive
-from nnbf.rundir._nested import flatten_nested
-from nnbf.rundir.checkpointing import Checkpointing
-from nnbf.rundir.directory import RunDirectory
-from nnbf.rundir.lattice_problem import LatticeProblem, SectorChoice
-from nnbf.rundir.provenance import git_state, hardware, versions
+from nnbf.runs._archive import write_archive
+from nnbf.runs._nested import flatten_nested
+from nnbf.runs.checkpointing import Checkpointing
+from nnbf.runs.directory import RunDirectory
+from nnbf.runs.lattice_problem import LatticeProblem, SectorChoice
+from nnbf.runs.provenance import git_state, hardware, versions
 
 if TYPE_CHECKING:
     from hamiltonians import LatticeModel, Sector

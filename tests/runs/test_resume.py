@@ -14,8 +14,8 @@ import pytest
 
 from hamiltonians import InputError
 from nnbf.drivers import SelectedSpaceDriver, SolverOptions
-from nnbf.rundir import RunDirectory, RunError, StopRequest, load_checkpoint, plan_resumption, resume_run
-from nnbf.rundir import run_system as run_system_in
+from nnbf.runs import RunDirectory, RunError, StopRequest, load_checkpoint, plan_resumption, resume_run
+from nnbf.runs import run_system as run_system_in
 from tests.determinants.oracles import random_system
 
 SYSTEM = random_system(4, 2, 2, seed=6, scale=0.1)
@@ -258,7 +258,7 @@ def test_nan_again_and_again_fails_with_a_remedy(broken, tmp_path, monkeypatch):
 
 
 def test_a_disk_that_is_full_for_a_while(undisturbed, tmp_path, monkeypatch):
-    import nnbf.rundir.store as store_module
+    import nnbf.runs.store as store_module
 
     real, saved = store_module.write_archive, []
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from nnbf._io import sync_folder
-from nnbf.rundir._archive import DamagedFileError, read_archive, write_archive
-from nnbf.rundir._nested import flatten_nested, unflatten_nested
+from nnbf.runs._archive import DamagedFileError, read_archive, write_archive
+from nnbf.runs._nested import flatten_nested, unflatten_nested
 
 KEPT = 2
 """Checkpoints that are kept."""

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError, one_line
 from nnbf._io import write_json
-from nnbf.rundir.directory import RunDirectory
-from nnbf.rundir.evaluate import FILE
-from nnbf.rundir.provenance import versions
-from nnbf.rundir.spectrum import headline
-from nnbf.rundir.trained_lattice import TrainedLevel, load_trained_level
+from nnbf.runs.directory import RunDirectory
+from nnbf.runs.evaluate import FILE
+from nnbf.runs.provenance import versions
+from nnbf.runs.spectrum import headline
+from nnbf.runs.trained_lattice import TrainedLevel, load_trained_level
 
 if TYPE_CHECKING:
     from nnbf.evaluation import EvaluationOptions, LatticeEvaluation, LatticeEvaluationOptions

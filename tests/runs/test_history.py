@@ -7,9 +7,9 @@ import os
 import pytest
 
 from hamiltonians import InputError
-from nnbf.rundir.checkpointing import Checkpointing
-from nnbf.rundir.history import HistoryWriter
-from nnbf.rundir.store import CheckpointStore
+from nnbf.runs.checkpointing import Checkpointing
+from nnbf.runs.history import HistoryWriter
+from nnbf.runs.store import CheckpointStore
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ class Clock:
 
     def __init__(self, monkeypatch):
         self.now = 100.0
-        monkeypatch.setattr("nnbf.rundir.checkpointing.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("nnbf.runs.checkpointing.time.monotonic", lambda: self.now)
 
 
 def test_checkpoints_are_made_when_they_are_due(path, monkeypatch):

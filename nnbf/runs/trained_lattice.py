@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError
-from nnbf.rundir._archive import DamagedFileError, read_archive
-from nnbf.rundir._nested import unflatten_nested
-from nnbf.rundir.directory import RunDirectory
-from nnbf.rundir.spectrum import SpectrumPlan, resumed_spectrum, sector_of, state_file
+from nnbf.runs._archive import DamagedFileError, read_archive
+from nnbf.runs._nested import unflatten_nested
+from nnbf.runs.directory import RunDirectory
+from nnbf.runs.spectrum import SpectrumPlan, resumed_spectrum, sector_of, state_file
 
 if TYPE_CHECKING:
     from hamiltonians import Sector

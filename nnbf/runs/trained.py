@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hamiltonians.errors import InputError
-from nnbf.rundir.directory import RunDirectory
-from nnbf.rundir.methods import method_named
-from nnbf.rundir.spectrum import LATTICE_COMMANDS
+from nnbf.runs.directory import RunDirectory
+from nnbf.runs.methods import method_named
+from nnbf.runs.spectrum import LATTICE_COMMANDS
 
 if TYPE_CHECKING:
     from hamiltonians import MolecularSystem
