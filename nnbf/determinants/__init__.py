@@ -1,6 +1,6 @@
 """Determinants as bit strings: Slater-Condon rules, connected spaces, sectors."""
 
-from nnbf.determinants.bitstrings import (
+from nnbf.determinants.configurations import (
     determinant_from_orbitals,
     occupied_spin_orbitals,
     pack_occupations,
@@ -19,7 +19,6 @@ from nnbf.determinants.spaces import (
     hamiltonian_matrix,
     multiplicities,
     rectangular_matrix,
-    second_order_energy,
     symmetrised,
 )
 from nnbf.determinants.tables import IntegralTables, build_tables
@@ -41,7 +40,6 @@ __all__ = [
     "occupied_spin_orbitals",
     "pack_occupations",
     "rectangular_matrix",
-    "second_order_energy",
     "sector_dimension",
     "spin_flip",
     "spin_flip_multiplicity",

@@ -16,10 +16,9 @@ flipped rows would have contributed.
 import numpy as np
 from numba import njit
 
-from nnbf.determinants.hashing import find, hash_words
+from nnbf.determinants.hashing import canonicalise, find, hash_words
 from nnbf.determinants.parallel import map_tasks, n_threads
 from nnbf.determinants.slater_condon import _between, _empty, occupied_orbitals
-from nnbf.determinants.spaces import canonicalise
 
 
 def one_body_sums(

@@ -5,7 +5,7 @@ from math import comb
 
 import numpy as np
 
-from nnbf.determinants.bitstrings import spin_flip_representatives, words_per_spin
+from nnbf.determinants.configurations import spin_flip_representatives, words_per_spin
 
 
 def sector_dimension(n_orbitals: int, n_alpha: int, n_beta: int) -> int:

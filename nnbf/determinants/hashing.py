@@ -26,6 +26,21 @@ def same_words(left, right):
 
 
 @njit(cache=True, nogil=True)
+def canonicalise(words):
+    """Exchange the spin strings in place if that gives the smaller bit string; 1 if both agree, else 2."""
+    n_words = words.shape[0] // 2
+    for w in range(n_words - 1, -1, -1):
+        alpha, beta = words[w], words[n_words + w]
+        if alpha < beta:
+            return 2
+        if beta < alpha:
+            for v in range(n_words):
+                words[v], words[n_words + v] = words[n_words + v], words[v]
+            return 2
+    return 1
+
+
+@njit(cache=True, nogil=True)
 def find(slots, keys, words, h):
     """Row of ``words`` in ``keys``, or ``-1 - slot`` where it would be put."""
     mask = slots.shape[0] - 1

@@ -4,6 +4,8 @@ The compiled kernels here release the GIL, so that callers spread rows over thre
 elements follow Szabo and Ostlund, Modern Quantum Chemistry, tables 2.3 and 2.4.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
@@ -23,6 +25,30 @@ def max_connections(n_orbitals: int, n_alpha: int, n_beta: int) -> int:
     singles = [n * (n_orbitals - n) for n in (n_alpha, n_beta)]
     doubles = [n * (n - 1) // 2 * ((n_orbitals - n) * (n_orbitals - n - 1) // 2) for n in (n_alpha, n_beta)]
     return sum(singles) + sum(doubles) + singles[0] * singles[1]
+
+
+class Scratch(NamedTuple):
+    """Work arrays of :func:`connections_of`, and what it writes."""
+
+    occupied: np.ndarray
+    """(2, M) int64."""
+    parity: np.ndarray
+    """(2, M + 1) int64."""
+    connected: np.ndarray
+    """Connected bit strings, (capacity, 2 W), capacity at least ``max_connections``."""
+    values: np.ndarray
+    """Their matrix elements, (capacity,)."""
+
+
+@njit(cache=True, nogil=True)
+def new_scratch(n_orbitals, n_total, capacity):
+    """Scratch for determinants of ``n_total`` words."""
+    return Scratch(
+        np.empty((2, n_orbitals), np.int64),
+        np.empty((2, n_orbitals + 1), np.int64),
+        np.empty((capacity, n_total), np.uint64),
+        np.empty(capacity),
+    )
 
 
 @njit(cache=True, nogil=True)
@@ -88,21 +114,19 @@ def _flip(out, count, offset, p):
 
 
 @njit(cache=True, nogil=True)
-def connections_of(tables, determinant, threshold, occupied, parity, out, values):
+def connections_of(tables, determinant, threshold, scratch):
     """All determinants that the Hamiltonian reaches from one, without itself.
 
     Args:
         tables: :class:`IntegralTables`.
         determinant: Bit string (2 W,).
         threshold: Elements with ``|H_ij| < threshold`` are skipped (0 keeps all that are not zero).
-        occupied: Work array (2, M), int64.
-        parity: Work array (2, M + 1), int64.
-        out: Receives the connected bit strings, (capacity, 2 W), capacity at least ``max_connections``.
-        values: Receives the matrix elements, (capacity,).
+        scratch: Receives connected bit strings and matrix elements.
 
     Returns:
         The number of connections written.
     """
+    occupied, parity, out, values = scratch
     n = tables.n_orbitals
     n_total = determinant.shape[0]
     n_words = n_total // 2

@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse
-from numba import njit
 
-from nnbf.determinants.bitstrings import spin_flip_multiplicity
-from nnbf.determinants.hashing import build_hash_table, find, hash_words
+from nnbf.determinants.configurations import spin_flip_multiplicity
+from nnbf.determinants.connections import accumulated_couplings, listed_rows
+from nnbf.determinants.hashing import build_hash_table
 from nnbf.determinants.parallel import map_row_blocks, map_tasks, n_threads
-from nnbf.determinants.slater_condon import connections_of, diagonal_elements, max_connections
+from nnbf.determinants.slater_condon import diagonal_elements, max_connections
 from nnbf.determinants.tables import IntegralTables
 
 
@@ -102,39 +102,6 @@ def connected_space(
     return ConnectedSpace(keys, sums, diagonal_elements(tables, keys))
 
 
-def second_order_energy(
-    tables: IntegralTables,
-    determinants: np.ndarray,
-    amplitudes: np.ndarray,
-    energy: float,
-    fold: bool = False,
-    threshold: float = 0.0,
-    n_partitions: int | None = None,
-) -> float:
-    """Epstein-Nesbet second-order correction of V over its connected space, Hartree.
-
-    ``E2 = sum_{j not in V} |<j|H|psi_V>|^2 / (E - H_jj)`` (Epstein, Phys. Rev. 28, 695 (1926);
-    Nesbet, Proc. R. Soc. A 230, 312 (1955)). Memory is bounded: one hash partition at a time.
-
-    Args:
-        tables: Integral tables.
-        determinants: V, (n, 2 W).
-        amplitudes: psi on V, any normalisation.
-        energy: Rayleigh quotient of psi on V, Hartree.
-        fold: Whether V holds spin-flip representatives.
-        threshold: Contributions below this magnitude are skipped (Hartree).
-        n_partitions: Number of hash partitions (default: from the size of V).
-    """
-    total = 0.0
-    for keys, sums in connected_partitions(tables, determinants, amplitudes, fold, threshold, n_partitions):
-        if len(keys):
-            denominators = energy - diagonal_elements(tables, keys)
-            # A vanishing denominator means that j belongs into V: bounded instead of infinite.
-            denominators = np.minimum(denominators, -1e-3)
-            total += float(np.sum(multiplicities(keys, fold) * sums**2 / denominators))
-    return total
-
-
 def _electron_counts(determinants: np.ndarray) -> tuple[int, int]:
     n_words = determinants.shape[1] // 2
     first = np.bitwise_count(determinants[0])
@@ -148,9 +115,7 @@ def _sparse_rows(tables, rows, columns, fold, threshold):
     capacity = max_connections(tables.n_orbitals, *_electron_counts(rows)) + 1
     diagonal = diagonal_elements(tables, rows)
     blocks = map_row_blocks(
-        lambda lo, hi: _rows_kernel(
-            tables, rows, diagonal, lo, hi, columns, slots, fold, threshold, capacity
-        ),
+        lambda lo, hi: listed_rows(tables, rows, diagonal, lo, hi, columns, slots, fold, threshold, capacity),
         len(rows),
     )
     counts = np.concatenate([block[0] for block in blocks])
@@ -194,108 +159,4 @@ def connected_partitions(
             (tables, rows, values, screen, determinants, slots, fold, threshold, capacity, p, n_partitions)
             for p in range(start, min(start + workers, n_partitions))
         ]
-        yield from map_tasks(_accumulate_kernel, tasks)
-
-
-@njit(cache=True, nogil=True)
-def canonicalise(words):
-    """Exchange the spin strings in place if that gives the smaller bit string; 1 if both agree, else 2."""
-    n_words = words.shape[0] // 2
-    for w in range(n_words - 1, -1, -1):
-        alpha, beta = words[w], words[n_words + w]
-        if alpha < beta:
-            return 2
-        if beta < alpha:
-            for v in range(n_words):
-                words[v], words[n_words + v] = words[n_words + v], words[v]
-            return 2
-    return 1
-
-
-@njit(cache=True, nogil=True)
-def _rows_kernel(tables, rows, diagonal, lo, hi, columns, slots, fold, threshold, capacity):
-    n = tables.n_orbitals
-    occupied = np.empty((2, n), np.int64)
-    parity = np.empty((2, n + 1), np.int64)
-    out = np.empty((capacity, rows.shape[1]), np.uint64)
-    values = np.empty(capacity)
-    counts = np.zeros(hi - lo, np.int64)
-    room = 1024
-    indices = np.empty(room, np.int32)
-    data = np.empty(room)
-    used = 0
-    for row in range(lo, hi):
-        if used + capacity > room:
-            room = max(2 * room, used + capacity)
-            grown_indices = np.empty(room, np.int32)
-            grown_data = np.empty(room)
-            grown_indices[:used] = indices[:used]
-            grown_data[:used] = data[:used]
-            indices, data = grown_indices, grown_data
-        before = used
-        own = find(slots, columns, rows[row], hash_words(rows[row]))
-        if own >= 0:
-            indices[used] = own
-            data[used] = diagonal[row]
-            used += 1
-        count = connections_of(tables, rows[row], threshold, occupied, parity, out, values)
-        for k in range(count):
-            if fold:
-                canonicalise(out[k])
-            position = find(slots, columns, out[k], hash_words(out[k]))
-            if position >= 0:
-                indices[used] = position
-                data[used] = values[k]
-                used += 1
-        counts[row - lo] = used - before
-    return counts, indices[:used].copy(), data[:used].copy()
-
-
-@njit(cache=True, nogil=True)
-def _accumulate_kernel(
-    tables, rows, values, screen, known, known_slots, fold, threshold, capacity, partition, n_partitions
-):
-    n = tables.n_orbitals
-    n_total = rows.shape[1]
-    occupied = np.empty((2, n), np.int64)
-    parity = np.empty((2, n + 1), np.int64)
-    out = np.empty((capacity, n_total), np.uint64)
-    elements = np.empty(capacity)
-    slots = np.full(1 << 12, -1, np.int64)
-    room = 1 << 11
-    keys = np.empty((room, n_total), np.uint64)
-    sums = np.empty(room)
-    used = 0
-    for row in range(rows.shape[0]):
-        if screen[row] == 0.0:
-            continue
-        count = connections_of(tables, rows[row], threshold / screen[row], occupied, parity, out, elements)
-        for k in range(count):
-            orbit = canonicalise(out[k]) if fold else 1
-            h = hash_words(out[k])
-            # The low bits choose the slot: the partition takes high ones.
-            if np.int64((h >> np.uint64(40)) % np.uint64(n_partitions)) != partition:
-                continue
-            contribution = elements[k] * values[row] / orbit
-            position = find(slots, keys, out[k], h)
-            if position >= 0:
-                sums[position] += contribution
-                continue
-            if find(known_slots, known, out[k], h) >= 0:
-                continue
-            keys[used] = out[k]
-            sums[used] = contribution
-            slots[-1 - position] = used
-            used += 1
-            if used == room:
-                room *= 2
-                grown_keys = np.empty((room, n_total), np.uint64)
-                grown_sums = np.empty(room)
-                grown_keys[:used] = keys
-                grown_sums[:used] = sums
-                keys, sums = grown_keys, grown_sums
-                slots = np.full(2 * slots.shape[0], -1, np.int64)
-                for entry in range(used):
-                    place = find(slots, keys, keys[entry], hash_words(keys[entry]))
-                    slots[-1 - place] = entry
-    return keys[:used].copy(), sums[:used].copy()
+        yield from map_tasks(accumulated_couplings, tasks)

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse
 from numba import njit
 
-from nnbf.determinants.bitstrings import spin_flip, spin_flip_multiplicity
+from nnbf.determinants.configurations import spin_flip, spin_flip_multiplicity
 from nnbf.determinants.density_sums import _toggle, lookup
 from nnbf.determinants.hashing import merge_equal
 from nnbf.determinants.parallel import map_row_blocks

@@ -9,7 +9,7 @@ from scipy.sparse.linalg import eigsh
 
 from hamiltonians import InputError, MolecularSystem, irrep_bits
 from nnbf.determinants import unpack_occupations
-from nnbf.determinants.bitstrings import spin_flip_representatives
+from nnbf.determinants.configurations import spin_flip_representatives
 from nnbf.drivers.snapshot import unpack_tree
 from nnbf.states import SelectedState
 

@@ -9,7 +9,7 @@ import netket as nk
 import numpy as np
 
 from nnbf.determinants import connected_space, max_connections, multiplicities, pack_occupations
-from nnbf.determinants.bitstrings import spin_flip_representatives
+from nnbf.determinants.configurations import spin_flip_representatives
 from nnbf.determinants.hashing import merge_equal
 from nnbf.evaluation.chains import STRIDE, ChainSource
 from nnbf.evaluation.options import EvaluationOptions

@@ -1,15 +1,12 @@
 """Rows of ``H psi`` in two parts: what large determinants contribute, and what all others do."""
 
 import numpy as np
-from numba import njit
 
 from nnbf.determinants import IntegralTables, diagonal_elements, max_connections
-from nnbf.determinants.bitstrings import spin_flip_representatives
-from nnbf.determinants.connections import flat_connections
-from nnbf.determinants.hashing import build_hash_table, find, find_rows, hash_words, merge_equal
+from nnbf.determinants.configurations import spin_flip_representatives
+from nnbf.determinants.connections import applied_rows, flat_connections, scattered_rows
+from nnbf.determinants.hashing import build_hash_table, find_rows, merge_equal
 from nnbf.determinants.parallel import map_row_blocks
-from nnbf.determinants.slater_condon import connections_of
-from nnbf.determinants.spaces import canonicalise
 
 #: Connections that are held in memory at once where determinants are missing from the table.
 CONNECTIONS_AT_ONCE = 2_000_000
@@ -68,18 +65,18 @@ class AmplitudeTable:
         Connections that are not listed count as zero.
         """
         determinants = np.ascontiguousarray(determinants)
-        large, other = np.empty(len(determinants)), np.empty(len(determinants))
+        parts = np.empty((len(determinants), 2))
         diagonal = diagonal_elements(self.tables, determinants) - self.shift
         block = max(1, min(4096, -(-len(determinants) // 8)))
 
         def work(lo, hi):
-            _split_rows(
-                self.tables, determinants, diagonal, self.determinants, self._slots, self.amplitudes,
-                self.n_large, self.spin_flip, self._capacity, lo, hi, large, other,
+            applied_rows(
+                self.tables, determinants, diagonal, lo, hi, self.determinants, self._slots, self.amplitudes,
+                self.n_large, self.spin_flip, self._capacity, parts,
             )  # fmt: skip
 
         map_row_blocks(work, len(determinants), block)
-        return large, other
+        return parts[:, 0], parts[:, 1]
 
     def reached_from_large(self, multiplicity: np.ndarray) -> np.ndarray:
         """``h_L`` (n,) of every entry of the table, from the rows of L alone.
@@ -90,7 +87,7 @@ class AmplitudeTable:
         out = np.zeros(len(self.determinants))
         large = self.determinants[: self.n_large]
         diagonal = diagonal_elements(self.tables, large) - self.shift
-        _scatter_rows(
+        scattered_rows(
             self.tables, self.determinants, diagonal, self._slots, self.amplitudes, multiplicity,
             self.n_large, self.spin_flip, self._capacity, out,
         )  # fmt: skip
@@ -125,45 +122,3 @@ class AmplitudeTable:
         in_large = (position >= 0) & (position < self.n_large)
         large = np.add.reduceat(np.where(in_large, terms, 0.0), starts)
         return large, np.add.reduceat(np.where(in_large, 0.0, terms), starts)
-
-
-@njit(cache=True, nogil=True)
-def _split_rows(tables, rows, diagonal, keys, slots, psi, n_large, fold, capacity, lo, hi, large, other):
-    n = tables.n_orbitals
-    occupied = np.empty((2, n), np.int64)
-    parity = np.empty((2, n + 1), np.int64)
-    connected = np.empty((capacity, rows.shape[1]), np.uint64)
-    values = np.empty(capacity)
-    for row in range(lo, hi):
-        sums = np.zeros(2)
-        own = find(slots, keys, rows[row], hash_words(rows[row]))
-        if own >= 0:
-            sums[0 if own < n_large else 1] += diagonal[row] * psi[own]
-        count = connections_of(tables, rows[row], 0.0, occupied, parity, connected, values)
-        for k in range(count):
-            if fold:
-                canonicalise(connected[k])
-            position = find(slots, keys, connected[k], hash_words(connected[k]))
-            if position >= 0:
-                sums[0 if position < n_large else 1] += values[k] * psi[position]
-        large[row] = sums[0]
-        other[row] = sums[1]
-
-
-@njit(cache=True, nogil=True)
-def _scatter_rows(tables, keys, diagonal, slots, psi, multiplicity, n_large, fold, capacity, out):
-    n = tables.n_orbitals
-    occupied = np.empty((2, n), np.int64)
-    parity = np.empty((2, n + 1), np.int64)
-    connected = np.empty((capacity, keys.shape[1]), np.uint64)
-    values = np.empty(capacity)
-    for row in range(n_large):
-        out[row] += diagonal[row] * psi[row]
-        count = connections_of(tables, keys[row], 0.0, occupied, parity, connected, values)
-        for k in range(count):
-            if fold:
-                canonicalise(connected[k])
-            position = find(slots, keys, connected[k], hash_words(connected[k]))
-            if position >= 0:
-                # One entry stands for several determinants: H is symmetric between determinants only.
-                out[position] += values[k] * psi[row] * multiplicity[row] / multiplicity[position]

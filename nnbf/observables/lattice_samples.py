@@ -15,9 +15,9 @@ import scipy.sparse
 from hamiltonians.errors import InputError
 from hamiltonians.lattice import LatticeModel
 from hamiltonians.lattice_operators import lattice_configurations
+from nnbf.determinants.configurations import pack_modes
 from nnbf.determinants.hashing import first_rows, merge_equal
 from nnbf.observables.result import Estimate
-from nnbf.operators.lattice_hamiltonian import packed_bits
 
 LogPsi = Callable[[np.ndarray], Any]
 """Occupations (n, modes) of 0 and 1, int8, up block first -> complex log psi (n,)."""
@@ -108,7 +108,7 @@ class WeightedConfigurations:
         if n_batches < 3:
             raise ValueError(f"{n_chains} chains of {length} samples are too few for an error bar")
         rows = samples.reshape(-1, n_modes).astype(np.int8)
-        keys, of_sample = merge_equal(packed_bits(rows))
+        keys, of_sample = merge_equal(pack_modes(rows))
         shape = (n_batches, len(keys))
         if weights is not None and np.shape(weights) != (n_chains, length):
             raise ValueError("weights must be (chains, length)")
@@ -236,7 +236,7 @@ class WeightedConfigurations:
 
     def _log_images(self, own, images, log_psi):
         count = len(own)
-        keys, group = merge_equal(packed_bits(np.concatenate([self.occupations, images])))
+        keys, group = merge_equal(pack_modes(np.concatenate([self.occupations, images])))
         values = np.concatenate([own, np.empty(len(keys) - count, complex)])
         if len(keys) > count:
             first = first_rows(group[count:], len(keys))[count:]

@@ -21,9 +21,9 @@ from hamiltonians import InputError, LatticeModel, lattice_configurations, space
 from hamiltonians.fermion_permutations import move_configurations
 from hamiltonians.lattice_sector import Momentum
 from nnbf.determinants import build_hash_table, find_rows
+from nnbf.determinants.configurations import pack_modes
 from nnbf.determinants.hashing import first_rows, merge_equal
 from nnbf.observables.result import Estimate
-from nnbf.operators.lattice_hamiltonian import packed_bits
 
 #: Occupations (n, modes), up block first, to complex log psi (n,).
 LogPsi = Callable[[np.ndarray], np.ndarray]
@@ -101,7 +101,7 @@ class ConfigurationTable:
         """The model."""
         self.occupations = lattice_configurations(model)
         """(n, modes) uint8."""
-        self._keys = packed_bits(self.occupations)
+        self._keys = pack_modes(self.occupations)
         self._slots = build_hash_table(self._keys)
 
     def __len__(self) -> int:
@@ -109,7 +109,7 @@ class ConfigurationTable:
 
     def rows(self, occupations: np.ndarray) -> np.ndarray:
         """Return the numbers (m,) of configurations (m, modes)."""
-        return find_rows(self._slots, self._keys, packed_bits(occupations))
+        return find_rows(self._slots, self._keys, pack_modes(occupations))
 
     def vector(self, log_psi: LogPsi) -> np.ndarray:
         """Return a state on all configurations, (n,) complex, normalised.
@@ -247,7 +247,7 @@ class _Ratios:
     def __init__(self, own: SampledWave, other: LogPsi, coefficients, modes: slice, occupied: bool):
         rows = np.asarray(own.samples).reshape(-1, own.samples.shape[-1]).astype(np.uint8)
         self._shape = own.samples.shape[:2]
-        keys, self._of_sample = merge_equal(packed_bits(rows))
+        keys, self._of_sample = merge_equal(pack_modes(rows))
         self._count = len(keys)
         distinct = rows[first_rows(self._of_sample, self._count)]
         self._row, sites = np.nonzero(distinct[:, modes] == occupied)
@@ -256,7 +256,7 @@ class _Ratios:
         changed[np.arange(len(mode)), mode] ^= 1
         below = np.cumsum(distinct, axis=1, dtype=np.int64)[self._row, mode] - occupied
         self._factors = np.where(below % 2 == 0, 1.0, -1.0) * coefficients[sites]
-        targets, of_target = merge_equal(packed_bits(changed))
+        targets, of_target = merge_equal(pack_modes(changed))
         any_of = np.zeros(len(targets), np.int64)
         any_of[of_target] = np.arange(len(changed))
         log_other = np.asarray(other(changed[any_of]), dtype=complex)[of_target]

@@ -12,6 +12,7 @@ from netket.vqs.mc import check_hilbert, get_local_kernel, get_local_kernel_argu
 from numba import njit
 
 from hamiltonians.lattice import LatticeModel
+from nnbf.determinants.configurations import pack_modes
 from nnbf.determinants.hashing import first_rows, merge_equal
 from nnbf.operators.kernels import MergedConnections, local_energy_kernel, padded_to, rounded_up
 
@@ -154,7 +155,7 @@ def listed_connections(hamiltonian: LatticeHamiltonian, samples: np.ndarray) -> 
     """Connections of samples (..., modes) of 0/1 occupations, every configuration listed once."""
     model = hamiltonian.model
     rows = np.ascontiguousarray(np.asarray(samples).reshape(-1, model.n_modes), dtype=np.int8)
-    keys, of_sample = merge_equal(packed_bits(rows))
+    keys, of_sample = merge_equal(pack_modes(rows))
     rows = rows[first_rows(of_sample, len(keys))]
     sites, amplitudes = hamiltonian.hops
     counts, connected, elements = _flat_connections(
@@ -167,7 +168,7 @@ def listed_connections(hamiltonian: LatticeHamiltonian, samples: np.ndarray) -> 
         model.n_sites,
         hamiltonian.max_conn_size,
     )
-    distinct, target = merge_equal(packed_bits(connected))
+    distinct, target = merge_equal(pack_modes(connected))
     return ListedConnections(
         occupations=connected[first_rows(target, len(distinct))],
         target=target,
@@ -192,15 +193,6 @@ def lattice_connections(hamiltonian: LatticeHamiltonian, samples: np.ndarray) ->
         own=jnp.asarray(padded_to(listed.own, n_rows, 0), jnp.int32),
         of_sample=jnp.asarray(listed.of_sample, jnp.int32),
     )
-
-
-def packed_bits(occupations: np.ndarray) -> np.ndarray:
-    """Occupations (n, modes) as bit strings (n, words) of 64-bit words, for any number of modes."""
-    octets = np.packbits(np.asarray(occupations, np.uint8), axis=1)
-    width = -(-octets.shape[1] // 8) * 8
-    whole = np.zeros((len(octets), width), np.uint8)
-    whole[:, : octets.shape[1]] = octets
-    return whole.view(np.uint64)
 
 
 @njit(cache=True, nogil=True)

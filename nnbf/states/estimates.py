@@ -6,14 +6,14 @@ Kinds are defined in ``docs/energies.md``. Each estimate says whether it is an u
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from nnbf.determinants import diagonal_elements, enumerate_sector, sector_dimension
+from nnbf.determinants.connections import applied_rows
 from nnbf.determinants.enumeration import determinant_irrep
-from nnbf.determinants.hashing import build_hash_table, find, hash_words
+from nnbf.determinants.hashing import build_hash_table
 from nnbf.determinants.parallel import map_row_blocks
-from nnbf.determinants.slater_condon import connections_of, max_connections
-from nnbf.determinants.spaces import canonicalise, connected_partitions, multiplicities
+from nnbf.determinants.slater_condon import max_connections
+from nnbf.determinants.spaces import connected_partitions, multiplicities
 from nnbf.determinants.sparse import sparse_times_vector
 from nnbf.determinants.spin_ladder import lowered_raised
 from nnbf.states.selected import SelectedState
@@ -131,19 +131,19 @@ def full_sum_energy(
 
 def apply_hamiltonian(state: SelectedState, determinants: np.ndarray, psi: np.ndarray) -> np.ndarray:
     """``H psi`` (n,) within a list of determinants, matrix elements made on the fly."""
-    tables = state.hamiltonian.tables
+    tables, fold = state.hamiltonian.tables, state.spin_flip
     integrals = state.hamiltonian.integrals
     slots = build_hash_table(determinants)
     diagonal = diagonal_elements(tables, determinants)
     capacity = max_connections(integrals.n_orbitals, integrals.n_alpha, integrals.n_beta) + 1
-    out = np.empty(len(determinants))
-    map_row_blocks(
-        lambda lo, hi: _apply_rows(
-            tables, determinants, diagonal, slots, psi, state.spin_flip, capacity, lo, hi, out
-        ),
-        len(determinants),
-    )
-    return out
+    n = len(determinants)
+    out = np.empty((n, 2))
+
+    def apply(lo, hi):
+        applied_rows(tables, determinants, diagonal, lo, hi, determinants, slots, psi, n, fold, capacity, out)
+
+    map_row_blocks(apply, n)
+    return out[:, 0]
 
 
 def spin_square(state: SelectedState) -> float | None:
@@ -157,22 +157,3 @@ def spin_square(state: SelectedState) -> float | None:
     )
     s_z = 0.5 * (integrals.n_alpha - integrals.n_beta)
     return float(s_z * (s_z + 1.0) + np.sum(state.multiplicity * psi * lowered))
-
-
-@njit(cache=True, nogil=True)
-def _apply_rows(tables, determinants, diagonal, slots, psi, fold, capacity, lo, hi, out):
-    n = tables.n_orbitals
-    occupied = np.empty((2, n), np.int64)
-    parity = np.empty((2, n + 1), np.int64)
-    connected = np.empty((capacity, determinants.shape[1]), np.uint64)
-    values = np.empty(capacity)
-    for row in range(lo, hi):
-        count = connections_of(tables, determinants[row], 0.0, occupied, parity, connected, values)
-        total = diagonal[row] * psi[row]
-        for k in range(count):
-            if fold:
-                canonicalise(connected[k])
-            position = find(slots, determinants, connected[k], hash_words(connected[k]))
-            if position >= 0:
-                total += values[k] * psi[position]
-        out[row] = total

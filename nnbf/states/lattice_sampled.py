@@ -21,9 +21,10 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from nnbf.ansatz import contract
+from nnbf.determinants.configurations import pack_modes
 from nnbf.determinants.hashing import first_rows, merge_equal
 from nnbf.operators.kernels import padded_to, rounded_up
-from nnbf.operators.lattice_hamiltonian import LatticeHamiltonian, listed_connections, packed_bits
+from nnbf.operators.lattice_hamiltonian import LatticeHamiltonian, listed_connections
 from nnbf.operators.spin_exchange import s_squared_diagonal, spin_exchanges
 from nnbf.states.batches import mapped, model_at_once
 from nnbf.states.sampled import DistinctSamples, SampledStep, ratio_statistics
@@ -105,7 +106,7 @@ def _sampled(state, hamiltonian, with_spin):
         return total
 
     found = DistinctSamples(
-        determinants=packed_bits(distinct),
+        determinants=pack_modes(distinct),
         occupations=rows[some],
         local_energies=summed(connections.row, connections.target, connections.element),
         log_abs=log_own.real,
@@ -123,7 +124,7 @@ def _sampled(state, hamiltonian, with_spin):
 def _extended(occupations, more):
     """Distinct configurations, those of ``occupations`` first, and the position of ``more`` among them."""
     every = np.concatenate([occupations, more])
-    keys, position = merge_equal(packed_bits(every))
+    keys, position = merge_equal(pack_modes(every))
     return every[first_rows(position, len(keys))], position[len(occupations) :]
 
 

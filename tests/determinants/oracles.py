@@ -9,6 +9,8 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from hamiltonians import MolecularIntegrals, MolecularSystem
+from nnbf.determinants import diagonal_elements, multiplicities
+from nnbf.determinants.spaces import connected_partitions
 
 Configuration = tuple[tuple[int, ...], tuple[int, ...]]
 
@@ -221,3 +223,29 @@ def normalised_amplitudes(logarithms, multiplicity=None) -> jax.Array:
 def flat(tree) -> np.ndarray:
     """All leaves as one vector, in the order of ``ravel_pytree``."""
     return np.asarray(ravel_pytree(tree)[0])
+
+
+def second_order_energy(
+    tables,
+    determinants: np.ndarray,
+    amplitudes: np.ndarray,
+    energy: float,
+    fold: bool = False,
+    threshold: float = 0.0,
+    n_partitions: int | None = None,
+) -> float:
+    """Epstein-Nesbet second-order correction of V over its connected space, Hartree.
+
+    ``E2 = sum_{j not in V} |<j|H|psi_V>|^2 / (E - H_jj)`` (Epstein, Phys. Rev. 28, 695 (1926);
+    Nesbet, Proc. R. Soc. A 230, 312 (1955)).
+
+    ``energy`` is the Rayleigh quotient of psi on V.
+    """
+    total = 0.0
+    for keys, sums in connected_partitions(tables, determinants, amplitudes, fold, threshold, n_partitions):
+        if len(keys):
+            denominators = energy - diagonal_elements(tables, keys)
+            # A vanishing denominator means that j belongs into V: bounded instead of infinite.
+            denominators = np.minimum(denominators, -1e-3)
+            total += float(np.sum(multiplicities(keys, fold) * sums**2 / denominators))
+    return total

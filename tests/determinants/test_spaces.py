@@ -9,7 +9,6 @@ from nnbf.determinants import (
     hamiltonian_matrix,
     multiplicities,
     rectangular_matrix,
-    second_order_energy,
     spin_flip_representatives,
     symmetrised,
 )
@@ -19,6 +18,7 @@ from tests.determinants.oracles import (
     configurations,
     even_spin_basis,
     random_integrals,
+    second_order_energy,
     slow_hamiltonian,
 )
 

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from hamiltonians import InputError, MolecularSystem, build_molecule
-from nnbf.determinants import build_tables, diagonal_elements, second_order_energy
+from nnbf.determinants import build_tables, diagonal_elements
 from nnbf.drivers import SolverOptions, make_model, solve
-from tests.determinants.oracles import flat, lowest_energy, random_system
+from tests.determinants.oracles import flat, lowest_energy, random_system, second_order_energy
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = {"hidden": (8,), "n_determinants": 1}

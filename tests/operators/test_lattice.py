@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from hamiltonians import LatticeModel, lattice_configurations, lattice_to_sparse
+from nnbf.determinants.configurations import pack_modes
 from nnbf.operators import LatticeHamiltonian, lattice_connections
-from nnbf.operators.lattice_hamiltonian import listed_connections, packed_bits
+from nnbf.operators.lattice_hamiltonian import listed_connections
 
 MODELS = {
     "t-V": LatticeModel("tv", (3, 2), 2, V=1.7),
@@ -76,7 +77,7 @@ def test_more_than_64_modes_do_not_overflow():
     rows = (rng.random((50, 130)) < 0.5).astype(np.uint8)
     rows[1] = rows[0]
     rows[1, 129] ^= 1
-    keys = packed_bits(rows)
+    keys = pack_modes(rows)
     assert keys.shape == (50, 3)
     assert len(np.unique(keys, axis=0)) == 50
     model = LatticeModel("tv", (9, 9), 3, V=1.0)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nnbf.ansatz import NeuralBackflow
-from nnbf.determinants import enumerate_sector, second_order_energy, spin_flip
+from nnbf.determinants import enumerate_sector, spin_flip
 from nnbf.operators import MolecularHamiltonian
 from nnbf.states import (
     SelectedState,
@@ -26,6 +26,7 @@ from tests.determinants.oracles import (
     occupations,
     random_integrals,
     random_variables,
+    second_order_energy,
     slow_hamiltonian,
 )
 

@@ -1,10 +1,10 @@
-"""Occupation bit strings: packing, unpacking and the reference determinant.
+"""Configurations as bit strings: any modes, and determinants of two spins.
 
-A determinant of M spatial orbitals is one row of ``2 W`` little-endian 64-bit words,
-``W = ceil(M / 64)``: first the W words of the alpha string, then the W words of the beta string.
-Bit ``p & 63`` of word ``p >> 6`` is the occupation of spatial orbital ``p``. Spin orbitals are
-blocked in the same order: all alpha, then all beta, which also fixes the phase convention
-``|n> = prod_alpha c+_p prod_beta c+_q |vac>`` with orbital indices ascending.
+Bit ``p & 63`` of word ``p >> 6`` is the occupation of mode ``p`` (little endian, 64-bit words). A
+determinant of M spatial orbitals is one row of ``2 W`` words, ``W = ceil(M / 64)``: first the W words of the
+alpha string, then the W words of the beta string. Spin orbitals are blocked in the same order: all alpha,
+then all beta, which also fixes the phase convention ``|n> = prod_alpha c+_p prod_beta c+_q |vac>`` with
+orbital indices ascending.
 """
 
 from collections.abc import Sequence
@@ -17,6 +17,21 @@ WORD_BITS = 64
 def words_per_spin(n_orbitals: int) -> int:
     """Number of 64-bit words that one spin string of ``n_orbitals`` needs (at least one)."""
     return max(1, -(-n_orbitals // WORD_BITS))
+
+
+def pack_modes(occupations: np.ndarray) -> np.ndarray:
+    """Bit strings (n, W) of uint64, ``W = ceil(modes / 64)``, of 0/1 occupations (n, modes)."""
+    occupations = np.asarray(occupations)
+    n_rows, n_modes = occupations.shape
+    bits = np.zeros((n_rows, words_per_spin(n_modes) * WORD_BITS), dtype=np.uint8)
+    bits[:, :n_modes] = occupations != 0
+    return np.packbits(bits, axis=-1, bitorder="little").view("<u8").astype(np.uint64)
+
+
+def unpack_modes(configurations: np.ndarray, n_modes: int) -> np.ndarray:
+    """0/1 occupations (n, modes) of uint8 of bit strings (n, W)."""
+    octets = np.ascontiguousarray(configurations, dtype="<u8").view(np.uint8)
+    return np.unpackbits(octets, axis=-1, bitorder="little")[:, :n_modes]
 
 
 def pack_occupations(occupations: np.ndarray) -> np.ndarray:
@@ -36,21 +51,16 @@ def pack_occupations(occupations: np.ndarray) -> np.ndarray:
     if n_spin_orbitals % 2:
         raise ValueError(f"occupations need an even number of spin orbitals, got {n_spin_orbitals}")
     n_orbitals = n_spin_orbitals // 2
-    n_words = words_per_spin(n_orbitals)
-    bits = np.zeros((n_samples, 2, n_words * WORD_BITS), dtype=np.uint8)
-    bits[:, :, :n_orbitals] = occupations.reshape(n_samples, 2, n_orbitals) != 0
-    packed = np.packbits(bits, axis=-1, bitorder="little")
-    return np.ascontiguousarray(packed).view("<u8").reshape(n_samples, 2 * n_words).astype(np.uint64)
+    strings = pack_modes(occupations.reshape(2 * n_samples, n_orbitals))
+    return strings.reshape(n_samples, 2 * strings.shape[1])
 
 
 def unpack_occupations(determinants: np.ndarray, n_orbitals: int) -> np.ndarray:
     """Unpack bit strings (n, 2 W) into 0/1 occupations (n, 2 M) of uint8, alpha block first."""
-    determinants = np.ascontiguousarray(determinants, dtype="<u8")
+    determinants = np.asarray(determinants)
     n_samples, n_total = determinants.shape
-    n_words = n_total // 2
-    as_bytes = determinants.reshape(n_samples, 2, n_words).view(np.uint8)
-    bits = np.unpackbits(as_bytes, axis=-1, bitorder="little")[:, :, :n_orbitals]
-    return np.ascontiguousarray(bits.reshape(n_samples, 2 * n_orbitals))
+    strings = unpack_modes(determinants.reshape(2 * n_samples, n_total // 2), n_orbitals)
+    return np.ascontiguousarray(strings).reshape(n_samples, 2 * n_orbitals)
 
 
 def determinant_from_orbitals(alpha: Sequence[int], beta: Sequence[int], n_orbitals: int) -> np.ndarray:
