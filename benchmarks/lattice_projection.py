@@ -22,8 +22,8 @@ import netket as nk
 import numpy as np
 from _measure import RESULTS, in_turn, machine_line, provenance, row, short_time, write_json
 
-from hamiltonians.lattice import LatticeModel
-from hamiltonians.space_group import space_group
+from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.space_group import space_group
 from nnbf._text import markdown_table as table
 from nnbf.ansatz.equivariant import EquivariantBackflow, ProjectedBackflow
 from nnbf.ansatz.orbitals import free_orbitals

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from _measure import RESULTS, provenance, write_json
 
-from hamiltonians.lattice import LatticeModel
-from hamiltonians.space_group import space_group
+from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.space_group import space_group
 from nnbf._text import markdown_table as table
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.lattice_vmc import solve_sector_vmc

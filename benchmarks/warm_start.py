@@ -16,7 +16,7 @@ from typing import Any
 from _measure import RESULTS, provenance, write_json
 
 from hamiltonians import MolecularSystem, align_orbitals, build_molecule
-from hamiltonians.fci import fci_energy_of_integrals
+from hamiltonians.molecule.fci import fci_energy_of_integrals
 from nnbf import SolveResult, SolverOptions, solve
 from nnbf._text import markdown_table as table
 

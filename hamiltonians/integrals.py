@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hamiltonians._checks import (
+from hamiltonians.checks import (
     check_occupation,
     check_shapes,
     electron_number,

@@ -18,10 +18,10 @@ import numpy as np
 
 from hamiltonians.errors import InputError, one_line
 from hamiltonians.integrals import MolecularIntegrals
+from hamiltonians.molecule.properties import OrbitalProperties
+from hamiltonians.molecule.system import MolecularSystem, SystemInfo
+from hamiltonians.molecule.truncation import Truncation
 from hamiltonians.packing import number_of_pairs
-from hamiltonians.properties import OrbitalProperties
-from hamiltonians.system import MolecularSystem, SystemInfo
-from hamiltonians.truncation import Truncation
 
 FORMAT = "molecular-system"
 VERSION = 1

@@ -11,7 +11,7 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from hamiltonians.geometry import read_geometry
+from hamiltonians.molecule.geometry import read_geometry
 from nnbf import SolverOptions
 from nnbf.analysis import basis_limit, basis_points
 from nnbf.report.plot import png

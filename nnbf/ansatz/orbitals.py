@@ -6,7 +6,7 @@ import numpy as np
 from netket.utils import HashableArray
 
 from hamiltonians.errors import InputError
-from hamiltonians.lattice import LatticeModel
+from hamiltonians.lattice.model import LatticeModel
 from nnbf.ansatz.free_determinants import Band, lowest_fillings
 from nnbf.ansatz.registry import register_ansatz
 from nnbf.ansatz.symmetric_fillings import independent_in_sector
@@ -130,8 +130,8 @@ def free_orbitals(
 
     Args:
         model: The lattice, its hopping, boundary and particles; the interaction plays no part.
-        momentum: Total momentum (mx, my) in units of 2 pi / L, modulo L, as in `hamiltonians.space_group`: in
-            a twist theta N particles have N theta / L more. Default: the one of the lowest energy. With an
+        momentum: Total momentum (mx, my) in units of 2 pi / L, modulo L, as in `hamiltonians.space_group`:
+            in a twist theta N particles have N theta / L more. Default: the one of the lowest energy. With an
             open boundary the orbitals are those of the lowest energy, and a projection makes the momentum.
         cell: Cells in the unit cell of the orbitals: (1, 1) for plane waves, the size of the lattice for
             free orbitals, or what an order needs between.

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import eval_jacobi
 
-from hamiltonians.lattice import spin_range
+from hamiltonians.lattice.model import spin_range
 
 
 @lru_cache(maxsize=32)

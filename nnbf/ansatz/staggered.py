@@ -3,7 +3,7 @@
 import numpy as np
 from netket.utils import HashableArray
 
-from hamiltonians.lattice import LatticeModel
+from hamiltonians.lattice.model import LatticeModel
 from nnbf.ansatz.orbitals import LatticeOrbitals, plane_wave
 
 _MOST_ITERATIONS, _SETTLED = 200, 1e-10

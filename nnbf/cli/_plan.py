@@ -69,7 +69,7 @@ def _truncation_lines(truncation: "Truncation") -> list[str]:
 
 
 def _reference_lines(command: "SolveMolecule | SolveFile", system: "MolecularSystem") -> list[str]:
-    from hamiltonians.fci import fci_dimension
+    from hamiltonians.molecule.fci import fci_dimension
 
     known = {name: energy for name, energy in system.references.items() if energy is not None}
     lines = [f"{name}: {energy:.8f} Hartree" for name, energy in known.items()]

@@ -150,7 +150,7 @@ def clock(seconds: float) -> str:
 
 def describe_system(system: "MolecularSystem") -> str:
     """Return one line on what is solved."""
-    from hamiltonians.fci import fci_dimension
+    from hamiltonians.molecule.fci import fci_dimension
 
     integrals, info = system.integrals, system.info
     name = " / ".join(part for part in (info.name or info.formula, info.basis) if part) or "system"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hamiltonians import InputError, LatticeModel, space_group
-from hamiltonians.lattice_sector import Momentum
+from hamiltonians.lattice.sector import Momentum
 from nnbf.drivers.filling_levels import ChargeLevel, FillingLevels, OnLevel, OnStep
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.observables.charge import (

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from hamiltonians import LatticeModel, Sector, all_sectors, space_group
-from hamiltonians.exact_lattice import sector_basis
-from hamiltonians.lattice_sector import Momentum
+from hamiltonians.lattice.exact import sector_basis
+from hamiltonians.lattice.sector import Momentum
 from nnbf.drivers.lattice import SectorLevel
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.spectrum import solve_spectrum

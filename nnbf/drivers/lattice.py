@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hamiltonians.errors import InputError
-from hamiltonians.exact_lattice import SectorBasis, sector_basis
-from hamiltonians.lattice import LatticeModel
-from hamiltonians.sector_points import sector_points
+from hamiltonians.lattice.exact import SectorBasis, sector_basis
+from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.sector_points import sector_points
 from nnbf.drivers.full_sum import FullSumDriver
 from nnbf.drivers.lattice_ansatz import make_lattice_ansatz, single_row
 from nnbf.drivers.lattice_options import LatticeOptions

@@ -7,8 +7,8 @@ import numpy as np
 from netket.utils import HashableArray
 
 from hamiltonians.errors import InputError
-from hamiltonians.lattice import LatticeModel
-from hamiltonians.lattice_mean_field import mean_field
+from hamiltonians.lattice.hartree_fock import mean_field
+from hamiltonians.lattice.model import LatticeModel
 from nnbf.ansatz import (
     EquivariantBackflow,
     ProjectedBackflow,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from hamiltonians import Sector, space_group
-from hamiltonians.lattice import LatticeModel
+from hamiltonians.lattice.model import LatticeModel
 from nnbf.drivers.lattice import SectorLevel
 from nnbf.drivers.lattice_vmc import SampledLevel
 from nnbf.evaluation.lattice import LatticeDraws

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Literal
 
 from hamiltonians.errors import InputError
-from hamiltonians.lattice import LatticeModel
+from hamiltonians.lattice.model import LatticeModel
 
 if TYPE_CHECKING:
     from hamiltonians import Sector

@@ -12,7 +12,7 @@ import netket as nk
 
 from hamiltonians import space_group
 from hamiltonians.errors import InputError
-from hamiltonians.lattice import LatticeModel
+from hamiltonians.lattice.model import LatticeModel
 from nnbf.ansatz import ProjectedBackflow, SymmetryElements, free_orbitals
 from nnbf.drivers.lattice_ansatz import make_lattice_ansatz, single_row
 from nnbf.drivers.lattice_options import LatticeOptions

@@ -14,7 +14,7 @@ import numpy as np
 
 from hamiltonians import space_group
 from hamiltonians.errors import InputError
-from hamiltonians.lattice import LatticeModel
+from hamiltonians.lattice.model import LatticeModel
 from nnbf.ansatz.orbitals import lowest_momentum
 from nnbf.drivers.lattice import solve_sector
 from nnbf.drivers.lattice_observables import level_configurations

@@ -21,7 +21,7 @@ import netket as nk
 import numpy as np
 
 from hamiltonians.errors import InputError
-from hamiltonians.lattice import LatticeModel
+from hamiltonians.lattice.model import LatticeModel
 from nnbf.evaluation.controlled import SampleMean
 from nnbf.evaluation.evaluate import OnRound
 from nnbf.evaluation.options import EvaluationOptions

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from hamiltonians import InputError, LatticeModel, Sector, SpaceGroup, space_group
-from hamiltonians.lattice_sector import Momentum
+from hamiltonians.lattice.sector import Momentum
 from nnbf.observables.quasiparticle import (
     momentum_extents,
     one_particle,

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from hamiltonians import InputError, LatticeModel, Sector, all_sectors, exact_levels, space_group
-from hamiltonians.exact_lattice import sector_basis
-from hamiltonians.lattice_sector import Momentum
-from hamiltonians.sector_points import sector_points
+from hamiltonians.lattice.exact import sector_basis
+from hamiltonians.lattice.sector import Momentum
+from hamiltonians.lattice.sector_points import sector_points
 from nnbf.observables.charge import (
     ChargeExcitations,
     Excitation,

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from hamiltonians.errors import InputError
-from hamiltonians.lattice import LatticeModel
-from hamiltonians.space_group import SpaceGroup, space_group
+from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.space_group import SpaceGroup, space_group
 from nnbf.observables.lattice_correlations import (
     Correlations,
     StructureFactor,

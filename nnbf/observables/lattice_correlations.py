@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from hamiltonians.errors import InputError
-from hamiltonians.lattice import LatticeModel
+from hamiltonians.lattice.model import LatticeModel
 from nnbf.observables.lattice_samples import WeightedConfigurations
 from nnbf.observables.result import Estimate
 

@@ -13,8 +13,8 @@ import numpy as np
 import scipy.sparse
 
 from hamiltonians.errors import InputError
-from hamiltonians.lattice import LatticeModel
-from hamiltonians.lattice_operators import lattice_configurations
+from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.operators import lattice_configurations
 from nnbf.determinants.configurations import pack_modes
 from nnbf.determinants.hashing import first_rows, merge_equal
 from nnbf.observables.result import Estimate

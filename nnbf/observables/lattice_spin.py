@@ -1,7 +1,7 @@
 """<S^2> and double occupancy of Hubbard states."""
 
 from hamiltonians.errors import InputError
-from hamiltonians.lattice import LatticeModel
+from hamiltonians.lattice.model import LatticeModel
 from nnbf.observables.lattice_samples import LogPsi, WeightedConfigurations
 from nnbf.observables.result import Estimate
 from nnbf.operators.spin_exchange import doubly_occupied, s_squared_diagonal, spin_exchanges

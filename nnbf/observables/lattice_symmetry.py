@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from hamiltonians.lattice_sector import Momentum, Sector
-from hamiltonians.space_group import SpaceGroup, move_configurations
+from hamiltonians.lattice.sector import Momentum, Sector
+from hamiltonians.lattice.space_group import SpaceGroup, move_configurations
 from nnbf.observables.lattice_samples import LogPsi, WeightedConfigurations
 from nnbf.observables.result import Estimate
 

@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 
 from hamiltonians import MolecularIntegrals, MolecularSystem, irrep_bits
-from hamiltonians.determinant import determinant_energy, lowest_determinant
 from hamiltonians.integrals import determinant_irrep
+from hamiltonians.molecule.determinant import determinant_energy, lowest_determinant
 
 #: How far an overlap may be from an orthogonal matrix.
 _NOT_ORTHOGONAL = 1e-6

@@ -18,8 +18,8 @@ import numpy as np
 import scipy.sparse
 
 from hamiltonians import InputError, LatticeModel, lattice_configurations, space_group
-from hamiltonians.fermion_permutations import move_configurations
-from hamiltonians.lattice_sector import Momentum
+from hamiltonians.lattice.permutations import move_configurations
+from hamiltonians.lattice.sector import Momentum
 from nnbf.determinants import build_hash_table, find_rows
 from nnbf.determinants.configurations import pack_modes
 from nnbf.determinants.hashing import first_rows, merge_equal

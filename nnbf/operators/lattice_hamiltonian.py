@@ -11,7 +11,7 @@ from jax.tree_util import register_pytree_node_class
 from netket.vqs.mc import check_hilbert, get_local_kernel, get_local_kernel_arguments
 from numba import njit
 
-from hamiltonians.lattice import LatticeModel
+from hamiltonians.lattice.model import LatticeModel
 from nnbf.determinants.configurations import pack_modes
 from nnbf.determinants.hashing import first_rows, merge_equal
 from nnbf.operators.kernels import MergedConnections, local_energy_kernel, padded_to, rounded_up

@@ -211,7 +211,7 @@ def _lengths(points, shape):
 
 def _grid_vectors(lattice, shape):
     """Vectors between neighbouring q, and reciprocal lattice vectors, (2, 2) each, as rows."""
-    from hamiltonians.lattice_geometry import GEOMETRIES
+    from hamiltonians.lattice.cluster import GEOMETRIES
 
     reciprocal = 2 * np.pi * np.linalg.inv(np.array(GEOMETRIES[lattice].vectors)).T
     return reciprocal / np.array(shape)[:, None], reciprocal

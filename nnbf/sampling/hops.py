@@ -20,7 +20,7 @@ import netket as nk
 import numpy as np
 from netket.utils import struct
 
-from hamiltonians.lattice import LatticeModel
+from hamiltonians.lattice.model import LatticeModel
 
 
 class HopRule(nk.sampler.rules.MetropolisRule):

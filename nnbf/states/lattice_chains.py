@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import netket as nk
 import numpy as np
 
-from hamiltonians.lattice import LatticeModel
+from hamiltonians.lattice.model import LatticeModel
 from nnbf.operators import LatticeHamiltonian
 from nnbf.sampling import HopRule
 from nnbf.states.batches import model_at_once

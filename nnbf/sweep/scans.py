@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hamiltonians.errors import InputError
-from hamiltonians.geometry import read_geometry
+from hamiltonians.molecule.geometry import read_geometry
 from nnbf.analysis import diatomic_constants, non_parallelity
 from nnbf.report.sweeps import draw_curve
 from nnbf.sweep.findings import Finding, Findings, PointRecord, group_name, picture_name

@@ -10,9 +10,9 @@ import pytest
 from netket.utils import HashableArray
 
 from hamiltonians import InputError
-from hamiltonians.lattice import LatticeModel
-from hamiltonians.lattice_operators import lattice_configurations, lattice_to_sparse
-from hamiltonians.space_group import space_group
+from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.operators import lattice_configurations, lattice_to_sparse
+from hamiltonians.lattice.space_group import space_group
 from nnbf.ansatz.convolution import LatticeNetwork
 from nnbf.ansatz.equivariant import EquivariantBackflow, ProjectedBackflow
 from nnbf.ansatz.jastrow import DistanceJastrow

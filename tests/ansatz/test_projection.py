@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from netket.utils import HashableArray
 
-from hamiltonians.lattice import LatticeModel
-from hamiltonians.space_group import space_group
+from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.space_group import space_group
 from nnbf.ansatz.equivariant import EquivariantBackflow, ProjectedBackflow
 from nnbf.ansatz.orbitals import free_orbitals, given_orbitals
 from nnbf.ansatz.projection import SymmetryElements, projection_plan

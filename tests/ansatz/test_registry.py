@@ -10,7 +10,7 @@ import pytest
 from netket.utils import HashableArray
 
 from hamiltonians.errors import InputError
-from hamiltonians.lattice import LatticeModel
+from hamiltonians.lattice.model import LatticeModel
 from nnbf.ansatz import (
     EquivariantBackflow,
     NeuralBackflow,

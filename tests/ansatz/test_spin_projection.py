@@ -9,7 +9,7 @@ import pytest
 from netket.utils import HashableArray
 
 from hamiltonians import LatticeModel, lattice_configurations, space_group
-from hamiltonians.lattice_mean_field import _density, _energy, mean_field
+from hamiltonians.lattice.hartree_fock import _density, _energy, mean_field
 from nnbf.ansatz import EquivariantBackflow, ProjectedBackflow, SymmetryElements, given_orbitals
 from nnbf.ansatz.projection import projection_plan
 from nnbf.ansatz.spin_projection import spin_rotations

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hamiltonians import LatticeModel, lattice_configurations, space_group
-from hamiltonians.fermion_permutations import move_configurations
+from hamiltonians.lattice.permutations import move_configurations
 from nnbf.ansatz import SymmetryElements, free_orbitals
 from nnbf.ansatz.orbitals import lowest_momentum
 

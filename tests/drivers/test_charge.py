@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hamiltonians import InputError, LatticeModel, exact_levels, space_group
-from hamiltonians.exact_lattice import sector_basis
+from hamiltonians.lattice.exact import sector_basis
 from nnbf.drivers import filling_levels
 from nnbf.drivers.charge import charge_excitations, sampled_charge_weight
 from nnbf.drivers.lattice import SectorLevel, sector_state

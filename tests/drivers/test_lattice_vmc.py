@@ -17,7 +17,7 @@ from hamiltonians import (
     lattice_to_sparse,
     space_group,
 )
-from hamiltonians.lattice_mean_field import mean_field
+from hamiltonians.lattice.hartree_fock import mean_field
 from nnbf.drivers.lattice_ansatz import make_lattice_ansatz
 from nnbf.drivers.lattice_observables import level_observables
 from nnbf.drivers.lattice_options import LatticeOptions

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hamiltonians import LatticeModel, exact_levels, lattice_configurations, lattice_to_sparse
-from hamiltonians.lattice_mean_field import mean_field
+from hamiltonians.lattice.hartree_fock import mean_field
 
 
 def determinant_vector(model, orbitals):

@@ -12,9 +12,9 @@ from hamiltonians import (
     irrep_bits,
     parse_active_space,
 )
-from hamiltonians.basis_sets import resolve_ecp
-from hamiltonians.orbitals import canonical_orbitals
-from hamiltonians.pseudo_scf import fock_matrices
+from hamiltonians.molecule.basis import resolve_ecp
+from hamiltonians.molecule.orbitals import canonical_orbitals
+from hamiltonians.molecule.pseudo_scf import fock_matrices
 
 # HF and FCI in STO-3G on the common benchmark geometries, Hartree; two independent groups agree.
 FINGERPRINTS = {
@@ -343,7 +343,7 @@ def test_builds_are_reproducible(build):
 
 
 def test_unconverged_mean_field_says_so(monkeypatch):
-    from hamiltonians import mean_field
+    from hamiltonians.molecule import mean_field
 
     original = mean_field._new_scf
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from hamiltonians import MolecularIntegrals, build_molecule, determinant_energy, reference_energies
-from hamiltonians.fci import fci_dimension, solve_fci
-from hamiltonians.pseudo_scf import fock_matrices, pseudo_field
-from hamiltonians.references import _second_order
+from hamiltonians.molecule.fci import fci_dimension, solve_fci
+from hamiltonians.molecule.pseudo_scf import fock_matrices, pseudo_field
+from hamiltonians.molecule.references import _second_order
 
 # PySCF 2.14 on the benchmark geometries, STO-3G, Hartree.
 COUPLED_CLUSTER = {
@@ -230,7 +230,7 @@ def test_more_beta_than_alpha_electrons(build, random_integrals):
 
 
 def test_without_pyscf_there_is_hartree_fock_and_a_note(build, monkeypatch):
-    from hamiltonians import references
+    from hamiltonians.molecule import references
 
     monkeypatch.setattr(references, "find_spec", lambda _: None)
     system = references.with_references(build("LiH"))

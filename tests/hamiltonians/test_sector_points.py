@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from hamiltonians import LatticeModel, all_sectors, lattice_configurations
-from hamiltonians.exact_lattice import sector_basis
-from hamiltonians.sector_points import sector_points
+from hamiltonians.lattice.exact import sector_basis
+from hamiltonians.lattice.sector_points import sector_points
 
 MODELS = {
     "square, doublets": LatticeModel("tv", (4, 4), 3, V=1.3),

@@ -14,8 +14,8 @@ from hamiltonians import (
     move_configurations,
     space_group,
 )
-from hamiltonians.lattice_geometry import GEOMETRIES
-from hamiltonians.point_group import point_group_irreps, point_group_name, point_operations
+from hamiltonians.lattice.cluster import GEOMETRIES
+from hamiltonians.lattice.point_group import point_group_irreps, point_group_name, point_operations
 
 MODELS = {
     "square": LatticeModel("tv", "3x3", 4, V=0.7, t_prime=0.2),

@@ -10,7 +10,7 @@ import typing
 import pytest
 
 from hamiltonians import write_fcidump
-from hamiltonians.orbitals import ORBITAL_KINDS
+from hamiltonians.molecule.orbitals import ORBITAL_KINDS
 from nnbf.cli import main
 from nnbf.runs import MoleculeProblem
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from hamiltonians.errors import InputError
 from hamiltonians.integrals import Occupation, irrep_bits
-from hamiltonians.system import MolecularSystem
+from hamiltonians.molecule.system import MolecularSystem
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from hamiltonians.determinant import determinant_energy
-from hamiltonians.fci import fci_dimension, solve_fci
 from hamiltonians.integrals import MolecularIntegrals
+from hamiltonians.molecule.determinant import determinant_energy
+from hamiltonians.molecule.fci import fci_dimension, solve_fci
+from hamiltonians.molecule.pseudo_scf import PseudoField, pseudo_field, relaxed_integrals
+from hamiltonians.molecule.system import MolecularSystem
 from hamiltonians.packing import number_of_pairs
-from hamiltonians.pseudo_scf import PseudoField, pseudo_field, relaxed_integrals
-from hamiltonians.system import MolecularSystem
 
 _STATIONARY = 1e-4  # Hartree; larger occupied-empty Fock elements are no Hartree-Fock solution
 _CC_WORK = 1e11  # o^2 v^4 of an affordable CCSD iteration (about ten seconds on one core)
@@ -48,7 +48,7 @@ def reference_energies(
 
     `hf` is the energy of the reference determinant; where that is not a Hartree-Fock solution, MP2
     and coupled cluster start from the one it relaxes to, and the notes say so. MP2 is second-order
-    in semicanonical orbitals with the singles of ROHF. FCI is described in `hamiltonians.fci`.
+    in semicanonical orbitals with the singles of ROHF. FCI is described in `hamiltonians.molecule.fci`.
 
     Args:
         integrals: The Hamiltonian.

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from hamiltonians.errors import InputError, one_line
+from hamiltonians.formats.second_quantised import integrals_of_tensors, spin_orbital_tensors
 from hamiltonians.integrals import MolecularIntegrals
-from hamiltonians.second_quantised import integrals_of_tensors, spin_orbital_tensors
-from hamiltonians.system import MolecularSystem
+from hamiltonians.molecule.system import MolecularSystem
 
 
 def interleaved_positions(n_orbitals: int) -> np.ndarray:

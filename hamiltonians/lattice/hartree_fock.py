@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from hamiltonians.lattice import LatticeModel
+from hamiltonians.lattice.model import LatticeModel
 
 #: Iterations of one start, and the change of the density matrices that ends it.
 _MOST_ITERATIONS, _SETTLED = 400, 1e-9

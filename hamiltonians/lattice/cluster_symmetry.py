@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from hamiltonians.errors import InputError
-from hamiltonians.lattice import LatticeModel
-from hamiltonians.lattice_geometry import GRID
-from hamiltonians.point_group import PointOperation, point_group_name, point_operations
+from hamiltonians.lattice.cluster import GRID
+from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.point_group import PointOperation, point_group_name, point_operations
 
 
 def broken_symmetry(model: LatticeModel) -> str:

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from hamiltonians._checks import whole_number
-from hamiltonians.basis_sets import resolve_basis, resolve_ecp
+from hamiltonians.checks import whole_number
 from hamiltonians.errors import InputError
-from hamiltonians.geometry import Geometry
+from hamiltonians.molecule.basis import resolve_basis, resolve_ecp
+from hamiltonians.molecule.geometry import Geometry
 
 _LINEAR_DEPENDENCE = 1e-8  # smallest eigenvalue of the overlap that is taken as it is
 _SAME_ENERGY = 1e-7  # Hartree; SCF solutions closer than this count as one
@@ -94,7 +94,7 @@ def solve_mean_field(
         charge: Total charge.
         two_S: Number of unpaired electrons.
         reference: "auto" (RHF for singlets, else ROHF), "rhf", "rohf" or "uhf".
-        ecp: See `hamiltonians.basis_sets.resolve_ecp`.
+        ecp: See `hamiltonians.molecule.basis.resolve_ecp`.
         symmetry: Whether to adapt the orbitals to the point group.
         most_orbitals: Number of orbitals above which the molecule is refused.
 

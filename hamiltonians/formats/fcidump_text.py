@@ -47,7 +47,7 @@ def parse_fcidump(text: str) -> tuple[FcidumpHeader, IntegralRows]:
     """Parse a whole file.
 
     Raises:
-        InputError: See `hamiltonians.fcidump.read_fcidump`.
+        InputError: See `hamiltonians.formats.fcidump.read_fcidump`.
     """
     namelist, body, first_line = _split(text)
     fields = _namelist_fields(namelist)

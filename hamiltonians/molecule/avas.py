@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 
 from hamiltonians.errors import InputError
-from hamiltonians.mean_field import MeanField
-from hamiltonians.orbitals import Orbitals, split_by_irrep, with_fixed_signs
+from hamiltonians.molecule.mean_field import MeanField
+from hamiltonians.molecule.orbitals import Orbitals, split_by_irrep, with_fixed_signs
 
 
 def avas_orbitals(

@@ -6,28 +6,28 @@ from pathlib import Path
 
 import numpy as np
 
-from hamiltonians._checks import whole_number
-from hamiltonians.active_space import (
+from hamiltonians.checks import whole_number
+from hamiltonians.errors import InputError
+from hamiltonians.integrals import MolecularIntegrals, determinant_irrep
+from hamiltonians.irreps import clean_forbidden, irrep_codes, largest_forbidden
+from hamiltonians.molecule.active_space import (
     ActiveSpace,
     Partition,
     checked_active_space,
     chemical_core,
     partition_orbitals,
 )
-from hamiltonians.avas import avas_orbitals
-from hamiltonians.determinant import determinant_energy, lowest_determinant
-from hamiltonians.errors import InputError
-from hamiltonians.frozen_natural import (
+from hamiltonians.molecule.avas import avas_orbitals
+from hamiltonians.molecule.determinant import determinant_energy, lowest_determinant
+from hamiltonians.molecule.frozen_natural import (
     FrozenNaturalOrbitals,
     NaturalSelection,
     checked_selection,
     frozen_natural_orbitals,
 )
-from hamiltonians.geometry import Geometry, read_geometry
-from hamiltonians.integrals import MolecularIntegrals, determinant_irrep
-from hamiltonians.irreps import clean_forbidden, irrep_codes, largest_forbidden
-from hamiltonians.mean_field import MeanField, electron_counts, solve_mean_field
-from hamiltonians.orbitals import (
+from hamiltonians.molecule.geometry import Geometry, read_geometry
+from hamiltonians.molecule.mean_field import MeanField, electron_counts, solve_mean_field
+from hamiltonians.molecule.orbitals import (
     ORBITAL_KINDS,
     Orbitals,
     canonical_orbitals,
@@ -35,10 +35,10 @@ from hamiltonians.orbitals import (
     matched_by_irrep,
     natural_orbitals,
 )
+from hamiltonians.molecule.properties import OrbitalProperties, molecular_properties
+from hamiltonians.molecule.system import MolecularSystem, SystemInfo
+from hamiltonians.molecule.truncation import Truncation
 from hamiltonians.packing import number_of_pairs
-from hamiltonians.properties import OrbitalProperties, molecular_properties
-from hamiltonians.system import MolecularSystem, SystemInfo
-from hamiltonians.truncation import Truncation
 
 _MOST_ORBITALS = 220  # packed integrals of this many take 4.7 GB
 _MOST_FOR_ACTIVE_SPACE = 1000  # orbitals of a mean field from which an active space is taken
@@ -310,7 +310,7 @@ def _with_references(
     energies: dict[str, float | None] = {"hf": field.energy}
     notes: dict[str, str] = {}
     if compute:
-        from hamiltonians.references import reference_energies
+        from hamiltonians.molecule.references import reference_energies
 
         energies, notes = reference_energies(integrals, fci_limit=fci_limit)
         energies["hf"] = field.energy
@@ -334,7 +334,7 @@ def _truncation(
     fci_limit: int | None,
 ) -> Truncation:
     """Describe what was left out, with references of the whole basis unless `fci_limit` is None."""
-    from hamiltonians.references import reference_energies, second_order_energy
+    from hamiltonians.molecule.references import reference_energies, second_order_energy
 
     whole, natural = orbitals
     references: dict[str, float | None] = {"hf": field.energy}

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse
 
 from hamiltonians.errors import InputError
-from hamiltonians.lattice import LatticeModel
+from hamiltonians.lattice.model import LatticeModel
 
 # Beyond this the occupations alone fill gigabytes.
 _MOST_CONFIGURATIONS = 10_000_000

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hamiltonians._checks import real_array, symmetrised
+from hamiltonians.checks import real_array, symmetrised
 from hamiltonians.errors import InputError
 
 if TYPE_CHECKING:
-    from hamiltonians.mean_field import MeanField
-    from hamiltonians.orbitals import Orbitals
+    from hamiltonians.molecule.mean_field import MeanField
+    from hamiltonians.molecule.orbitals import Orbitals
 
 DEBYE = 2.541746473
 """Debye in one atomic unit of the dipole moment, e a_0 (CODATA 2018)."""
@@ -40,7 +40,7 @@ class OrbitalProperties:
     spins have the same orbitals, or where it is unknown."""
     coefficients: np.ndarray | None = None
     """The orbitals over Loewdin-orthonormalised atomic ones, S^(1/2) C: (n_ao, M), or (2, n_ao, M) for
-    [alpha, beta]; see `hamiltonians.alignment`."""
+    [alpha, beta]; see `hamiltonians.molecule.alignment`."""
 
     def __post_init__(self) -> None:
         """Check shapes and freeze the arrays."""

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from hamiltonians.errors import InputError
-from hamiltonians.mean_field import MeanField, silent
-from hamiltonians.orbitals import Orbitals
+from hamiltonians.molecule.mean_field import MeanField, silent
+from hamiltonians.molecule.orbitals import Orbitals
 
 
 def virtual_density(

@@ -6,10 +6,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from hamiltonians.errors import InputError
-from hamiltonians.geometry import Atoms
 from hamiltonians.integrals import MolecularIntegrals
-from hamiltonians.properties import OrbitalProperties
-from hamiltonians.truncation import Truncation
+from hamiltonians.molecule.geometry import Atoms
+from hamiltonians.molecule.properties import OrbitalProperties
+from hamiltonians.molecule.truncation import Truncation
 
 REFERENCE_METHODS = ("hf", "mp2", "ccsd", "ccsd_t", "fci")
 """Keys of `MolecularSystem.references`."""

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from hamiltonians._checks import whole_number
+from hamiltonians.checks import whole_number
 from hamiltonians.errors import InputError, nearest_names
-from hamiltonians.lattice_geometry import (
+from hamiltonians.lattice.cluster import (
     GEOMETRIES,
     GRID,
     Bonds,

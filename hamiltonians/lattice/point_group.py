@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hamiltonians.lattice_geometry import LatticeGeometry
+from hamiltonians.lattice.cluster import LatticeGeometry
 
 
 @dataclass(frozen=True)

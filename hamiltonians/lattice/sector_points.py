@@ -8,7 +8,7 @@ dimension 1 these are the representatives of the orbits; else some orbits need s
 import numpy as np
 import scipy.sparse
 
-from hamiltonians.exact_lattice import SectorBasis
+from hamiltonians.lattice.exact import SectorBasis
 
 
 def sector_points(basis: SectorBasis, row: int = 0) -> tuple[np.ndarray, scipy.sparse.csr_matrix]:
@@ -81,7 +81,7 @@ def _independent(overlaps: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, 
 
 def _moved(masks: np.ndarray, permutation: np.ndarray, phases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Images (n,) and factors (n,) of configurations of one spin."""
-    from hamiltonians._exact_kernels import move
+    from hamiltonians.lattice.exact_kernels import move
 
     pairs = [move(mask, permutation, phases) for mask in masks]
     images = np.array([image for image, _ in pairs], dtype=np.uint64)

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from hamiltonians.determinant import determinant_energy, lowest_determinant
 from hamiltonians.errors import InputError
-from hamiltonians.fcidump_text import FcidumpHeader, IntegralRows, parse_fcidump
+from hamiltonians.formats.fcidump_text import FcidumpHeader, IntegralRows, parse_fcidump
 from hamiltonians.integrals import MolecularIntegrals
 from hamiltonians.irreps import clean_forbidden, fcidump_irreps, irrep_codes, largest_forbidden
+from hamiltonians.molecule.determinant import determinant_energy, lowest_determinant
+from hamiltonians.molecule.system import MolecularSystem, SystemInfo
 from hamiltonians.packing import number_of_pairs
 from hamiltonians.storage import write_text_atomically
-from hamiltonians.system import MolecularSystem, SystemInfo
 
 _FORBIDDEN = 1e-6  # Hartree; larger integrals than this contradict ORBSYM
 _SAME = 1e-7  # Hartree; two values of one integral may differ by this, relative to the larger
@@ -61,7 +61,7 @@ def read_fcidump(
     system = MolecularSystem(integrals, info, {"hf": determinant_energy(integrals)})
     if not compute_references:
         return system
-    from hamiltonians.references import with_references
+    from hamiltonians.molecule.references import with_references
 
     return with_references(system, fci_limit=fci_limit)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from hamiltonians.formats.second_quantised import spin_orbital_tensors
 from hamiltonians.integrals import MolecularIntegrals
-from hamiltonians.second_quantised import spin_orbital_tensors
 
 
 def to_netket(integrals: MolecularIntegrals, *, cutoff: float = 1e-12) -> tuple[Any, Any]:

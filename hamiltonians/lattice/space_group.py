@@ -23,20 +23,20 @@ from typing import Any
 
 import numpy as np
 
-from hamiltonians._checks import whole_number
-from hamiltonians.cluster_symmetry import best_centre, broken_symmetry, move_sites, subgroup
+from hamiltonians.checks import whole_number
 from hamiltonians.errors import InputError
-from hamiltonians.fermion_permutations import move_configurations, traces_by_number
-from hamiltonians.lattice import LatticeModel
-from hamiltonians.lattice_geometry import phase_factor
-from hamiltonians.lattice_sector import Momentum, Sector
-from hamiltonians.point_group import (
+from hamiltonians.lattice.cluster import phase_factor
+from hamiltonians.lattice.cluster_symmetry import best_centre, broken_symmetry, move_sites, subgroup
+from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.permutations import move_configurations, traces_by_number
+from hamiltonians.lattice.point_group import (
     Irrep,
     PointOperation,
     point_group_irreps,
     point_group_name,
     point_operations,
 )
+from hamiltonians.lattice.sector import Momentum, Sector
 
 __all__ = ["Sector", "SpaceGroup", "all_sectors", "move_configurations", "space_group"]
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hamiltonians._checks import whole_number
+from hamiltonians.checks import whole_number
 from hamiltonians.errors import InputError
 from hamiltonians.irreps import irrep_codes
-from hamiltonians.mean_field import MeanField
-from hamiltonians.orbitals import Orbitals, with_fixed_signs
-from hamiltonians.virtual_density import virtual_density
+from hamiltonians.molecule.mean_field import MeanField
+from hamiltonians.molecule.orbitals import Orbitals, with_fixed_signs
+from hamiltonians.molecule.virtual_density import virtual_density
 
 DENSITIES = ("mp2", "ccsd")
 """Wave functions whose density can give the natural orbitals."""

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hamiltonians.chains import chain_atoms
-from hamiltonians.elements import ATOMIC_NUMBERS, element_symbol, hill_formula
 from hamiltonians.errors import InputError, nearest_names
 from hamiltonians.library import bundled_molecules, bundled_path
+from hamiltonians.molecule.chains import chain_atoms
+from hamiltonians.molecule.periodic_table import ATOMIC_NUMBERS, element_symbol, hill_formula
 
 BOHR_IN_ANGSTROM = 0.529177210903
 """The bohr (CODATA 2018)."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from hamiltonians._checks import whole_number
+from hamiltonians.checks import whole_number
 from hamiltonians.errors import InputError
-from hamiltonians.orbitals import Orbitals
+from hamiltonians.molecule.orbitals import Orbitals
 
 ActiveSpace = (
     tuple[int, int] | tuple[str, float, float] | tuple[str, Sequence[int]] | tuple[str, Sequence[str]]

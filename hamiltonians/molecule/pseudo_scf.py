@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from hamiltonians.determinant import determinant_energy
 from hamiltonians.integrals import MolecularIntegrals
-from hamiltonians.mean_field import silent
+from hamiltonians.molecule.determinant import determinant_energy
+from hamiltonians.molecule.mean_field import silent
 from hamiltonians.packing import number_of_pairs, pair_indices
 
 

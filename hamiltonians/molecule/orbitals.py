@@ -7,7 +7,7 @@ import numpy as np
 
 from hamiltonians.errors import InputError
 from hamiltonians.irreps import irrep_codes, irrep_name
-from hamiltonians.mean_field import MeanField
+from hamiltonians.molecule.mean_field import MeanField
 
 ORBITAL_KINDS = ("canonical", "mp2-natural", "ccsd-natural", "boys", "pipek-mezey")
 """Kinds of orbitals that a system can be built in."""

@@ -17,10 +17,10 @@ import numpy as np
 import scipy.sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from hamiltonians._checks import whole_number
+from hamiltonians.checks import whole_number
 from hamiltonians.errors import InputError
-from hamiltonians.lattice import LatticeModel
-from hamiltonians.space_group import Sector
+from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.space_group import Sector
 
 _MOST_STATES = 2_000_000  # of a sector; H then fills 1 to 2 GB
 _MOST_ONE_SPIN = 32_000_000  # configurations of one spin, whose orbits are tabulated
@@ -99,7 +99,7 @@ class SectorBasis:
 
     def matrix(self) -> scipy.sparse.csr_matrix:
         """Return H in this basis, (n_states, n_states); entries may be stored in parts, to be summed."""
-        from hamiltonians._exact_kernels import fill_rows
+        from hamiltonians.lattice.exact_kernels import fill_rows
 
         if self.n_states == 0:
             return scipy.sparse.csr_matrix((0, 0))
@@ -132,7 +132,7 @@ class SectorBasis:
         Raises:
             InputError: More than 2e7 configurations, or no such row.
         """
-        from hamiltonians._exact_kernels import expand_vectors
+        from hamiltonians.lattice.exact_kernels import expand_vectors
 
         count, dimension = self.model.n_configurations, self.vectors[0].shape[1]
         if count > _MOST_EXPANDED:
@@ -180,7 +180,7 @@ def sector_basis(model: LatticeModel, sector: Sector | None = None) -> SectorBas
     Raises:
         InputError: It does not fit, or the sector is of another lattice.
     """
-    from hamiltonians import _exact_kernels as kernels
+    from hamiltonians.lattice import exact_kernels as kernels
 
     if sector is not None:
         _check_belongs(model, sector)

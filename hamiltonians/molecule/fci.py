@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from hamiltonians.determinant import determinant_energy
 from hamiltonians.errors import InputError
 from hamiltonians.integrals import MolecularIntegrals, determinant_irrep, irrep_bits
+from hamiltonians.molecule.determinant import determinant_energy
 
 # A second root guards against a start vector that lacks the ground state by a hidden symmetry.
 _SECOND_ROOT_STATES = 5_000
@@ -56,7 +56,7 @@ def solve_fci(integrals: MolecularIntegrals) -> FciResult:
     whole space is searched.
 
     Args:
-        integrals: The Hamiltonian; `hamiltonians.fci.fci_dimension` tells the cost.
+        integrals: The Hamiltonian; `hamiltonians.molecule.fci.fci_dimension` tells the cost.
     """
     if fci_dimension(integrals) == 1:
         return FciResult(determinant_energy(integrals), _trivial_spin(integrals), True, "one determinant")

@@ -1,0 +1,1 @@
+"""Lattice models: clusters, symmetry, exact levels, Hartree-Fock."""

@@ -1,0 +1,1 @@
+"""Molecules: geometry, mean field, orbitals, active space, reference energies."""
