@@ -12,6 +12,27 @@ import numpy as np
 
 from nnbf._text import value_with_error
 
+KINDS = {
+    "variational": ("variational", "yes"),
+    "projected": ("projected", "no"),
+    "full_sum": ("full sum", "yes"),
+    "vmc": ("VMC", "within its error"),
+    "pt2": ("variational + PT2", "no"),
+    "extrapolated": ("extrapolated", "no"),
+    "mp2_corrected": ("with MP2 correction", "no"),
+}
+"""Label of every kind of energy, and whether it bounds the ground state from above."""
+
+REFERENCES = {
+    "hf": ("HF", "yes"),
+    "mp2": ("MP2", "no"),
+    "ccsd": ("CCSD", "no"),
+    "ccsd_t": ("CCSD(T)", "no"),
+    "fci": ("FCI", "exact"),
+    "ed": ("ED", "exact"),
+}
+"""Label of every reference method, and whether it bounds the ground state from above."""
+
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
@@ -75,6 +96,11 @@ class SampleMean(NamedTuple):
     """Split R-hat over the chains (Gelman et al., Bayesian Data Analysis): 1 where they agree."""
     tau: float = 0.0
     """Autocorrelation time in samples; 0 for independent samples."""
+
+
+def reference_label(key: str) -> str:
+    """Return the name of a reference method."""
+    return REFERENCES.get(key, (key.upper(), ""))[0]
 
 
 def v_score(n_particles: float, variance: float, energy: float, infinite_temperature: float) -> float:

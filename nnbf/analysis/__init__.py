@@ -22,13 +22,21 @@ from nnbf.analysis.curves import (
     non_parallelity,
     reduced_mass,
 )
-from nnbf.analysis.scaling import PowerLaw, ScalingTable, fit_power_law, local_exponents, scaling_table
+from nnbf.analysis.findings_tables import (
+    FindingsBlock,
+    FindingsSection,
+    findings_markdown,
+    findings_sections,
+)
+from nnbf.analysis.scaling import PowerLaw, ScalingTable, fit_power_law, scaling_table
 
 __all__ = [
     "BasisLimit",
     "BasisPoint",
     "CurveFit",
     "DiatomicConstants",
+    "FindingsBlock",
+    "FindingsSection",
     "FormulaValue",
     "NonParallelity",
     "PartLimit",
@@ -40,9 +48,10 @@ __all__ = [
     "cardinal_number",
     "common_family",
     "diatomic_constants",
+    "findings_markdown",
+    "findings_sections",
     "fit_power_law",
     "formula_curve",
-    "local_exponents",
     "non_parallelity",
     "reduced_mass",
     "scaling_table",

@@ -36,7 +36,7 @@ import numpy as np
 
 from hamiltonians.errors import InputError
 from nnbf.analysis._formulas import Formula, correlation_formulas, hf_formulas
-from nnbf.analysis.basis_names import cardinal_number, common_family
+from nnbf.analysis.basis_names import cardinal_letters, cardinal_number, common_family
 
 ALPHA = 9.0
 """Exponent of the exp-sqrt formulas for Hartree-Fock energies."""
@@ -46,7 +46,6 @@ SHARE = 1.0 / 3.0
 """Smallest uncertainty of correlation limits, as a share of the step from the largest set to the limit."""
 DOUBLE_ZETA_SHARE = 0.75
 """The same where one of the two largest sets is double zeta."""
-_ZETA = {2: "D", 3: "T", 4: "Q"}
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ class FormulaValue:
     @property
     def label(self) -> str:
         """Formula and sets: "X^-3 (TQ)"."""
-        return f"{self.text} ({_letters(self.cardinals)})"
+        return f"{self.text} ({cardinal_letters(self.cardinals)})"
 
 
 @dataclass(frozen=True)
@@ -347,7 +346,3 @@ def _notes(points: list[BasisPoint]) -> Iterable[str]:
         yield "the Hartree-Fock energy rises with the basis: the points may not belong together"
     if last[1].correlation > last[0].correlation:
         yield "the correlation energy shrinks with the basis: the points may not belong together"
-
-
-def _letters(cardinals: Sequence[int]) -> str:
-    return "".join(_ZETA.get(x, str(x)) for x in cardinals)

@@ -64,6 +64,11 @@ def common_family(bases: Iterable[Basis]) -> str:
     return next(iter(found))
 
 
+def cardinal_letters(cardinals: Iterable[int]) -> str:
+    """Return the letters that names of basis sets have for these X: "DTQ5"."""
+    return "".join({2: "D", 3: "T", 4: "Q"}.get(x, str(x)) for x in cardinals)
+
+
 def _read(basis: Basis) -> tuple[str, int]:
     """Family and cardinal number."""
     if isinstance(basis, str):

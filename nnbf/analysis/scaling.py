@@ -11,6 +11,22 @@ from hamiltonians.errors import InputError
 
 LEAST_SIZES = 3
 """Fewest different sizes of a fit: two would leave no sign of its error."""
+LABELS = {
+    "n_spin_orbitals": "spin orbitals",
+    "n_orbitals": "orbitals",
+    "n_electrons": "electrons",
+    "n_connected": "connected determinants |C|",
+    "connected_per_determinant": "connected determinants of one",
+    "n_determinants": "determinants |V|",
+    "n_parameters": "parameters",
+    "time_per_step_s": "time per step (s)",
+    "time_to_accuracy_s": "time to accuracy (s)",
+    "wall_time_s": "wall time (s)",
+    "memory_mb": "memory (MB)",
+    "peak_memory_mb": "peak memory (MB)",
+    "error_mha": "error to the best reference (mHa)",
+}
+"""Names of quantities in tables and pictures; other keys are named as they are."""
 
 
 @dataclass(frozen=True)
@@ -109,32 +125,6 @@ def fit_power_law(
         n_left_out=int((~used).sum()),
         x_range=(float(sizes[used].min()), float(sizes[used].max())),
     )
-
-
-def local_exponents(
-    x: Sequence[float | None], y: Sequence[float | None]
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Slopes d ln y / d ln x between neighbouring sizes: constant for a power law, growing for exponentials.
-
-    Values at one size are averaged (their logarithms).
-
-    Returns:
-        Geometric means of neighbouring sizes, and the exponents between them.
-
-    Raises:
-        InputError: Fewer than two sizes, or lengths differ.
-    """
-    if len(x) != len(y):
-        raise InputError("x and y of local exponents must be equally long")
-    sizes, values = _numbers(x), _numbers(y)
-    used = np.isfinite(sizes) & np.isfinite(values) & (sizes > 0) & (values > 0)
-    distinct = np.unique(sizes[used])
-    if len(distinct) < 2:
-        raise InputError(f"{len(distinct)} different sizes with a value: a local exponent needs two")
-    means = np.array([np.mean(np.log(values[used & (sizes == size)])) for size in distinct])
-    slopes = np.diff(means) / np.diff(np.log(distinct))
-    middles = np.sqrt(distinct[1:] * distinct[:-1])
-    return tuple(map(float, middles)), tuple(map(float, slopes))
 
 
 def scaling_table(

@@ -7,28 +7,13 @@ import numpy as np
 
 from hamiltonians.errors import InputError
 from nnbf.analysis import fit_power_law
+from nnbf.analysis.scaling import LABELS
 from nnbf.report._axes import draw_legend, logarithmic, new_figure, number, with_error
 from nnbf.report._theme import LIGHT, Theme, style_axes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LABELS = {
-    "n_spin_orbitals": "spin orbitals",
-    "n_orbitals": "orbitals",
-    "n_electrons": "electrons",
-    "n_connected": "connected determinants |C|",
-    "connected_per_determinant": "connected determinants of one",
-    "n_determinants": "determinants |V|",
-    "n_parameters": "parameters",
-    "time_per_step_s": "time per step (s)",
-    "time_to_accuracy_s": "time to accuracy (s)",
-    "wall_time_s": "wall time (s)",
-    "memory_mb": "memory (MB)",
-    "peak_memory_mb": "peak memory (MB)",
-    "error_mha": "error to the best reference (mHa)",
-}
-"""Names of what is drawn; other keys are named as they are."""
 _MARKERS = "osD^vP"
 
 

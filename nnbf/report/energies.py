@@ -4,26 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-KINDS = {
-    "variational": ("variational", "yes"),
-    "projected": ("projected", "no"),
-    "full_sum": ("full sum", "yes"),
-    "vmc": ("VMC", "within its error"),
-    "pt2": ("variational + PT2", "no"),
-    "extrapolated": ("extrapolated", "no"),
-    "mp2_corrected": ("with MP2 correction", "no"),
-}
-"""Label of every kind of energy, and whether it bounds the ground state from above."""
-
-REFERENCES = {
-    "hf": ("HF", "yes"),
-    "mp2": ("MP2", "no"),
-    "ccsd": ("CCSD", "no"),
-    "ccsd_t": ("CCSD(T)", "no"),
-    "fci": ("FCI", "exact"),
-    "ed": ("ED", "exact"),
-}
-"""Label of every reference method, and whether it bounds the ground state from above."""
+from nnbf.estimate import KINDS, REFERENCES, reference_label
 
 _TRUST = ("fci", "ed", "ccsd_t", "ccsd", "mp2", "hf")
 
@@ -75,11 +56,6 @@ def best_reference(references: Mapping[str, float | None]) -> Yardstick | None:
         if energy is not None:
             return Yardstick(key, reference_label(key), energy)
     return None
-
-
-def reference_label(key: str) -> str:
-    """Return the name of a reference method."""
-    return REFERENCES.get(key, (key.upper(), ""))[0]
 
 
 def error_unit(result: Mapping[str, Any]) -> str:

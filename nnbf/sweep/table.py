@@ -96,12 +96,13 @@ def write_tables(plan: SweepPlan, extra: Mapping[str, Any] | None = None, *, fin
         text = _markdown(plan, names, rows, timings)
         if final:
             # Here, as SciPy and Matplotlib take their time.
+            from nnbf.analysis import findings_markdown
             from nnbf.sweep.analyse import analyse, draw_findings
-            from nnbf.sweep.analysis_text import findings_markdown
 
             findings = analyse(plan, records)
             findings.notes += draw_findings(plan, findings)
-            found, text = findings.record(), [*text, *findings_markdown(findings)]
+            found = findings.record()
+            text += findings_markdown(found["analysis"])
         _write_text(folder.path / "sweep.md", "\n".join([*text, ""]))
         write_json(folder.path / "sweep.json", _json(plan, names, rows, timings, {**found, **(extra or {})}))
 

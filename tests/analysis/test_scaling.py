@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hamiltonians import InputError
-from nnbf.analysis import fit_power_law, local_exponents, scaling_table
+from nnbf.analysis import fit_power_law, scaling_table
 
 SIZES = np.array([8, 12, 16, 20, 24, 28])
 
@@ -56,16 +56,6 @@ def test_too_few_sizes_are_refused(x):
 def test_lengths_must_agree():
     with pytest.raises(InputError, match="equally long"):
         fit_power_law(SIZES, SIZES[1:])
-
-
-def test_local_exponents():
-    middles, slopes = local_exponents([16, 8, 4, 4], [16**2.5, 8**2.5, 4**2.5 * 2, 4**2.5 / 2])
-    assert np.allclose(slopes, 2.5)
-    assert np.allclose(middles, np.sqrt([32, 128]))
-    _, growing = local_exponents(SIZES, np.exp(0.5 * SIZES))
-    assert np.all(np.diff(growing) > 0)
-    with pytest.raises(InputError, match="needs two"):
-        local_exponents([4, None], [1.0, 2.0])
 
 
 def test_table_of_records():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hamiltonians.errors import InputError
+from nnbf._text import value_with_error
 from nnbf.analysis import basis_limit, diatomic_constants
 from nnbf.cli.sweep import sweep
 from nnbf.sweep import write_tables
@@ -86,8 +87,11 @@ def test_limit_of_a_basis_axis_without_being_asked(finished):
     assert "made without cc-pv5z (missing)" in limit["notes"]
     assert content["analysis"]["basis_limits"] == [limit]
     assert (plan.folder.path / "limit.png").read_bytes().startswith(PNG)
-    assert f"| cc-pV{{DTQ}}Z | {expected.energy:.6f} | {expected.error:.6f} |" in text_of(plan)
-    assert f"{1e3 * (expected.energy + 2.903724):+.3f}" in text_of(plan)
+    shown = value_with_error(expected.energy, expected.error)
+    away = value_with_error(1e3 * (expected.energy + 2.903724), 1e3 * expected.error, digits=4)
+    (row,) = (line for line in text_of(plan).splitlines() if line.startswith("| cc-pV{DTQ}Z"))
+    assert row.startswith(f"| cc-pV{{DTQ}}Z | {shown} | ")
+    assert f" | {away} | " in row
 
 
 def test_groups_and_families_have_limits_of_their_own(finished, undrawn):
@@ -326,8 +330,8 @@ def test_the_command_shows_what_was_found(finished, tmp_path, capsys):
     # All points are done: the program is not started.
     assert sweep([str(plan.manifest.path), "--out", str(out)], (sys.executable, "-c", "1/0")) == 0
     shown = capsys.readouterr().out
-    assert "\nBasis-set limits:\n| sets | limit (Ha) | ± |" in shown
-    assert f"{content['limits']['energy']:.6f}" in shown
+    assert "\nBasis-set limits:\n| sets | limit (Ha) | HF | correlation |" in shown
+    assert value_with_error(content["limits"]["energy"], content["limits"]["error"]) in shown
     assert f"pictures  {out / 'limit.png'}" in shown
     assert "![" not in shown
     assert (out / "limit.png").exists()
