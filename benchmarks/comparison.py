@@ -152,6 +152,7 @@ def measured(task: Mapping[str, Any]) -> dict[str, Any]:
     """Solve once; the clock starts when the Hamiltonian is there, and compilation counts."""
     import nnbf
     from hamiltonians import build_molecule
+    from nnbf.drivers import Monitor
 
     system = build_molecule(task["molecule"], task["basis"])
     exact = system.references["fci"]
@@ -164,7 +165,7 @@ def measured(task: Mapping[str, Any]) -> dict[str, Any]:
     )
     rows: list[dict[str, Any]] = []
     started = time.perf_counter()
-    result = solver(system, options, on_step=rows.append)
+    result = solver(system, options, monitor=Monitor(rows.append))
     full = result.estimates.get("full_sum")
     curve = [(row["time_s"], row["evaluations"], 1e3 * (row["energy"] - exact)) for row in rows]
     return {

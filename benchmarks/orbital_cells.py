@@ -17,6 +17,7 @@ from hamiltonians.lattice.space_group import space_group
 from nnbf._text import markdown_table as table
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.lattice_vmc import solve_sector_vmc
+from nnbf.drivers.monitor import Monitor
 
 MODEL = LatticeModel("tv", "6x6", 13, V=1.0)
 #: Exact diagonalisation (VarBench).
@@ -37,7 +38,9 @@ def main() -> int:
     cases = []
     for words in given.cells:
         cell = tuple(int(word) for word in words.split(","))
-        level = solve_sector_vmc(MODEL, sector, LatticeOptions(cell=cell), time_limit=given.seconds)
+        level = solve_sector_vmc(
+            MODEL, sector, LatticeOptions(cell=cell), monitor=Monitor().within(given.seconds)
+        )
         case = {
             "cell": words,
             "determinants": cell[0] * cell[1],

@@ -213,7 +213,7 @@ def _child_target(seed: str) -> dict[str, Any]:
     reached: dict[str, Any] = {}
     started = time.perf_counter()
 
-    def on_step(numbers: Mapping[str, Any]) -> None:
+    def on_row(numbers: Mapping[str, Any]) -> None:
         if not reached and numbers["energy"] - exact < TARGET:
             reached.update(
                 to_target_s=time.perf_counter() - started,
@@ -225,8 +225,7 @@ def _child_target(seed: str) -> dict[str, Any]:
     nnbf.solve(
         system,
         nnbf.SolverOptions(seed=int(seed)),
-        on_step=on_step,
-        should_stop=lambda: bool(reached),
+        monitor=nnbf.drivers.Monitor(on_row, should_stop=lambda: bool(reached)),
     )
     if not reached:
         raise SystemExit(f"seed {seed} did not come within 0.1 mHa of FCI")

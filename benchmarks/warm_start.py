@@ -19,6 +19,7 @@ from hamiltonians import MolecularSystem, align_orbitals, build_molecule
 from hamiltonians.molecule.fci import fci_energy_of_integrals
 from nnbf import SolveResult, SolverOptions, solve
 from nnbf._text import markdown_table as table
+from nnbf.drivers import Monitor
 
 N2 = (0.75, 0.9, 1.05, 1.112, 1.2, 1.35, 1.5, 1.65, 1.8, 1.95, 2.1, 2.25)
 ERRORS = (1.6, 0.2)
@@ -89,7 +90,7 @@ def measured(
     def take(row: dict[str, Any]) -> None:
         rows.append((1e3 * (row["energy"] - exact), time.process_time() - began))
 
-    found = solve(system, options, on_step=take, start=start)
+    found = solve(system, options, monitor=Monitor(take), start=start)
     case: dict[str, Any] = {
         "error_milli": 1e3 * (found.energy - exact),
         "first_error_milli": rows[0][0],

@@ -112,7 +112,7 @@ def shown_spectrum(
     try:
         with stop:
             result = run_spectrum(
-                plan, directory, config, on_level=shown.level, on_step=shown.step, should_stop=stop
+                plan, directory, config, on_level=shown.level, on_row=shown.step, should_stop=stop
             )
     except InputError:
         raise
@@ -156,12 +156,12 @@ class _Shown:
             sectors, levels = _counted(len(plan.sectors), "sector"), _counted(plan.n_wanted, "level")
             print(f"{plan.model}: {sectors}, {levels}", flush=True)
 
-    def step(self, sector: Any, level: int, row: dict[str, Any]) -> None:
+    def step(self, row: dict[str, Any]) -> None:
         if self._quiet or time.monotonic() - self._last < _PLAIN_INTERVAL:
             return
         self._last = time.monotonic()
         print(
-            f"  {sector.label}, level {level}: step {row['step']}  E {_with_error(row)}  "
+            f"  {row['sector']}, level {row['level']}: step {row['step']}  E {_with_error(row)}  "
             f"variance {row['variance']:.1e}",
             flush=True,
         )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nnbf.drivers.ground_state import SolveResult, make_model, make_optimizer, solve
     from nnbf.drivers.growth import Growth
+    from nnbf.drivers.monitor import Monitor, OnRow
     from nnbf.drivers.monte_carlo import MonteCarloDriver
     from nnbf.drivers.options import SolverOptions
     from nnbf.drivers.selected import SelectedSpaceDriver
@@ -20,6 +21,8 @@ _LAZY = {
     "DivergenceError": "supervision",
     "Ending": "supervision",
     "Growth": "growth",
+    "Monitor": "monitor",
+    "OnRow": "monitor",
     "MonteCarloDriver": "monte_carlo",
     "OnCheckpoint": "snapshot",
     "ResumableDriver": "snapshot",
@@ -39,8 +42,10 @@ __all__ = [
     "DivergenceError",
     "Ending",
     "Growth",
+    "Monitor",
     "MonteCarloDriver",
     "OnCheckpoint",
+    "OnRow",
     "ResumableDriver",
     "SelectedSpaceDriver",
     "Snapshot",

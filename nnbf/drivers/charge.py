@@ -13,8 +13,9 @@ import numpy as np
 
 from hamiltonians import InputError, LatticeModel, space_group
 from hamiltonians.lattice.sector import Momentum
-from nnbf.drivers.filling_levels import ChargeLevel, FillingLevels, OnLevel, OnStep
+from nnbf.drivers.filling_levels import ChargeLevel, FillingLevels, OnLevel
 from nnbf.drivers.lattice_options import LatticeOptions
+from nnbf.drivers.monitor import Monitor
 from nnbf.observables.charge import (
     ChargeExcitations,
     Excitation,
@@ -59,7 +60,7 @@ def charge_excitations(
     levels: int = 1,
     changes: Iterable[int] = (-1, 1),
     on_level: OnLevel | None = None,
-    on_step: OnStep | None = None,
+    monitor: Monitor | None = None,
 ) -> ChargeExcitations:
     """Return the ground state, and the levels with a particle less or more that carry weight.
 
@@ -79,7 +80,7 @@ def charge_excitations(
         levels: Levels of each sector that carries weight.
         changes: -1 for removal, +1 for addition; both are needed for the gap.
         on_level: Called with each level that was optimised.
-        on_step: Called with sector, level and a row of numbers after every step.
+        monitor: Rows and stop requests.
 
     Raises:
         InputError: Too many configurations, a sector too large to be summed, no such momentum or spin.
@@ -96,7 +97,7 @@ def charge_excitations(
     if not others:
         raise InputError(f"{model}: no {'particle to remove' if asked == [-1] else 'room for a particle'}")
     solvers = {
-        change: FillingLevels(filling, options, on_level, on_step)
+        change: FillingLevels(filling, options, on_level, monitor)
         for change, filling in {0: model, **others}.items()
     }
     lowest = {change: solver.search() for change, solver in solvers.items()}

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -11,11 +10,11 @@ from hamiltonians.lattice.exact import sector_basis
 from hamiltonians.lattice.sector import Momentum
 from nnbf.drivers.lattice import SectorLevel
 from nnbf.drivers.lattice_options import LatticeOptions
+from nnbf.drivers.monitor import Monitor
 from nnbf.drivers.spectrum import solve_spectrum
 from nnbf.observables.quasiparticle import ConfigurationTable
 
 OnLevel = Callable[["ChargeLevel"], None]
-OnStep = Callable[[Sector, int, dict[str, Any]], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +45,7 @@ class FillingLevels:
         model: LatticeModel,
         options: LatticeOptions,
         on_level: OnLevel | None = None,
-        on_step: OnStep | None = None,
+        monitor: Monitor | None = None,
     ):
         """Prepare the space group and the list of configurations.
 
@@ -54,14 +53,14 @@ class FillingLevels:
             model: The model at this filling.
             options: Network, optimiser.
             on_level: Called with each level that was optimised.
-            on_step: Called with sector, level and a row of numbers after every step.
+            monitor: Rows and stop requests.
 
         Raises:
             InputError: There are too many configurations to be listed.
         """
         self.model, self.group = model, space_group(model)
         self.table = ConfigurationTable(model)
-        self._options, self._on_level, self._on_step = options, on_level, on_step
+        self._options, self._on_level, self._monitor = options, on_level, monitor
         self._known: dict[tuple[Momentum, str | None], list[ChargeLevel]] = {}
 
     def search(self) -> list[ChargeLevel]:
@@ -117,7 +116,7 @@ class FillingLevels:
         basis = sector_basis(self.model, sector)
         found = []
         solved = solve_spectrum(
-            self.model, [sector], self._options, levels=count, exact_limit=0, on_step=self._on_step
+            self.model, [sector], self._options, levels=count, exact_limit=0, monitor=self._monitor
         )
         for _, level in solved:
             assert isinstance(level, SectorLevel)

@@ -1,6 +1,5 @@
 """From a molecular system to its ground-state energy: ``solve`` is the one call."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,11 +15,11 @@ from nnbf.drivers.final import (
     spin_warnings,
 )
 from nnbf.drivers.growth import Growth, TailTraining
+from nnbf.drivers.monitor import Monitor
 from nnbf.drivers.options import SolverOptions
 from nnbf.drivers.selected import SelectedSpaceDriver
-from nnbf.drivers.snapshot import OnCheckpoint, Snapshot
 from nnbf.drivers.start import Start, excess_warning, take_over
-from nnbf.drivers.supervision import Ending, OnStep, Stopwatch, supervise
+from nnbf.drivers.supervision import Ending, Stopwatch, supervise
 from nnbf.observables import Observables
 from nnbf.operators import MolecularHamiltonian
 from nnbf.optimize import FirstOrder, RayleighGaussNewton, StochasticReconfiguration
@@ -126,12 +125,7 @@ def solve(
     system: MolecularSystem,
     options: SolverOptions | None = None,
     *,
-    on_step: OnStep | None = None,
-    should_stop: Callable[[], bool] | None = None,
-    loggers: tuple = (),
-    callbacks: tuple = (),
-    resume: Snapshot | None = None,
-    on_checkpoint: OnCheckpoint | None = None,
+    monitor: Monitor | None = None,
     start: Start | None = None,
 ) -> SolveResult:
     """Find the ground state of a molecular system by selected-space neural backflow.
@@ -139,14 +133,9 @@ def solve(
     Args:
         system: Integrals and what they describe (``hamiltonians.build_molecule``, ``read_fcidump``, ...).
         options: How to search; defaults are meant to be good.
-        on_step: Called with one row of numbers after every step.
-        should_stop: Asked after every step; true ends the optimisation early.
-        loggers: NetKet loggers.
-        callbacks: NetKet callbacks.
-        resume: Go on from this snapshot, one that ``on_checkpoint`` was given for the same system and
-            options (``max_steps`` and ``time_limit`` may differ; the time limit is that of the session).
-        on_checkpoint: Offered a snapshot before every step, and told to save the last one; see
-            :data:`nnbf.drivers.snapshot.OnCheckpoint`.
+        monitor: Rows, stop requests, checkpoints, NetKet's callbacks and loggers. It resumes snapshots of
+            the same system and options (``max_steps`` and ``time_limit`` may differ; the time limit is
+            that of the session).
         start: Begin with the parameters and the variational space of this result (or of the checkpoint of a
             run folder) instead of Hartree-Fock; its orbitals have to be those of ``system``
             (:func:`hamiltonians.align_orbitals`). It is given up, with a warning, where it is closer to
@@ -156,14 +145,15 @@ def solve(
         The result, every energy labelled with its kind.
 
     Raises:
-        InputError: The options do not fit the system, ``resume`` is the snapshot of other options, or
+        InputError: The options do not fit the system, the snapshot is that of other options, or
             ``start`` is that of another network.
         FloatingPointError: The optimisation left the finite numbers or diverged, also with smaller steps.
     """
     options = SolverOptions() if options is None else options
     if not options.truncated and options.optimizer in ("auto", "rgn"):
         raise InputError("complete local energies (truncated false) need the optimizer sr or adam")
-    stopwatch = Stopwatch(resume)
+    monitor = (monitor or Monitor()).within(options.time_limit)
+    stopwatch = Stopwatch(monitor.resume)
     model = make_model(system, options)
     check_observables(system, options)
     state = SelectedState(
@@ -190,18 +180,7 @@ def solve(
         truncated=options.truncated,
         chooses_anew=taken is not None and taken.used,
     )
-    ending = supervise(
-        driver,
-        options.max_steps,
-        stopwatch=stopwatch,
-        time_limit=options.time_limit,
-        on_step=on_step,
-        should_stop=should_stop,
-        on_checkpoint=on_checkpoint,
-        resume=resume,
-        loggers=loggers,
-        callbacks=callbacks,
-    )
+    ending = supervise(driver, options.max_steps, monitor, stopwatch=stopwatch)
     if ending.status != "converged" and (note := driver.return_before_growth()):
         ending = replace(ending, warnings=(*ending.warnings, note))
     if taken is not None:

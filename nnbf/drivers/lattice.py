@@ -1,9 +1,8 @@
 """Levels of a lattice model in one symmetry sector, by full summation over the sector."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from hamiltonians.lattice.sector_points import sector_points
 from nnbf.drivers.full_sum import FullSumDriver
 from nnbf.drivers.lattice_ansatz import make_lattice_ansatz, single_row
 from nnbf.drivers.lattice_options import LatticeOptions
+from nnbf.drivers.monitor import Monitor
 from nnbf.drivers.supervision import Stopwatch, supervise
 from nnbf.operators import lattice_hilbert
 from nnbf.optimize import RayleighGaussNewton
@@ -21,8 +21,6 @@ from nnbf.states.sector import SectorState
 
 if TYPE_CHECKING:
     from hamiltonians import Sector
-
-OnStep = Callable[[dict[str, Any]], None]
 
 #: Penalty on lower levels, in units of the largest gap that the next one can have.
 PENALTY = 1.5
@@ -96,9 +94,7 @@ def solve_sector(
     options: LatticeOptions | None = None,
     *,
     lower: Sequence[SectorLevel] = (),
-    on_step: OnStep | None = None,
-    should_stop: Callable[[], bool] | None = None,
-    time_limit: float | None = None,
+    monitor: Monitor | None = None,
 ) -> SectorLevel:
     """Optimise the lowest level of a sector that is orthogonal to known ones.
 
@@ -107,16 +103,15 @@ def solve_sector(
         sector: The sector; of irreps of dimension above 1 a row.
         options: Network, optimiser, limits.
         lower: Levels of this sector that are known; the result is the next one.
-        on_step: Called with one row of numbers after every step.
-        should_stop: Asked after every step; true ends the optimisation.
-        time_limit: Seconds.
+        monitor: Rows, stop requests, deadline, checkpoints.
 
     Raises:
         InputError: The sector is too large, or has no states.
         FloatingPointError: The optimisation left the finite numbers, also with smaller steps.
     """
     options = LatticeOptions() if options is None else options
-    started = time.perf_counter()
+    monitor = Monitor() if monitor is None else monitor
+    stopwatch = Stopwatch(monitor.resume)
     if len(lower) >= sector.n_states:
         raise InputError(f"sector {sector.label} has {sector.n_states} states, no level {len(lower)}")
     state = sector_state(model, sector, options)
@@ -130,14 +125,7 @@ def solve_sector(
         optimizer=RayleighGaussNewton(damping=settings.damping, dense_limit=options.dense_limit),
         tolerance=options.tolerance,
     )
-    ending = supervise(
-        driver,
-        settings.max_steps,
-        stopwatch=Stopwatch(),
-        time_limit=time_limit,
-        on_step=on_step,
-        should_stop=should_stop,
-    )
+    ending = supervise(driver, settings.max_steps, monitor, stopwatch=stopwatch)
     energy, variance = state.energy_and_variance()
     overlaps = np.abs(known.conj() @ state.vector()) if len(lower) else np.zeros(1)
     return SectorLevel(
@@ -149,7 +137,7 @@ def solve_sector(
         status=ending.status,
         n_steps=int(driver.step_count),
         n_parameters=state.n_parameters,
-        wall_time_s=time.perf_counter() - started,
+        wall_time_s=stopwatch.total,
         state=state,
     )
 

@@ -1,7 +1,6 @@
 """Levels of a lattice model in one symmetry sector by variational Monte Carlo."""
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,9 +15,9 @@ from hamiltonians.lattice.model import LatticeModel
 from nnbf.ansatz import ProjectedBackflow, SymmetryElements, free_orbitals
 from nnbf.drivers.lattice_ansatz import make_lattice_ansatz, single_row
 from nnbf.drivers.lattice_options import LatticeOptions
+from nnbf.drivers.monitor import Monitor
 from nnbf.drivers.monte_carlo import LARGEST_R_HAT, MonteCarloDriver, Remedies, StepSchedule
-from nnbf.drivers.snapshot import OnCheckpoint, Snapshot
-from nnbf.drivers.supervision import OnStep, Stopwatch, supervise
+from nnbf.drivers.supervision import Stopwatch, supervise
 from nnbf.evaluation.lattice import LEAST_CHAINS, LatticeDraws, evaluate_lattice_state
 from nnbf.evaluation.options import EvaluationOptions
 from nnbf.operators import LatticeHamiltonian
@@ -135,13 +134,7 @@ def solve_sector_vmc(
     sector: "Sector",
     options: LatticeOptions | None = None,
     *,
-    on_step: OnStep | None = None,
-    should_stop: Callable[[], bool] | None = None,
-    time_limit: float | None = None,
-    resume: Snapshot | None = None,
-    on_checkpoint: OnCheckpoint | None = None,
-    loggers: tuple = (),
-    callbacks: tuple = (),
+    monitor: Monitor | None = None,
 ) -> SampledLevel:
     """Optimise the lowest level of a sector by Monte Carlo, and sample its energy anew.
 
@@ -149,13 +142,7 @@ def solve_sector_vmc(
         model: The lattice model.
         sector: The sector; of irreps of dimension above 1 a row.
         options: Network, samples, steps.
-        on_step: Called with one row of numbers after every step.
-        should_stop: Asked after every step; true ends the optimisation.
-        time_limit: Seconds, the final energy included.
-        resume: Go on from this snapshot.
-        on_checkpoint: Offered a snapshot before every step.
-        loggers: NetKet loggers.
-        callbacks: NetKet callbacks.
+        monitor: Rows, stop requests, deadline (for all, the final energy included), checkpoints.
 
     Raises:
         InputError: The sector has no states, or the snapshot is that of other options.
@@ -165,16 +152,18 @@ def solve_sector_vmc(
     settings = options.settings("vmc")
     options.require_model(model)
     single_row(sector)
+    monitor = Monitor() if monitor is None else monitor
+    resume = monitor.resume
     stopwatch = Stopwatch(None if resume is None else resume["run"])
     hamiltonian = LatticeHamiltonian(model)
     ansatz = make_lattice_ansatz(model, sector, options, "vmc")
     plain = _single_determinant(model, sector, ansatz) if options.warm_up else None
-    stages = [(ansatz, settings.max_steps, 1.0 - FINAL_SHARE)]
+    stages = [(ansatz, settings.max_steps, monitor.share(1.0 - FINAL_SHARE))]
     if plain is not None:
-        stages.insert(0, (plain, options.warm_up, WARM_UP_SHARE))
+        stages.insert(0, (plain, options.warm_up, monitor.share(WARM_UP_SHARE)))
     warnings: list[str] = []
     variables, n_steps, ended = None, 0, False
-    for number, (current, most, share) in enumerate(stages):
+    for number, (current, most, watched) in enumerate(stages):
         if resume is not None and number < resume["stage"]:
             n_steps += most
             continue
@@ -196,29 +185,17 @@ def solve_sector_vmc(
             n_reachable=min(sector.n_states, model.n_configurations),
             remedies=_REMEDIES,
         )
-        ending = supervise(
-            driver,
-            most,
-            stopwatch=stopwatch,
-            time_limit=None if time_limit is None else share * time_limit,
-            on_step=on_step,
-            should_stop=should_stop,
-            on_checkpoint=_staged(on_checkpoint, number),
-            resume=resume["run"] if resume is not None and number == resume["stage"] else None,
-            loggers=loggers,
-            callbacks=callbacks,
-        )
+        ending = supervise(driver, most, watched.stage(number), stopwatch=stopwatch)
         variables, n_steps = state.variables, n_steps + int(driver.step_count)
         warnings += ending.warnings
         ended = ending.status == "interrupted"
-    left = math.inf if time_limit is None else max(time_limit - stopwatch.session, _LEAST_SECONDS)
     final, draws = evaluate_lattice_state(
         model,
         state.model,
         state.variables,
         EvaluationOptions(
             precision=options.precision,
-            time_limit=left,
+            time_limit=max(monitor.remaining, _LEAST_SECONDS),
             samples=options.final_samples,
             seed=options.seed + 1,
             # As many chains as those of the steps: their program is there already.
@@ -227,7 +204,7 @@ def solve_sector_vmc(
         sweep_size=options.sweep_size,
         stride=state.chain_length,
         relative=True,
-        should_stop=should_stop,
+        should_stop=monitor.should_stop,
     )
     warnings = list(dict.fromkeys((*warnings, *driver.doubts)))
     if final.r_hat is not None and final.r_hat > LARGEST_R_HAT:
@@ -284,10 +261,3 @@ def _updated(tree: PyTree, start: PyTree) -> PyTree:
     if not isinstance(tree, Mapping):
         return start
     return {name: _updated(leaf, start[name]) if name in start else leaf for name, leaf in tree.items()}
-
-
-def _staged(on_checkpoint: OnCheckpoint | None, number: int) -> OnCheckpoint | None:
-    """Snapshots that say which stage they are of."""
-    if on_checkpoint is None:
-        return None
-    return lambda take, must: on_checkpoint(lambda: {"stage": number, "run": take()}, must)

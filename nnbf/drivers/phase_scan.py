@@ -20,6 +20,7 @@ from nnbf.drivers.lattice import solve_sector
 from nnbf.drivers.lattice_observables import level_configurations
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.lattice_vmc import solve_sector_vmc
+from nnbf.drivers.monitor import Monitor
 from nnbf.observables.lattice_correlations import Quantity, correlation_ratio, structure_factor
 
 #: Resamplings behind the error of a crossing.
@@ -72,7 +73,7 @@ def scan_interaction(
     *,
     momentum: Callable[[LatticeModel], tuple[int, int]] = lowest_momentum,
     time_limit: float | None = None,
-    on_step: Callable[[LatticeModel, dict[str, Any]], None] | None = None,
+    monitor: Monitor | None = None,
 ) -> Iterator[ScanPoint]:
     """Yield order and energy of each model, by full sums or Monte Carlo as its sector's size wants.
 
@@ -82,23 +83,24 @@ def scan_interaction(
         momentum: Total momentum of each model's state; in open shells several are degenerate without
             interaction, and the choice matters (default: that of a lowest filling of free particles).
         time_limit: Seconds for each model.
-        on_step: Called with the model and a row of numbers after every step.
+        monitor: Rows and stop requests.
 
     Raises:
         InputError: (pi, pi) is no momentum of a lattice.
     """
     options = LatticeOptions() if options is None else options
+    monitor = Monitor() if monitor is None else monitor
     for model in models:
         if model.geometry != "square" or model.size[0] % 2 or model.size[1] % 2:
             raise InputError(f"{model}: order at (pi, pi) needs a square lattice with even sides")
     for model in models:
         sector = space_group(model).sector(momentum(model), None)
-        report = None if on_step is None else (lambda row, m=model: on_step(m, row))
+        watched = monitor.within(time_limit)
         if options.method_for(sector.n_states) == "vmc":
-            level: Any = solve_sector_vmc(model, sector, options, time_limit=time_limit, on_step=report)
+            level: Any = solve_sector_vmc(model, sector, options, monitor=watched)
             error, kind = level.error, "vmc"
         else:
-            level = solve_sector(model, sector, options, time_limit=time_limit, on_step=report)
+            level = solve_sector(model, sector, options, monitor=watched)
             error, kind = 0.0, "full_sum"
         quantity: Quantity = "spin" if model.is_spinful else "density"
         configurations = level_configurations(model, level)

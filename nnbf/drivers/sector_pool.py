@@ -4,8 +4,7 @@ import multiprocessing
 import os
 import queue
 import signal
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Any
@@ -13,8 +12,7 @@ from typing import Any
 from hamiltonians import LatticeModel, Sector
 from nnbf._threads import threads_environment
 from nnbf.drivers.lattice_options import LatticeOptions
-
-OnStep = Callable[[Sector, int, dict[str, Any]], None]
+from nnbf.drivers.monitor import Monitor
 
 #: Seconds between two looks at whether to stop, and at the steps made.
 _INTERVAL = 0.5
@@ -28,9 +26,7 @@ def solve_in_processes(
     workers: int,
     levels: int = 1,
     exact_limit: int = 200_000,
-    time_limit: float | None = None,
-    on_step: OnStep | None = None,
-    should_stop: Callable[[], bool] | None = None,
+    monitor: Monitor | None = None,
 ) -> Iterator[tuple[dict[str, Any], Any]]:
     """Yield record and parameters of each level, sector by sector, in the order in which sectors are done.
 
@@ -45,14 +41,13 @@ def solve_in_processes(
         workers: Processes, each with one thread.
         levels: Levels of each sector.
         exact_limit: Sectors up to this many states are diagonalised beside.
-        time_limit: Seconds for everything; sampled sectors share it evenly.
-        on_step: Called with sector, level and a row of numbers after steps, now and then.
-        should_stop: Asked now and then; true ends all processes after their step.
+        monitor: Rows (given now and then), stop requests (asked now and then), deadline for everything
+            (sampled sectors share the time evenly).
     """
-    started = time.monotonic()
+    monitor = Monitor() if monitor is None else monitor
     order = sorted(range(len(sectors)), key=lambda place: -sectors[place].n_states)
     rounds = -(-len(sectors) // workers)
-    share = None if time_limit is None else time_limit / rounds
+    share = monitor.remaining / rounds
     context = multiprocessing.get_context("spawn")
     stop, steps = context.Event(), context.Queue()
     with (
@@ -61,14 +56,13 @@ def solve_in_processes(
     ):
         waiting: dict[Future, int] = {}
         for place in order:
-            limits = (levels, exact_limit, share, None if time_limit is None else time.time() + time_limit)
-            waiting[pool.submit(_solve, place, model, sectors[place], options, *limits)] = place
+            limits = (levels, exact_limit, share, monitor.deadline)
+            waiting[pool.submit(_solve, model, sectors[place], options, *limits)] = place
         try:
             while waiting:
                 done, _ = wait(waiting, timeout=_INTERVAL, return_when=FIRST_COMPLETED)
-                _report(steps, sectors, on_step)
-                late = time_limit is not None and time.monotonic() - started > time_limit
-                if late or (should_stop is not None and should_stop()):
+                _report(steps, monitor)
+                if monitor.is_over or monitor.is_stopped:
                     stop.set()
                 for future in done:
                     del waiting[future]
@@ -77,17 +71,17 @@ def solve_in_processes(
             stop.set()
             pool.shutdown(cancel_futures=True)
             # What a process still had to say when its result came, it has said now that it has ended.
-            _report(steps, sectors, on_step)
+            _report(steps, monitor)
 
 
-def _report(steps: Any, sectors: Sequence[Sector], on_step: OnStep | None) -> None:
+def _report(steps: Any, monitor: Monitor) -> None:
     while True:
         try:
-            place, level, row = steps.get_nowait()
+            row = steps.get_nowait()
         except queue.Empty:
             return
-        if on_step is not None:
-            on_step(sectors[place], level, row)
+        if monitor.on_row is not None:
+            monitor.on_row(row)
 
 
 @contextmanager
@@ -117,32 +111,21 @@ def _begin(stop: Any, steps: Any) -> None:
 
 
 def _solve(
-    place: int,
     model: LatticeModel,
     sector: Sector,
     options: LatticeOptions,
     levels: int,
     exact_limit: int,
-    share: float | None,
-    deadline: float | None,
+    share: float,
+    deadline: float,
 ) -> list[tuple[dict[str, Any], Any]]:
     """In a process: the levels of one sector."""
     from nnbf.drivers.snapshot import pack_tree
     from nnbf.drivers.spectrum import solve_spectrum
 
-    if _stop.is_set():
+    # Processes of one machine share the clock of the deadline.
+    monitor = Monitor(on_row=_steps.put, should_stop=_stop.is_set, deadline=deadline).within(share)
+    if monitor.is_stopped or monitor.is_over:
         return []
-    left = None if deadline is None or share is None else min(share, deadline - time.time())
-    if left is not None and left <= 0:
-        return []
-    found = solve_spectrum(
-        model,
-        [sector],
-        options,
-        levels=levels,
-        exact_limit=exact_limit,
-        time_limit=left,
-        on_step=lambda _, level, row: _steps.put((place, level, row)),
-        should_stop=_stop.is_set,
-    )
+    found = solve_spectrum(model, [sector], options, levels=levels, exact_limit=exact_limit, monitor=monitor)
     return [(record, pack_tree(level.state.parameters)) for record, level in found]

@@ -1,7 +1,6 @@
 """Levels of several symmetry sectors, one after the other."""
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +11,7 @@ from nnbf.drivers.lattice import SectorLevel, solve_sector
 from nnbf.drivers.lattice_ansatz import make_lattice_ansatz
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.lattice_vmc import SampledLevel, solve_sector_vmc
-from nnbf.drivers.snapshot import OnCheckpoint, Snapshot
+from nnbf.drivers.monitor import Monitor
 
 #: A level may end on a higher state than the one sought, or be out of reach of one determinant: it is started
 #: again this often, with another seed and one determinant more.
@@ -24,8 +23,6 @@ DOUBTFUL_IF_SMALL = 5e-3
 #: ... or, where the network has parameters enough to fit the state exactly, above this.
 DOUBTFUL_IN_FIT = 1e-3
 
-OnStep = Callable[[Sector, int, dict[str, Any]], None]
-
 
 def solve_spectrum(
     model: LatticeModel,
@@ -34,11 +31,7 @@ def solve_spectrum(
     *,
     levels: int = 1,
     exact_limit: int = 200_000,
-    time_limit: float | None = None,
-    on_step: OnStep | None = None,
-    should_stop: Callable[[], bool] | None = None,
-    resume: Snapshot | None = None,
-    on_checkpoint: OnCheckpoint | None = None,
+    monitor: Monitor | None = None,
 ) -> Iterator[tuple[dict[str, Any], SectorLevel | SampledLevel]]:
     """Yield each level, sector by sector, as a record (momentum, irrep, energy, ...) and with its state.
 
@@ -51,18 +44,15 @@ def solve_spectrum(
         options: Network, orbitals, method.
         levels: Levels of each sector.
         exact_limit: Sectors up to this many states are diagonalised beside.
-        time_limit: Seconds for everything; sectors that are sampled share what is left evenly.
-        on_step: Called with sector, level and a row of numbers after every step.
-        should_stop: Asked after every step.
-        resume: A snapshot that ``on_checkpoint`` was given, if that of the first sector.
-        on_checkpoint: Offered a snapshot before every step of a sector that is sampled.
+        monitor: Rows, stop requests, deadline for everything (sectors that are sampled share what is left
+            evenly), checkpoints of sectors that are sampled.
 
     Raises:
         InputError: A sector is too large for the method.
         FloatingPointError: Numbers ran away.
     """
     options = LatticeOptions() if options is None else options
-    started = time.perf_counter()
+    monitor = Monitor() if monitor is None else monitor
     for place, sector in enumerate(sectors):
         n_levels = min(levels, sector.n_states)
         method = options.method_for(sector.n_states)
@@ -73,35 +63,25 @@ def solve_spectrum(
             exact = exact_levels(model, sector, k=n_levels).energies
         known: list[SectorLevel] = []
         for index in range(n_levels):
-            left = None if time_limit is None else time_limit - (time.perf_counter() - started)
-            if (left is not None and left <= 0) or (should_stop is not None and should_stop()):
+            if monitor.is_over or monitor.is_stopped:
                 return
-            report = None if on_step is None else (lambda row, s=sector, k=index: on_step(s, k, row))
             found: SectorLevel | SampledLevel
             if method == "vmc":
-                found = solve_sector_vmc(
-                    model,
-                    sector,
-                    options,
-                    on_step=report,
-                    should_stop=should_stop,
-                    time_limit=None if left is None else left / (len(sectors) - place),
-                    resume=resume if place == 0 else None,
-                    on_checkpoint=on_checkpoint,
-                )
+                watched = monitor.for_level(sector, index, 1.0 / (len(sectors) - place))
+                found = solve_sector_vmc(model, sector, options, monitor=watched)
             else:
-                found = _best(model, sector, options, known, report, should_stop, left)
+                found = _best(model, sector, options, known, monitor.for_level(sector, index))
                 known.append(found)
             yield level_record(model, found, None if exact is None else float(exact[index])), found
 
 
-def _best(model, sector, options, known, on_step, should_stop, time_limit) -> SectorLevel:
+def _best(model, sector, options, known, monitor) -> SectorLevel:
     """The lowest of up to `RETRIES` + 1 runs; others than the first only where the first looks doubtful."""
     best: SectorLevel | None = None
-    started = time.perf_counter()
+    # Sums are short: they are made again, and not saved step by step.
+    monitor = replace(monitor, save=None, resume=None)
     for attempt in range(RETRIES + 1):
-        left = None if time_limit is None else time_limit - (time.perf_counter() - started)
-        if best is not None and left is not None and left <= 0:
+        if best is not None and monitor.is_over:
             break
         again = replace(options, seed=options.seed + 1000 * attempt)
         found = solve_sector(
@@ -109,13 +89,11 @@ def _best(model, sector, options, known, on_step, should_stop, time_limit) -> Se
             sector,
             with_determinants(model, sector, again, len(known) + attempt),
             lower=known,
-            on_step=on_step,
-            should_stop=should_stop,
-            time_limit=left,
+            monitor=monitor,
         )
         if best is None or found.energy < best.energy:
             best = found
-        if best.variance < _doubtful(best, options) or (should_stop is not None and should_stop()):
+        if best.variance < _doubtful(best, options) or monitor.is_stopped:
             break
     assert best is not None
     return best

@@ -10,11 +10,11 @@ from hamiltonians import InputError, MolecularSystem, irrep_bits
 from nnbf.ansatz import NeuralBackflow
 from nnbf.determinants import enumerate_sector
 from nnbf.drivers.ground_state import SolveResult, evaluated, make_model, make_optimizer
+from nnbf.drivers.monitor import Monitor
 from nnbf.drivers.monte_carlo import LARGEST_R_HAT, MonteCarloDriver, StepSchedule
 from nnbf.drivers.options import SolverOptions
-from nnbf.drivers.snapshot import OnCheckpoint, Snapshot
 from nnbf.drivers.start import Start, take_over
-from nnbf.drivers.supervision import OnStep, Stopwatch, supervise
+from nnbf.drivers.supervision import Stopwatch, supervise
 from nnbf.operators import MolecularHamiltonian
 from nnbf.sampling import ExcitationRule, SectorSampler
 from nnbf.states import (
@@ -41,12 +41,7 @@ def solve_vmc(
     system: MolecularSystem,
     options: SolverOptions | None = None,
     *,
-    on_step: OnStep | None = None,
-    should_stop: Callable[[], bool] | None = None,
-    loggers: tuple = (),
-    callbacks: tuple = (),
-    resume: Snapshot | None = None,
-    on_checkpoint: OnCheckpoint | None = None,
+    monitor: Monitor | None = None,
     start: Start | None = None,
 ) -> SolveResult:
     """Find the ground state of a molecular system by variational Monte Carlo with neural backflow.
@@ -57,24 +52,20 @@ def solve_vmc(
     Args:
         system: Integrals and what they describe.
         options: How to search; defaults are meant to be good.
-        on_step: Called with one row of numbers after every step.
-        should_stop: Asked after every step; true ends the optimisation early.
-        loggers: NetKet loggers.
-        callbacks: NetKet callbacks.
-        resume: Go on from this snapshot; as for :func:`nnbf.drivers.solve`.
-        on_checkpoint: Offered a snapshot before every step; as for :func:`nnbf.drivers.solve`.
+        monitor: Rows, stop requests, checkpoints, NetKet's callbacks and loggers.
         start: Begin with the parameters of this result; as for :func:`nnbf.drivers.solve`.
 
     Returns:
         The result, every energy labelled with its kind.
 
     Raises:
-        InputError: The options do not fit the system, or ``resume`` is the snapshot of other options.
+        InputError: The options do not fit the system, or the snapshot is that of other options.
         FloatingPointError: The optimisation left the finite numbers or diverged, also with smaller steps.
     """
     options = SolverOptions() if options is None else options
     _check(options)
-    stopwatch = Stopwatch(resume)
+    monitor = (monitor or Monitor()).within(options.time_limit)
+    stopwatch = Stopwatch(monitor.resume)
     model = make_model(system, options)
     hamiltonian = MolecularHamiltonian(system.integrals)
     selected = SelectedState(hamiltonian, model, seed=options.seed)
@@ -90,7 +81,7 @@ def solve_vmc(
         sampler_seed=options.seed,
         chunk_size=None,
     )
-    if resume is None and not sampler.is_exact:
+    if monitor.resume is None and not sampler.is_exact:
         state.sample(chain_length=1, n_discard_per_chain=THERMALISATION)
     driver = MonteCarloDriver(
         state,
@@ -99,23 +90,12 @@ def solve_vmc(
         schedule=StepSchedule(tolerance=0.2 * options.precision),
         n_reachable=None if known is None else len(known),
     )
-    ending = supervise(
-        driver,
-        options.max_steps,
-        stopwatch=stopwatch,
-        time_limit=options.time_limit,
-        on_step=on_step,
-        should_stop=should_stop,
-        on_checkpoint=on_checkpoint,
-        resume=resume,
-        loggers=loggers,
-        callbacks=callbacks,
-    )
+    ending = supervise(driver, options.max_steps, monitor, stopwatch=stopwatch)
     if taken is not None and taken.note is not None:
         ending = replace(ending, warnings=(*ending.warnings, taken.note))
     if driver.doubts:
         ending = replace(ending, warnings=(*ending.warnings, *driver.doubts))
-    final = sample_energy(state, hamiltonian, options, should_stop)
+    final = sample_energy(state, hamiltonian, options, monitor.should_stop)
     selected.variables = state.variables
     selected.set_determinants(final.largest)
     sector = known if known is not None and len(known) <= options.full_sum_limit else None

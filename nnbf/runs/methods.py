@@ -15,8 +15,8 @@ class Method:
     options: tuple[str, str]
     """Module and name of the data class of its options, with `max_steps` and `time_limit`."""
     solver: tuple[str, str]
-    """Module and name of its solver: called with a system, options, and by name `on_step`,
-    `should_stop`, `resume` and `on_checkpoint`; see `nnbf.drivers.solve`."""
+    """Module and name of its solver: called with a system, options, and by name
+    `monitor` and `start`; see `nnbf.drivers.solve`."""
 
     def make_options(self, recorded: Mapping[str, Any] | None = None) -> Any:
         """Return options: the defaults, or those that a config.json records.

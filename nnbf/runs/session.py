@@ -107,15 +107,14 @@ class Session:
             if on_step is not None:
                 on_step(row)
 
+        from nnbf.drivers.monitor import Monitor
+
         start = self.directory.start_file
         given = {"start": load_checkpoint(start)} if start.is_file() else {}
         return method_named(self.config["method"]).solve(
             self.system,
             self.options,
-            on_step=record,
-            should_stop=request,
-            resume=self.resume,
-            on_checkpoint=checkpointing,
+            monitor=Monitor(record, request, save=checkpointing, resume=self.resume),
             **given,
         )
 

@@ -217,7 +217,7 @@ def resumed_spectrum(
     missing = {_sector_key(sector) for sector in following}
     plan = replace(plan, done=tuple(record for record in done if _key(record) not in missing))
     if snapshot is not None and following and snapshot["sector"] == following[0].label:
-        plan = replace(plan, snapshot=snapshot["driver"])
+        plan = replace(plan, snapshot=snapshot)
     return directory, plan
 
 
@@ -227,7 +227,7 @@ def run_spectrum(
     config: Mapping[str, Any],
     *,
     on_level: Callable[[dict[str, Any]], None] | None = None,
-    on_step: Callable[["Sector", int, dict[str, Any]], None] | None = None,
+    on_row: Callable[[dict[str, Any]], None] | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> dict[str, Any]:
     """Compute what is missing; result.json is written after each level.
@@ -237,7 +237,7 @@ def run_spectrum(
         directory: The folder, with its config.json.
         config: The content of config.json.
         on_level: Called with the record of each level.
-        on_step: Called with sector, level and a row of numbers after every step.
+        on_row: Called with the row of every step.
         should_stop: Asked after every step; true ends the run with what there is.
 
     Returns:
@@ -249,17 +249,16 @@ def run_spectrum(
     records = list(plan.done)
     with directory.history() as history:
 
-        def step(sector, level, row):
-            history.append({**row, "step": history.count, "sector": sector.label, "level": level})
-            if on_step is not None:
-                on_step(sector, level, row)
+        def step(row):
+            history.append({**row, "step": history.count})
+            if on_row is not None:
+                on_row(row)
 
         if isinstance(plan.limits, SpectrumLimits) and min(plan.limits.workers, len(plan.remaining())) > 1:
-            levels = _in_processes(plan, plan.limits.workers, step, should_stop)
+            levels = _in_processes(plan, plan.limits.workers, _monitor(plan, step, should_stop))
         else:
-            levels = _one_by_one(
-                plan, config, Checkpointing(directory.checkpoints(config), history), step, should_stop
-            )
+            saved = Checkpointing(directory.checkpoints(config), history)
+            levels = _one_by_one(plan, config, _monitor(plan, step, should_stop, saved))
         for record, parameters in levels:
             write_state(directory, record, parameters)
             records.append(record)
@@ -272,35 +271,31 @@ def run_spectrum(
     return result
 
 
-def _one_by_one(plan, config, saved, on_step, should_stop) -> Iterator[tuple[dict[str, Any], Any]]:
+def _monitor(plan, on_row, should_stop, save=None):
+    from nnbf.drivers.monitor import Monitor
+
+    monitor = Monitor(on_row, should_stop, save=save, resume=plan.snapshot)
+    return monitor.within(plan.limits.time_limit)
+
+
+def _one_by_one(plan, config, monitor) -> Iterator[tuple[dict[str, Any], Any]]:
     """Records and parameters of the levels; a sampled sector is saved between its steps."""
     from nnbf.drivers.snapshot import pack_tree
     from nnbf.drivers.spectrum import solve_spectrum
 
-    remaining, current = plan.remaining(), ""
     levels = solve_spectrum(
         plan.model,
-        remaining,
+        plan.remaining(),
         plan.options,
         levels=plan.choice.levels,
         exact_limit=plan.limits.exact_limit,
-        time_limit=plan.limits.time_limit,
-        on_step=on_step,
-        should_stop=should_stop,
-        resume=plan.snapshot,
-        on_checkpoint=lambda take, must: saved(lambda: {"sector": current, "driver": take()}, must),
+        monitor=monitor,
     )
-    expected = iter([sector for sector in remaining for _ in range(plan.n_levels(sector))])
-    while True:
-        current = getattr(next(expected, None), "label", "")
-        found = next(levels, None)
-        if found is None:
-            return
-        record, level = found
+    for record, level in levels:
         yield {**record, **_measured(plan, config, level)}, pack_tree(level.state.parameters)
 
 
-def _in_processes(plan, workers, on_step, should_stop) -> Iterator[tuple[dict[str, Any], Any]]:
+def _in_processes(plan, workers, monitor) -> Iterator[tuple[dict[str, Any], Any]]:
     from nnbf.drivers.sector_pool import solve_in_processes
 
     return solve_in_processes(
@@ -310,9 +305,7 @@ def _in_processes(plan, workers, on_step, should_stop) -> Iterator[tuple[dict[st
         workers=workers,
         levels=plan.choice.levels,
         exact_limit=plan.limits.exact_limit,
-        time_limit=plan.limits.time_limit,
-        on_step=on_step,
-        should_stop=should_stop,
+        monitor=monitor,
     )
 
 

@@ -28,7 +28,7 @@ def exactly(monkeypatch):
     """Levels of sectors by diagonalisation: what is left is the choice of sectors and the weights."""
     solved = []
 
-    def solve(model, sectors, options, *, levels, exact_limit, on_step):
+    def solve(model, sectors, options, *, levels, exact_limit, monitor):
         for sector in sectors:
             found = exact_levels(model, sector, k=levels)
             for number, energy in enumerate(found.energies):

@@ -10,6 +10,7 @@ from jax.flatten_util import ravel_pytree
 from hamiltonians import InputError, LatticeModel, exact_levels, space_group
 from nnbf.drivers.lattice import sector_state, solve_sector
 from nnbf.drivers.lattice_options import LatticeOptions
+from nnbf.drivers.monitor import Monitor
 
 MODEL = LatticeModel("tv", (4, 3), 3, V=1.0)
 SMALL = LatticeOptions(features=4, depth=1, noise=0.3)
@@ -66,7 +67,7 @@ def test_lowest_level_is_that_of_exact_diagonalisation(momentum, irrep):
     sector = space_group(MODEL).sector(momentum, irrep)
     exact = exact_levels(MODEL, sector).energies[0]
     rows = []
-    level = solve_sector(MODEL, sector, LatticeOptions(features=4, depth=2), on_step=rows.append)
+    level = solve_sector(MODEL, sector, LatticeOptions(features=4, depth=2), monitor=Monitor(rows.append))
     assert level.status == "converged"
     assert -1e-9 < level.energy - exact < 1e-5 * abs(exact)
     assert all(later["energy"] < earlier["energy"] + 1e-9 for earlier, later in itertools.pairwise(rows))

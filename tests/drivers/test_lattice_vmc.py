@@ -22,6 +22,7 @@ from nnbf.drivers.lattice_ansatz import make_lattice_ansatz
 from nnbf.drivers.lattice_observables import level_observables
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.lattice_vmc import _single_determinant, sampled_lattice_state, solve_sector_vmc
+from nnbf.drivers.monitor import Monitor
 from nnbf.operators import LatticeHamiltonian
 from nnbf.operators.spin_exchange import s_squared_diagonal, spin_exchanges
 from nnbf.states import lattice_step
@@ -126,13 +127,13 @@ def test_reaches_the_level_and_resumes(sector):
         saved[len(saved)] = take()
         return True
 
-    whole = solve_sector_vmc(MODEL, sector, options, on_step=rows.append, on_checkpoint=keep)
+    whole = solve_sector_vmc(MODEL, sector, options, monitor=Monitor(rows.append, save=keep))
     assert whole.status == "max_steps"
     assert abs(whole.energy - exact) < max(4 * whole.error, 0.03 * abs(exact))
     assert whole.energy > exact - 4 * whole.error
     assert rows[-1]["energy_kind"] == "vmc"
     again = []
-    part = solve_sector_vmc(MODEL, sector, options, on_step=again.append, resume=saved[20])
+    part = solve_sector_vmc(MODEL, sector, options, monitor=Monitor(again.append, resume=saved[20]))
     assert again[0]["step"] == 20
     assert [row["energy"] for row in again] == [row["energy"] for row in rows[20:]]
     assert part.energy == whole.energy
@@ -231,7 +232,7 @@ def test_stages_resume():
         saved.append(take())
         return True
 
-    whole = solve_sector_vmc(CLOSED, sector, options, on_step=rows.append, on_checkpoint=keep)
+    whole = solve_sector_vmc(CLOSED, sector, options, monitor=Monitor(rows.append, save=keep))
     assert whole.n_steps == 6
     assert [row["step"] for row in rows] == [0, 1, 2, 0, 1, 2]
     assert whole.state.model.n_passes == 8
@@ -240,7 +241,7 @@ def test_stages_resume():
             i for i, s in enumerate(saved) if s["stage"] == stage and s["run"]["driver"]["step"] == 2
         )
         again = []
-        part = solve_sector_vmc(CLOSED, sector, options, on_step=again.append, resume=saved[place])
+        part = solve_sector_vmc(CLOSED, sector, options, monitor=Monitor(again.append, resume=saved[place]))
         assert [row["energy"] for row in again] == [row["energy"] for row in rows[3 * stage + 2 :]]
         assert part.energy == whole.energy
 

@@ -14,7 +14,7 @@ import pytest
 
 from hamiltonians import InputError, MolecularSystem, build_molecule
 from nnbf.determinants import build_tables, diagonal_elements
-from nnbf.drivers import SolverOptions, make_model, solve
+from nnbf.drivers import Monitor, SolverOptions, make_model, solve
 from tests.determinants.oracles import flat, lowest_energy, random_system, second_order_energy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,7 +38,7 @@ def molecule(name) -> MolecularSystem:
 def solved(name, **options):
     """(result, rows of the history) of a molecule, remembered."""
     rows = []
-    result = solve(molecule(name), SolverOptions(**{**SMALL, **options}), on_step=rows.append)
+    result = solve(molecule(name), SolverOptions(**{**SMALL, **options}), monitor=Monitor(rows.append))
     return result, rows
 
 
@@ -139,7 +139,7 @@ def step_energies(name, **options):
 def test_the_same_seed_gives_the_same_numbers_bit_by_bit():
     first = step_energies("LiH")
     rows = []
-    again = solve(molecule("LiH"), SolverOptions(**SMALL), on_step=rows.append)
+    again = solve(molecule("LiH"), SolverOptions(**SMALL), monitor=Monitor(rows.append))
     assert [row["energy"] for row in rows] == first
     assert again.energy == solved("LiH")[0].energy
     assert np.array_equal(flat(again.parameters), flat(solved("LiH")[0].parameters))
@@ -150,8 +150,9 @@ def test_another_process_gives_the_same_numbers_bit_by_bit(tmp_path):
     path = molecule("LiH").save(tmp_path / "LiH.npz")
     script = (
         "import json, sys; from hamiltonians import load_system; from nnbf import SolverOptions, solve; "
+        "from nnbf.drivers import Monitor; "
         "rows = []; "
-        f"solve(load_system(sys.argv[1]), SolverOptions(**{SMALL!r}), on_step=rows.append); "
+        f"solve(load_system(sys.argv[1]), SolverOptions(**{SMALL!r}), monitor=Monitor(rows.append)); "
         "print(json.dumps([row['energy'].hex() for row in rows]))"
     )
     done = subprocess.run(
@@ -176,7 +177,7 @@ def test_other_seeds_start_elsewhere_and_end_at_the_same_energy():
 def test_a_run_cut_off_after_growth_reports_the_state_before():
     system = random_system(6, 3, 3, 1)
     rows = []
-    solve(system, SolverOptions(**SMALL, max_steps=8), on_step=rows.append)
+    solve(system, SolverOptions(**SMALL, max_steps=8), monitor=Monitor(rows.append))
     assert rows[0]["n_space"] > 1
     assert rows[1]["energy"] > rows[0]["grown_from"]["energy"], "on the grown space it is worse at first"
     results = [solve(system, SolverOptions(**SMALL, max_steps=n)) for n in (1, 2, 8)]
@@ -196,7 +197,9 @@ def test_a_run_cut_off_after_growth_reports_the_state_before():
     ],
 )
 def test_statuses(options, should_stop, status, n_steps):
-    result = solve(molecule("LiH"), SolverOptions(**SMALL, **options), should_stop=should_stop)
+    result = solve(
+        molecule("LiH"), SolverOptions(**SMALL, **options), monitor=Monitor(should_stop=should_stop)
+    )
     assert (result.status, result.n_steps) == (status, n_steps)
     assert any(status in warning for warning in result.warnings)
     assert result.message != solved("LiH")[0].message
@@ -240,14 +243,20 @@ def test_loggers_and_callbacks_of_netket():
 
     rows = []
     result = solve(
-        molecule("LiH"), SolverOptions(**SMALL), on_step=rows.append, loggers=(log,), callbacks=(remember,)
+        molecule("LiH"),
+        SolverOptions(**SMALL),
+        monitor=Monitor(rows.append, loggers=(log,), callbacks=(remember,)),
     )
     energies = [row["energy"] for row in rows]
     assert np.asarray(log.data["Energy"]["Mean"]).real.tolist() == energies
     assert [energy for _, energy in seen] == energies
     assert len(seen) == result.n_steps
     # A callback that returns False ends the run.
-    short = solve(molecule("LiH"), SolverOptions(**SMALL), callbacks=(lambda step, data, driver: step < 1,))
+    short = solve(
+        molecule("LiH"),
+        SolverOptions(**SMALL),
+        monitor=Monitor(callbacks=(lambda step, data, driver: step < 1,)),
+    )
     assert short.n_steps < result.n_steps
     assert short.status == "interrupted"
 

@@ -9,7 +9,7 @@ import pytest
 from hamiltonians import InputError, MolecularSystem, build_molecule
 from nnbf.determinants import build_tables, enumerate_sector, hamiltonian_matrix
 from nnbf.determinants.spin_ladder import spin_raising_matrix
-from nnbf.drivers import SolverOptions, solve
+from nnbf.drivers import Monitor, SolverOptions, solve
 from tests.determinants.oracles import random_integrals
 
 SMALL = {"hidden": (8,), "n_determinants": 1, "spin_flip": "none"}
@@ -52,7 +52,7 @@ def test_a_penalty_finds_the_singlet():
     energies, spins = levels()
     singlet = energies[np.flatnonzero(np.abs(spins) < 1e-6)[0]]
     rows = []
-    result = solve(methylene(), SolverOptions(**SMALL, spin_penalty=0.2), on_step=rows.append)
+    result = solve(methylene(), SolverOptions(**SMALL, spin_penalty=0.2), monitor=Monitor(rows.append))
     assert singlet > energies[0] + 0.05
     # The energy reported is that of H alone.
     assert result.energy == pytest.approx(singlet, abs=1e-4)

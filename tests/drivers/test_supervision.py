@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from hamiltonians import InputError
-from nnbf.drivers.guard import EnergyGuard
+from nnbf.drivers.guard import MAX_REWINDS, EnergyGuard
+from nnbf.drivers.monitor import Monitor
 from nnbf.drivers.snapshot import pack_tree, unpack_tree
-from nnbf.drivers.supervision import DivergenceError, Stopwatch, supervise
+from nnbf.drivers.supervision import DivergenceError, supervise
 
 
 class Descent:
@@ -69,10 +70,10 @@ class Recorder:
         self.rows.append(row)
 
 
-def supervised(driver, steps=100, **options):
+def supervised(driver, steps=100, max_rewinds=MAX_REWINDS, **options):
     recorder = Recorder()
-    options = {"on_step": recorder.row, "on_checkpoint": recorder.checkpoint, **options}
-    return supervise(driver, steps, stopwatch=Stopwatch(options.get("resume")), **options), recorder
+    monitor = Monitor(**{"on_row": recorder.row, "save": recorder.checkpoint, **options})
+    return supervise(driver, steps, monitor, max_rewinds=max_rewinds), recorder
 
 
 def test_a_good_run_is_left_alone():
@@ -124,7 +125,7 @@ def test_nan_always_ends_the_run_with_the_best_state_saved():
     driver = Descent(0.1, broken=range(5, 1000))
     recorder = Recorder()
     with pytest.raises(DivergenceError, match="also after 3 returns to the best state") as caught:
-        supervised(driver, on_step=recorder.row, on_checkpoint=recorder.checkpoint, max_rewinds=3)
+        supervised(driver, on_row=recorder.row, save=recorder.checkpoint, max_rewinds=3)
     assert caught.value.step == 5
     last = recorder.saved[-1]
     assert last["driver"]["step"] == 5
@@ -154,7 +155,7 @@ def test_resuming_anywhere_gives_the_same_bits():
 def test_how_runs_end():
     assert supervised(Descent(0.01), 5)[0].status == "max_steps"
     assert supervised(Descent(0.01), should_stop=lambda: True)[0].status == "interrupted"
-    ending, recorder = supervised(Descent(0.01), time_limit=1e-9)
+    ending, recorder = supervised(Descent(0.01), deadline=0.0)
     assert ending.status == "time_limit"
     assert len(recorder.rows) == 1
     assert recorder.saved[-1]["driver"]["step"] == 1
@@ -189,7 +190,7 @@ def test_whatever_breaks_a_step_the_state_before_it_is_saved(error):
             super().on_step_start(step, log_data, driver)
 
     with pytest.raises(error):
-        supervised(driver, on_checkpoint=saves_when_told, callbacks=(After(),))
+        supervised(driver, save=saves_when_told, callbacks=(After(),))
     (saved,) = recorder.saved
     assert saved["driver"] == first.snapshot()
 

@@ -9,6 +9,7 @@ import pytest
 
 from hamiltonians import InputError, build_molecule
 from nnbf.drivers import SolverOptions, make_model, solve_vmc
+from nnbf.drivers.monitor import Monitor
 from nnbf.drivers.monte_carlo import MonteCarloDriver
 from nnbf.drivers.vmc import make_sampler, sample_energy
 from nnbf.operators import MolecularHamiltonian
@@ -26,7 +27,7 @@ def lih():
 @pytest.fixture(scope="module")
 def trained(lih):
     rows = []
-    return solve_vmc(lih, SMALL, on_step=rows.append), rows
+    return solve_vmc(lih, SMALL, monitor=Monitor(rows.append)), rows
 
 
 def test_finds_the_ground_state_with_an_honest_error(lih, trained):
@@ -104,8 +105,8 @@ def test_resumed_run_has_the_same_bits(lih, trained):
 
     options = dataclasses.replace(SMALL, max_steps=30, full_sum_limit=0)
     again = []
-    solve_vmc(lih, dataclasses.replace(options, max_steps=12), on_checkpoint=keep)
-    solve_vmc(lih, options, on_step=again.append, resume=snapshots[7])
+    solve_vmc(lih, dataclasses.replace(options, max_steps=12), monitor=Monitor(save=keep))
+    solve_vmc(lih, options, monitor=Monitor(again.append, resume=snapshots[7]))
     assert [row["step"] for row in again] == list(range(7, 30))
     assert [row["energy"] for row in again] == [row["energy"] for row in rows[7:30]]
 

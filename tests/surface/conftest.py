@@ -56,24 +56,24 @@ class FakeSolver:
     seen_options: object = None
     steps: list = field(default_factory=list)
 
-    def __call__(self, system, options, *, on_step=None, should_stop=None, resume=None, on_checkpoint=None):
+    def __call__(self, system, options, *, monitor):
         self.seen_options = options
-        first = 0 if resume is None else resume["driver"]["step"]
+        first = 0 if monitor.resume is None else monitor.resume["driver"]["step"]
         self.steps.append(first)
         if self.before is not None:
             self.before()
         last = first - 1
         for row in rows()[first:]:
-            on_checkpoint(lambda: _snapshot(row["step"]), False)  # noqa: B023
-            on_step(row)
+            monitor.save(lambda: _snapshot(row["step"]), False)  # noqa: B023
+            monitor.on_row(row)
             last = row["step"]
             if self.during is not None and row["step"] == 1:
                 self.during()
-            if should_stop():
+            if monitor.should_stop():
                 break
-        on_checkpoint(lambda: _snapshot(last + 1), True)
+        monitor.save(lambda: _snapshot(last + 1), True)
         energy = rows()[last]["energy"]
-        status = "interrupted" if should_stop() else "converged"
+        status = "interrupted" if monitor.should_stop() else "converged"
         return SimpleNamespace(
             energy=energy,
             energy_kind="variational",

@@ -1,0 +1,102 @@
+"""Everything between a calculation and the world: rows, stop requests, deadline, checkpoints."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from nnbf.drivers.snapshot import OnCheckpoint, Snapshot
+
+OnRow = Callable[[dict[str, Any]], None]
+"""Called with the row of numbers of every step. Those of lattices have ``sector`` and ``level``."""
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """How a calculation is watched, stopped, saved and resumed.
+
+    Example:
+        >>> rows = []
+        >>> watched = Monitor(rows.append).within(60.0)
+        >>> 0.0 < watched.remaining <= 60.0
+        True
+    """
+
+    on_row: OnRow | None = None
+    """Called with the row of every step."""
+    should_stop: Callable[[], bool] | None = None
+    """Asked after every step; true ends the calculation with what there is."""
+    deadline: float = math.inf
+    """Time (`time.monotonic`) at which the calculation ends with what there is."""
+    save: OnCheckpoint | None = None
+    """Offered a snapshot before every step, and told to save the last one."""
+    resume: Snapshot | None = None
+    """Snapshot that ``save`` was given by a calculation with the same arguments, to go on from."""
+    callbacks: tuple = ()
+    """NetKet callbacks."""
+    loggers: tuple = ()
+    """NetKet loggers."""
+    on_level: Callable[[Any], None] | None = None
+    """Called with each :class:`~nnbf.drivers.level.Level` when it is done."""
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until the deadline, not below 0."""
+        return max(self.deadline - time.monotonic(), 0.0)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the deadline has passed."""
+        return time.monotonic() > self.deadline
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether somebody asks to stop."""
+        return self.should_stop is not None and self.should_stop()
+
+    def within(self, seconds: float | None) -> "Monitor":
+        """The same with a deadline in so many seconds, if that comes first."""
+        if seconds is None:
+            return self
+        return replace(self, deadline=min(self.deadline, time.monotonic() + seconds))
+
+    def share(self, part: float) -> "Monitor":
+        """The same with a part of the remaining time."""
+        return self if math.isinf(self.deadline) else self.within(part * self.remaining)
+
+    def stage(self, number: int) -> "Monitor":
+        """Monitor of one of several runs that follow each other: its snapshots say which.
+
+        Raises:
+            ValueError: The calculation resumes from a later run.
+        """
+        resume = self.resume
+        if resume is not None and resume["stage"] > number:
+            raise ValueError(f"run {number} is done: the snapshot is of run {resume['stage']}")
+        found = resume["run"] if resume is not None and resume["stage"] == number else None
+        return replace(self, resume=found, save=_wrapped(self.save, "run", {"stage": number}))
+
+    def for_level(self, sector: Any, number: int = 0, share: float = 1.0) -> "Monitor":
+        """Monitor of one level: its rows and snapshots say which, and it has a share of the remaining time.
+
+        Args:
+            sector: The sector; has ``label``.
+            number: Number of the level in its sector, from 0.
+            share: Part of the time that remains.
+        """
+        place = {"sector": sector.label, "level": number}
+        resume, on_row = self.resume, self.on_row
+        mine = resume is not None and (resume["sector"], resume.get("level", 0)) == tuple(place.values())
+        return replace(
+            self.share(share),
+            on_row=None if on_row is None else (lambda row: on_row({**row, **place})),
+            save=_wrapped(self.save, "driver", place),
+            resume=resume["driver"] if mine and resume is not None else None,
+        )
+
+
+def _wrapped(save: OnCheckpoint | None, name: str, more: Snapshot) -> OnCheckpoint | None:
+    if save is None:
+        return None
+    return lambda take, must: save(lambda: {**more, name: take()}, must)
