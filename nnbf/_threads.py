@@ -2,20 +2,6 @@
 
 import os
 
-from hamiltonians.errors import InputError
-
-MOST_WORKERS = 1024
-
-
-def require_workers(workers: int) -> None:
-    """Refuse numbers of processes that make no sense.
-
-    Raises:
-        InputError: It is not from 1 to `MOST_WORKERS`.
-    """
-    if not 1 <= workers <= MOST_WORKERS:
-        raise InputError(f"workers must be from 1 to {MOST_WORKERS}, got {workers}")
-
 
 def threads_environment(threads: int) -> dict[str, str]:
     """Return the variables that keep a process to so many threads; those that are set already are kept."""

@@ -1,17 +1,18 @@
 """The commands as data: which groups of options each has. Fields are options, their docstrings the help."""
 
-import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
-from hamiltonians.errors import InputError
+from annotated_types import Ge
+
+from nnbf._options import Checked
 from nnbf.drivers.options import SolverOptions
 from nnbf.runs.checkpointing import INTERVAL
 from nnbf.runs.problem import FileProblem, MoleculeProblem
 
 
 @dataclass(frozen=True)
-class RunOptions:
+class RunOptions(Checked):
     """Method, files and what is printed."""
 
     method: Literal["selected", "vmc"] = "selected"
@@ -28,13 +29,8 @@ class RunOptions:
     """Show what would be done and how large it is, and write nothing."""
     quiet: bool = False
     """Print only the final table."""
-    checkpoint_interval: float = INTERVAL
+    checkpoint_interval: Annotated[float, Ge(0)] = INTERVAL
     """Seconds between checkpoints, from which 'nnbf resume' goes on; 0: before every step."""
-
-    def __post_init__(self) -> None:
-        """Check the interval."""
-        if not 0 <= self.checkpoint_interval < math.inf:
-            raise InputError(f"checkpoint_interval must be at least 0, got {self.checkpoint_interval}")
 
 
 @dataclass(frozen=True)

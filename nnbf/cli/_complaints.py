@@ -25,7 +25,7 @@ def explain(
     cause: BaseException | None = stop
     while cause is not None:
         if isinstance(cause, InputError):  # raised while a data class checked its values
-            return InputError(_with_flag(str(cause), fields))
+            return cause
         cause = cause.__context__
     text = " ".join(re.sub(_FRAME, " ", text).split())
     text = text.partition("Argument helptext")[0].partition("For full helptext")[0].strip()
@@ -50,10 +50,20 @@ def with_following(words: Sequence[str]) -> list[tuple[str, str]]:
     return [*itertools.pairwise(words), *((word, "--") for word in words[-1:])]
 
 
-def _with_flag(message: str, fields: Mapping[str, OptionField]) -> str:
-    """Return a message of a data class with the option spelt as on the command line."""
-    name, space, rest = message.partition(" ")
-    return f"{fields[name].flag}{space}{rest}" if name in fields else message
+def with_flags(message: str, fields: Mapping[str, OptionField]) -> str:
+    """Return a message with options spelt as on the command line.
+
+    Below the command line messages name fields: "give n_samples", "cell must be". Names that are words of
+    English, too, are options at the beginning of a message and after "give" or "leave out". What is said of a
+    TOML file keeps the names of its keys.
+    """
+    if re.match(r"\S+\.toml: ", message):
+        return message
+    for name, field in fields.items():
+        if not field.required:
+            before = r"(?<![\w./'-])" if "_" in name else r"(?:^|(?<=\bgive )|(?<=\bleave out ))"
+            message = re.sub(rf"{before}{name}(?![\w./'-]|: )", field.flag, message)
+    return message
 
 
 def _about_value(field: OptionField, words: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """How words become values where tyro's own way is not what a command line should look like."""
 
+import typing
 from typing import Any
 
 YES = ("true", "auto", "yes", "on")
@@ -16,7 +17,9 @@ def value_types() -> Any:
 
     @registry.primitive_rule
     def whole_numbers(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec | None:
-        if info.type != tuple[int, ...]:
+        item, *rest = typing.get_args(info.type) or (None,)
+        bounded = typing.get_args(item) or (item,)  # Annotated[int, Ge(1)], or int
+        if typing.get_origin(info.type) is not tuple or rest != [...] or bounded[0] is not int:
             return None
         return PrimitiveConstructorSpec(
             nargs=1,

@@ -5,9 +5,12 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from annotated_types import Ge
 
 from hamiltonians.errors import InputError, one_line
+from nnbf._options import Checked
 from nnbf.cli._config_file import parse_with_config
 from nnbf.cli._messages import say_error
 from nnbf.cli.main import DONE, FAILED
@@ -26,22 +29,17 @@ _EXAMPLES = (
 
 
 @dataclass(frozen=True)
-class ChargeChoice:
+class ChargeChoice(Checked):
     """Which particle is added and removed."""
 
     momenta: str = ""
     """Momenta k of the particle in units of 2 pi / L, such as "0,0 1,0", or G, X, M, path; left out: all."""
     electron: Literal["up", "down"] = "up"
     """Its spin (hubbard)."""
-    levels: int = 1
+    levels: Annotated[int, Ge(1)] = 1
     """Levels of each sector that carries weight."""
     exact: bool = True
     """Diagonalise beside, where that is affordable."""
-
-    def __post_init__(self) -> None:
-        """Check the number of levels."""
-        if self.levels < 1:
-            raise InputError(f"levels must be at least 1, got {self.levels}")
 
 
 @dataclass(frozen=True)

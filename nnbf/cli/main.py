@@ -22,39 +22,64 @@ class Command:
     """One line for the overview."""
     module: str
     """Module whose function of the command's name takes the arguments and returns an exit code."""
+    options: str
+    """Where its options are: module and data class."""
 
 
 COMMANDS = {
     "molecule": Command(
-        "MOLECULE --basis B", "ground state of a molecule, next to HF ... FCI", "nnbf.cli.solve"
+        "MOLECULE --basis B",
+        "ground state of a molecule, next to HF ... FCI",
+        "nnbf.cli.solve",
+        "nnbf.cli._commands:SolveMolecule",
     ),
     "fcidump": Command(
-        "FILE", "the same for a FCIDUMP file, or a saved system (.npz, .h5)", "nnbf.cli.solve"
+        "FILE",
+        "the same for a FCIDUMP file, or a saved system (.npz, .h5)",
+        "nnbf.cli.solve",
+        "nnbf.cli._commands:SolveFile",
     ),
     "lattice": Command(
         "{tv,hubbard} --size 6x6 --particles 13",
         "one state of a lattice model, by its momentum and irrep",
         "nnbf.cli.lattice",
+        "nnbf.cli.lattice:LatticeCommand",
     ),
     "spectrum": Command(
         "{tv,hubbard} --size 4x4 --particles 5",
         "levels of a lattice model by momentum and irrep",
         "nnbf.cli.spectrum",
+        "nnbf.cli.spectrum:SpectrumCommand",
     ),
     "charge": Command(
         "{tv,hubbard} --size 4x4 --particles 5",
         "adding and removing a particle: gap, quasiparticle weights",
         "nnbf.cli.charge",
+        "nnbf.cli.charge:ChargeCommand",
     ),
-    "resume": Command("DIR", "go on with a run that was stopped, killed or at its limit", "nnbf.cli.resume"),
+    "resume": Command(
+        "DIR",
+        "go on with a run that was stopped, killed or at its limit",
+        "nnbf.cli.resume",
+        "nnbf.cli.resume:ResumeCommand",
+    ),
     "evaluate": Command(
-        "DIR", "sample the trained state: energy with an error bar, extrapolations", "nnbf.cli.evaluate"
+        "DIR",
+        "sample the trained state: energy with an error bar, extrapolations",
+        "nnbf.cli.evaluate",
+        "nnbf.cli.evaluate:EvaluateCommand",
     ),
     "report": Command(
-        "DIR [DIR ...]", "report of a run again, or one over many runs and sweeps", "nnbf.cli.report"
+        "DIR [DIR ...]",
+        "report of a run again, or one over many runs and sweeps",
+        "nnbf.cli.report",
+        "nnbf.cli.report:ReportCommand",
     ),
     "sweep": Command(
-        "MANIFEST", "many runs: molecules, geometries, basis sets, seeds; one table", "nnbf.cli.sweep"
+        "MANIFEST",
+        "many runs: molecules, geometries, basis sets, seeds; one table",
+        "nnbf.cli.sweep",
+        "nnbf.cli.sweep:SweepCommand",
     ),
 }
 
@@ -128,7 +153,19 @@ def _dispatch(words: list[str]) -> int:
         hint = f"did you mean {close[0]!r}? The commands are {known}" if close else f"give one of {known}"
         raise InputError(f"unknown {kind} {name!r}: {hint}")
     run: Callable[[list[str]], int] = getattr(import_module(COMMANDS[name].module), name)
-    return run(rest)
+    try:
+        return run(rest)
+    except InputError as error:
+        raise InputError(_spelt(str(error), name)) from error
+
+
+def _spelt(message: str, name: str) -> str:
+    """Return a message with fields of a command's options as its flags."""
+    from nnbf.cli._complaints import with_flags
+    from nnbf.cli._fields import option_fields
+
+    module, _, kind = COMMANDS[name].options.partition(":")
+    return with_flags(message, option_fields(getattr(import_module(module), kind)))
 
 
 def overview() -> str:

@@ -1,11 +1,16 @@
 """The command `nnbf resume`: go on with a run from its last checkpoint."""
 
+import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Annotated
+
+from annotated_types import Ge, Interval
 
 from hamiltonians.errors import InputError
+from nnbf._options import Checked
 from nnbf.cli._messages import say_warning
 from nnbf.cli._outcome import shown_run
 from nnbf.cli._parsing import parse_command
@@ -23,22 +28,15 @@ class ResumeTarget:
 
 
 @dataclass(frozen=True)
-class ResumeOptions:
+class ResumeOptions(Checked):
     """Limits, and what is printed; everything else is as the run began."""
 
-    max_steps: int | None = None
+    max_steps: Annotated[int, Ge(1)] | None = None
     """Most optimisation steps, those made already included; left out: as before."""
-    time_limit: float | None = None
+    time_limit: Annotated[float, Interval(gt=0, le=math.inf)] | None = None
     """Stop optimising after this many seconds from now (inf: no limit); left out: as before, from now."""
     quiet: bool = False
     """Print only the final table."""
-
-    def __post_init__(self) -> None:
-        """Check the limits."""
-        if self.time_limit is not None and not self.time_limit > 0:
-            raise InputError(f"time_limit must be positive, got {self.time_limit}")
-        if self.max_steps is not None and self.max_steps < 1:
-            raise InputError(f"max_steps must be at least 1, got {self.max_steps}")
 
 
 @dataclass(frozen=True)

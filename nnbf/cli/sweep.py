@@ -11,7 +11,8 @@ from functools import partial
 from typing import Any
 
 from hamiltonians.errors import InputError
-from nnbf._threads import require_workers, threads_environment
+from nnbf._options import Checked, Positive, Workers
+from nnbf._threads import threads_environment
 from nnbf.cli._config_file import converted
 from nnbf.cli._fields import expected, option_fields
 from nnbf.cli._messages import say_error
@@ -47,16 +48,16 @@ class SweepTarget:
 
 
 @dataclass(frozen=True)
-class SweepOptions:
+class SweepOptions(Checked):
     """Where, how many at a time, and what is printed."""
 
     out: str | None = None
     """Folder of the sweep, with a run folder for each point; left out: runs/<name of the sweep>."""
-    workers: int = 1
+    workers: Workers = 1
     """Points computed side by side, each with its share of the CPU threads."""
     only: str | None = None
     """Work on the points whose names match this pattern (* and ?)."""
-    time_limit: float | None = None
+    time_limit: Positive | None = None
     """Stop after this many seconds; points save themselves, and the same command goes on later."""
     warm_start: bool = False
     """Points of a scan start from the trained states of their neighbours; left out: as the manifest says."""
@@ -66,12 +67,6 @@ class SweepOptions:
     """List the points and their commands, and write nothing."""
     quiet: bool = False
     """Print only the final table."""
-
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        require_workers(self.workers)
-        if self.time_limit is not None and not self.time_limit > 0:
-            raise InputError(f"time_limit must be positive, got {self.time_limit}")
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """Options of lattice runs; importing them does not load NetKet."""
 
-import math
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from annotated_types import Ge, Interval, Le, MultipleOf
 
 from hamiltonians.errors import InputError
 from hamiltonians.lattice.model import LatticeModel
+from nnbf._options import Checked, Positive, Seed
 
 if TYPE_CHECKING:
     from hamiltonians import Sector
@@ -27,21 +29,21 @@ _DEFAULTS = {"full-sum": MethodSettings(8, 2, 1e-3, 200), "vmc": MethodSettings(
 
 
 @dataclass(frozen=True)
-class LatticeOptions:
+class LatticeOptions(Checked):
     """Network, orbitals and optimisation of lattice models. Energies are in units of t."""
 
     method: Literal["auto", "full-sum", "vmc"] = "auto"
     """full-sum: exact sums over a sector; vmc: variational Monte Carlo, the energy with a statistical error;
     auto: full sums of sectors up to full_sum_limit."""
-    features: int | None = None
+    features: Annotated[int, Ge(1), Le(4096)] | None = None
     """Width of the convolutional network (default 8, or 16 with vmc)."""
-    depth: int | None = None
+    depth: Annotated[int, Ge(1), Le(100)] | None = None
     """Convolutions of the network (default 2)."""
-    kernel: int = 3
+    kernel: Annotated[int, Ge(1), Le(101)] = 3
     """Extent of a convolution, in unit cells."""
     backflow: Literal["multiplicative", "additive", "both", "none"] = "multiplicative"
     """How outputs of the network change the orbitals; none: Slater determinants and Jastrow factor."""
-    n_determinants: int | None = None
+    n_determinants: Annotated[int, Ge(1), Le(1000)] | None = None
     """Fillings of free orbitals, from the lowest in energy, that are added up; left out: those that share
     the lowest energy, at most 4."""
     cell: tuple[int, ...] | None = None
@@ -53,115 +55,67 @@ class LatticeOptions:
     antiferromagnet (two sublattices, a cell of its own) for half filling. Left out: the antiferromagnet with
     vmc where Lieb's theorem holds and the sector has a part of it, Hartree-Fock for orbitals of the whole
     lattice in an open shell, else free."""
-    total_spin: float | None = None
+    total_spin: Annotated[float, MultipleOf(0.5)] | None = None
     """Total spin S that determinants are projected on, by an exact sum over rotations. Left out: none, but of
     the antiferromagnet the lowest that is in the sector."""
     jastrow: bool = True
     """Density-density Jastrow factor, one parameter for each distance."""
     network_jastrow: bool = True
     """A further Jastrow factor, one more output of the network: correlations of more than two particles."""
-    noise: float = 0.05
+    noise: Positive = 0.05
     """Scale of the initial random output weights."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the initial parameters, and of samples."""
-    damping: float | None = None
+    damping: Positive | None = None
     """Full sums: initial damping of the optimiser (default 1e-3). vmc: diagonal shift (default 1e-4)."""
-    dense_limit: int = 3000
+    dense_limit: Annotated[int, Ge(0)] = 3000
     """Full sums: largest number of coordinates, or of parameters, for which steps are solved directly; above
     by conjugate gradients."""
-    tolerance: float = 1e-8
+    tolerance: Positive = 1e-8
     """Full sums: a level has settled when five steps in a row change it by less than this, relative to its
     size, or by next to nothing compared with its variance."""
-    max_steps: int | None = None
+    max_steps: Annotated[int, Ge(1)] | None = None
     """Most steps for each level (default 200, or 2000 with vmc)."""
-    full_sum_limit: int = 50_000
+    full_sum_limit: Annotated[int, Ge(0)] = 50_000
     """Largest sector (states) that is summed."""
-    n_samples: int = 1024
+    n_samples: Annotated[int, Ge(16), Le(1_000_000)] = 1024
     """vmc: samples a step."""
-    sampling_power: float = 1.4
+    sampling_power: Annotated[float, Interval(gt=0, le=2)] = 1.4
     """vmc: power of |psi| that is sampled, above 0, at most 2; samples are weighted. Below 2 more of them lie
     beside the nodes of psi, where local energies are large."""
-    sweep_size: int | None = None
+    sweep_size: Annotated[int, Ge(1)] | None = None
     """vmc: proposals between two samples of a chain; left out: one for each particle, at
     least 8."""
-    learning_rate: float | None = None
+    learning_rate: Positive | None = None
     """vmc: step of stochastic reconfiguration, in units of 1/t (default 0.05, with a repulsion above 3 t
     smaller in proportion)."""
-    spring: float = 0.8
+    spring: Annotated[float, Interval(ge=0, lt=1)] = 0.8
     """vmc: share of the last step that is carried on (SPRING momentum), from 0 (plain stochastic
     reconfiguration) to below 1."""
-    warm_up: int = 100
+    warm_up: Annotated[int, Ge(0)] = 100
     """vmc with many determinants: steps before on plane waves with a momentum alone, which cost a fraction,
     where their lowest filling is in the sector."""
-    window: int = 40
+    window: Annotated[int, Ge(2)] = 40
     """vmc: steps shrink when the energies of so many steps are lower than those of as many before by less
     than a standard error."""
-    spin_penalty: float | None = None
+    spin_penalty: Annotated[float, Ge(0)] | None = None
     """vmc, spinful models: this times S^2 is added to what is minimised (units of t), not to energies. Left
     out: nothing is."""
-    precision: float = 5e-5
+    precision: Positive = 5e-5
     """vmc: relative error of the final energy at which sampling ends."""
-    final_samples: int = 65_536
+    final_samples: Annotated[int, Ge(16)] = 65_536
     """vmc: most samples of the final energy."""
 
     def __post_init__(self):
-        for name, least in {
-            "features": 1,
-            "depth": 1,
-            "kernel": 1,
-            "n_determinants": 1,
-            "seed": 0,
-            "dense_limit": 0,
-            "max_steps": 1,
-            "full_sum_limit": 0,
-            "n_samples": 16,
-            "sweep_size": 1,
-            "window": 2,
-            "warm_up": 0,
-            "final_samples": 16,
-        }.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise InputError(f"{name} must be at least {least}, got {value}")
-        for name, most in {
-            "features": 4096,
-            "depth": 100,
-            "kernel": 101,
-            "n_determinants": 1000,
-            "n_samples": 1_000_000,
-            "seed": 2**63 - 1,
-        }.items():
-            value = getattr(self, name)
-            if value is not None and value > most:
-                raise InputError(f"{name} must be at most {most}, got {value}")
-        for name in ("damping", "tolerance", "learning_rate", "precision", "noise"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InputError(f"{name} must be positive, got {value}")
-        if self.spin_penalty is not None and not 0 <= self.spin_penalty < math.inf:
-            raise InputError(f"spin_penalty must be 0 or more, and finite, got {self.spin_penalty}")
-        if not 0 < self.sampling_power <= 2:
-            raise InputError(f"sampling_power must lie above 0, at most at 2, got {self.sampling_power}")
-        if not 0 <= self.spring < 1:
-            raise InputError(f"spring must lie in [0, 1), got {self.spring}")
-        if self.method not in ("auto", "full-sum", "vmc"):
-            raise InputError(f"method must be auto, full-sum or vmc, got {self.method!r}")
+        super().__post_init__()
         if self.cell is not None and (len(self.cell) != 2 or min(self.cell) < 1):
             raise InputError(
                 f"cell {','.join(map(str, self.cell))}: give two whole numbers from 1, such as 1,1"
             )
-        if self.orbitals not in (None, "free", "hartree-fock", "antiferromagnet"):
-            raise InputError(f"orbitals must be free, hartree-fock or antiferromagnet, got {self.orbitals!r}")
         if self.orbitals in ("hartree-fock", "antiferromagnet") and (self.n_determinants or 1) > 1:
-            raise InputError(f"orbitals {self.orbitals} make one determinant: give --orbitals free")
+            raise InputError(f"orbitals {self.orbitals} make one determinant: give orbitals free")
         if self.orbitals == "antiferromagnet" and self.cell is not None:
-            raise InputError("the antiferromagnet has a cell of its own: leave out --cell")
-        if self.total_spin is not None and not (self.total_spin >= 0 and (2 * self.total_spin).is_integer()):
-            raise InputError(f"total_spin must be a multiple of 0.5 from 0, got {self.total_spin}")
-        if self.backflow not in ("multiplicative", "additive", "both", "none"):
-            raise InputError(
-                f"backflow must be multiplicative, additive, both or none, got {self.backflow!r}"
-            )
+            raise InputError("the antiferromagnet has a cell of its own: leave out cell")
 
     def method_for(self, n_states: int) -> LatticeMethod:
         """The method for a sector of so many states.
@@ -174,7 +128,7 @@ class LatticeOptions:
         if n_states > self.full_sum_limit:
             raise InputError(
                 f"a sector has {n_states:,} states, more than full_sum_limit ({self.full_sum_limit:,}): "
-                "give --method vmc, an irrep, a smaller lattice, or a larger limit"
+                "give method vmc, an irrep, a smaller lattice, or a larger limit"
             )
         return "full-sum"
 
@@ -201,11 +155,11 @@ class LatticeOptions:
         ):
             raise InputError(
                 "orbitals antiferromagnet are for Hubbard models at half filling with U > 0, on periodic "
-                "lattices with hopping between two sublattices alone: give --orbitals hartree-fock"
+                "lattices with hopping between two sublattices alone: give orbitals hartree-fock"
             )
         if self.orbitals == "hartree-fock" and self.cell not in (None, model.size):
             whole = f"{model.size[0]},{model.size[1]}"
-            raise InputError(f"Hartree-Fock orbitals are those of the whole lattice: give --cell {whole}")
+            raise InputError(f"Hartree-Fock orbitals are those of the whole lattice: give cell {whole}")
 
     def require_sector(self, sector: "Sector") -> None:
         """Refuse a total spin that a sector of one parity under spin flip does not have.

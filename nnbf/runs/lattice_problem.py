@@ -1,9 +1,12 @@
 """Which lattice model, and which of its levels, as plain data: the options of the command line."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from annotated_types import Ge
 
 from hamiltonians.errors import InputError
+from nnbf._options import Checked
 
 if TYPE_CHECKING:
     from hamiltonians import LatticeModel, Sector, SpaceGroup
@@ -62,7 +65,7 @@ class LatticeProblem:
 
 
 @dataclass(frozen=True)
-class SectorChoice:
+class SectorChoice(Checked):
     """Which symmetry sectors."""
 
     momenta: str = ""
@@ -72,13 +75,8 @@ class SectorChoice:
     """Irreps of the little groups, such as "A1 B2", or "none": momenta alone; left out: all irreps."""
     spin: Literal["any", "even", "odd", "both"] = "any"
     """Parity under spin flip (hubbard with N_up = N_down): even or odd total spin, both, or not resolved."""
-    levels: int = 1
+    levels: Annotated[int, Ge(1)] = 1
     """Levels of each sector, from the lowest."""
-
-    def __post_init__(self) -> None:
-        """Check the number of levels."""
-        if self.levels < 1:
-            raise InputError(f"levels must be at least 1, got {self.levels}")
 
     def sectors(self, model: "LatticeModel") -> "list[Sector]":
         """Return the sectors that have states; of irreps of dimension above 1 the first row.

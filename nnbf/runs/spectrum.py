@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import Ge
 
 from hamiltonians.errors import InputError
-from nnbf._threads import require_workers
+from nnbf._options import Checked, Positive, Workers
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.runs._archive import write_archive
 from nnbf.runs._nested import flatten_nested
@@ -27,33 +29,21 @@ LATTICE_COMMANDS = ("spectrum", "lattice")
 
 
 @dataclass(frozen=True)
-class LatticeLimits:
+class LatticeLimits(Checked):
     """Limits of a run on a lattice."""
 
-    time_limit: float | None = None
+    time_limit: Positive | None = None
     """Stop after this many seconds; levels that are done are kept, and 'nnbf resume' goes on."""
-    exact_limit: int = 200_000
+    exact_limit: Annotated[int, Ge(0)] = 200_000
     """Sectors up to this many states are diagonalised exactly, for comparison; 0: none."""
-
-    def __post_init__(self) -> None:
-        """Check the limits."""
-        if self.time_limit is not None and not self.time_limit > 0:
-            raise InputError(f"time_limit must be positive, got {self.time_limit}")
-        if self.exact_limit < 0:
-            raise InputError(f"exact_limit must be at least 0, got {self.exact_limit}")
 
 
 @dataclass(frozen=True)
 class SpectrumLimits(LatticeLimits):
     """Limits of a spectrum."""
 
-    workers: int = 1
+    workers: Workers = 1
     """Processes that solve sectors side by side, each with one thread (on the CPU)."""
-
-    def __post_init__(self) -> None:
-        """Check the limits."""
-        super().__post_init__()
-        require_workers(self.workers)
 
 
 @dataclass(frozen=True, eq=False)

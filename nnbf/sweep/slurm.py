@@ -3,9 +3,12 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge
 
 from hamiltonians.errors import InputError, one_line
+from nnbf._options import Checked
 from nnbf.sweep.folder import PointState, SweepFolder
 from nnbf.sweep.observer import SweepObserver
 from nnbf.sweep.plan import SweepPlan
@@ -20,7 +23,7 @@ _ALWAYS = 1000  # a job may run into its time limit and be queued again this oft
 
 
 @dataclass(frozen=True)
-class SlurmOptions:
+class SlurmOptions(Checked):
     """Jobs of a cluster instead of processes here; needs submitit."""
 
     slurm: bool = False
@@ -29,26 +32,22 @@ class SlurmOptions:
     """Where submitit runs jobs: on Slurm, as processes here, or one after the other inside this process."""
     slurm_partition: str | None = None
     """Partition."""
-    slurm_time: int = 240
+    slurm_time: Annotated[int, Ge(1)] = 240
     """Minutes that a job gets; one that is not done by then is queued again and goes on."""
-    slurm_cpus: int = 4
+    slurm_cpus: Annotated[int, Ge(1)] = 4
     """CPUs of a job."""
-    slurm_gpus: int = 0
+    slurm_gpus: Annotated[int, Ge(0)] = 0
     """GPUs of a job."""
-    slurm_memory: int | None = None
+    slurm_memory: Annotated[int, Ge(1)] | None = None
     """Memory of a job in GB; left out: what the cluster gives."""
-    slurm_parallel: int = 32
+    slurm_parallel: Annotated[int, Ge(1)] = 32
     """Most jobs at a time."""
     slurm_options: str = ""
     """Further options of sbatch, such as "account=abc,qos=long"."""
 
     def __post_init__(self) -> None:
         """Check the numbers."""
-        least = {"slurm_time": 1, "slurm_cpus": 1, "slurm_gpus": 0, "slurm_memory": 1, "slurm_parallel": 1}
-        for name, value in least.items():
-            given = getattr(self, name)
-            if given is not None and given < value:
-                raise InputError(f"{name} must be at least {value}, got {given}")
+        super().__post_init__()
         self.sbatch()
 
     def sbatch(self) -> dict[str, str]:

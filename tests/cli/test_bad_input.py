@@ -32,10 +32,13 @@ WRONG = {
     "no steps": (["H2", "--max-steps", "0"], "--max-steps must be"),
     "negative time": (["H2", "--time-limit", "-1"], "--time-limit must be positive"),
     "negative seed": (["H2", "--seed", "-1"], "--seed must be"),
-    "negative limit": (["H2", "--fci-limit", "-1"], "fci_limit -1"),
+    "negative limit": (["H2", "--fci-limit", "-1"], "--fci-limit -1"),
     "active space too large": (["H2", "--active-space", "2,9"], "does not fit"),
     "active space not understood": (["H2", "--active-space", "six"], "give '6,6'"),
-    "negative occupation": (["H2", "--fno-threshold", "-1e-4"], "fno_threshold -0.0001: give an occupation"),
+    "negative occupation": (
+        ["H2", "--fno-threshold", "-1e-4"],
+        "--fno-threshold -0.0001: give an occupation",
+    ),
     "no natural orbital": (["H2", "--fno-threshold", "1.9"], "keeps no virtual orbital, the largest occ"),
     "occupation of two": (["H2", "--fno-threshold", "2"], "from 0 to below 2, such as 1e-4"),
     "two choices": (["H2", "--fno-virtuals", "1", "--active-space", "2,2"], "give one or the other"),
@@ -61,7 +64,7 @@ WRONG_SPECTRUM = {
     "two spins of one": (["tv", "--particles", "2,2"], "give one number"),
     "spin penalty without spin": (
         ["tv", "--size", "4x4", "--particles", "5", "--spin-penalty", "0.1"],
-        "spin_penalty is for spinful models",
+        "--spin-penalty is for spinful models",
     ),
     "spin penalty without end": (
         ["hubbard", "--size", "2x2", "--particles", "2,2", "--spin-penalty", "inf"],
@@ -71,12 +74,12 @@ WRONG_SPECTRUM = {
         ["tv", "--size", "4x4", "--particles", "5", "--orbitals", "hartree-fock", "--cell", "1,1"],
         "give --cell 4,4",
     ),
-    "total spin without spin": ([*TV, "--total-spin", "0"], "total_spin is for spinful models"),
+    "total spin without spin": ([*TV, "--total-spin", "0"], "--total-spin is for spinful models"),
     "total spin of no multiplet": ([*ELECTRONS, "--total-spin", "0.3"], "a multiple of 0.5 from 0"),
     "total spin of an odd number": ([*ELECTRONS, "--total-spin", "0.5"], "from 0 to 2 in steps of 1"),
     "total spin of the other parity": (
         [*ELECTRONS, "--total-spin", "0", "--spin", "odd"],
-        "total_spin 0 has the other parity",
+        "--total-spin 0 has the other parity",
     ),
     "antiferromagnet away from half filling": (
         ["hubbard", "--size", "2x2", "--particles", "1,1", "--orbitals", "antiferromagnet"],
@@ -111,7 +114,7 @@ WRONG_SPECTRUM = {
     "spin of the spinless": ([*TV, "--spin", "even"], "spin"),
     "too large": (
         ["tv", "--size", "6x6", "--particles", "13", "--method", "full-sum"],
-        "more than full_sum_limit",
+        "more than --full-sum-limit",
     ),
     "no size": ([*TV, "--size", "4"], "give two whole numbers, such as 4x4"),
     "absurd size": ([*TV, "--size", "100000x100000"], "give at most 4,096 unit cells"),
@@ -183,5 +186,5 @@ def test_solver_and_system_do_not_fit(here, built, solver, capsys):
 
     solver.before = refuse
     assert main(["molecule", "H2", "--out", "run"]) == 2
-    assert "error: spin_flip average" in capsys.readouterr().err
+    assert "error: --spin-flip average" in capsys.readouterr().err
     assert list(here.iterdir()) == []
