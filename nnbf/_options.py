@@ -72,7 +72,9 @@ def problem_of(value: Any, annotation: Any) -> str | None:
         return None if None in problems else problems[0]
     if kind is Literal:
         return None if value in parts else f"be one of {', '.join(map(str, parts))}"
-    if kind is tuple and parts[1:] == (...,) and isinstance(value, tuple | list):
+    if kind is tuple:
+        if not isinstance(value, tuple):
+            return "be a tuple"
         problems = [problem for item in value if (problem := problem_of(item, parts[0]))]
         return f"each {problems[0]}" if problems else None
     return _of_another_type(value, annotation)
@@ -84,9 +86,7 @@ def _of_another_type(value: Any, kind: Any) -> str | None:
     if kind in (int, float):
         wanted, words = {int: (numbers.Integral, "a whole number"), float: (numbers.Real, "a number")}[kind]
         return None if isinstance(value, wanted) and not isinstance(value, bool) else f"be {words}"
-    if kind in (str, tuple):
-        return None if isinstance(value, kind) else f"be {'text' if kind is str else 'a tuple'}"
-    return None
+    return "be text" if kind is str and not isinstance(value, str) else None
 
 
 def _beyond(value: Any, bounds: tuple[Any, ...]) -> str | None:

@@ -44,7 +44,7 @@ WRONG = {
     "two choices": (["H2", "--fno-virtuals", "1", "--active-space", "2,2"], "give one or the other"),
     "too many frozen": (["H2", "--frozen-core", "5"], "freeze fewer"),
     "unknown potential": (["H2", "--ecp", "nonsense"], "effective core potential 'nonsense' is unknown"),
-    "spin flip of an open shell": (["O2", "--spin", "2", "--spin-flip", "average"], "spin_flip"),
+    "spin flip of an open shell": (["O2", "--spin", "2", "--spin-flip", "average"], "--spin-flip"),
     "missing config file": (["H2", "--config", "absent.toml"], "cannot read absent.toml"),
 }
 

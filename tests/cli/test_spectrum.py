@@ -172,7 +172,7 @@ def test_one_state_with_its_observables(tmp_path, capsys):
         ),
         (
             ["lattice", "tv", "--size", "6x6", "--particles", "9", "--method", "full-sum"],
-            "full_sum_limit",
+            "full-sum-limit",
         ),
     ],
 )

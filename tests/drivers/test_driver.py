@@ -222,7 +222,7 @@ def test_a_step_that_is_not_finite_is_an_error():
         ({"momentum": 1.0}, r"momentum must lie in \[0, 1\), got 1.0"),
         ({"optimizer": "sgd"}, "optimizer must be one of auto, rgn, sr, adam, got 'sgd'"),
         ({"spin_flip": "odd"}, "spin_flip must be one of auto, none, average, canonical"),
-        ({"hidden": (4, 0)}, "widths of hidden layers"),
+        ({"hidden": (4, 0)}, "hidden must each be from 1 to 65536, got"),
         ({"n_determinants": 0}, "n_determinants must be at least 1"),
         ({"seed": -1}, "seed must be at least 0"),
     ],
