@@ -14,9 +14,9 @@ import numpy as np
 import scipy.sparse
 
 from nnbf.determinants.configurations import spin_flip_multiplicity
-from nnbf.determinants.connections import accumulated_couplings, listed_rows
 from nnbf.determinants.hashing import build_hash_table
 from nnbf.determinants.parallel import map_row_blocks, map_tasks, n_threads
+from nnbf.determinants.rows import accumulated_couplings, listed_rows
 from nnbf.determinants.slater_condon import diagonal_elements, max_connections
 from nnbf.determinants.tables import IntegralTables
 

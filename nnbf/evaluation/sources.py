@@ -15,7 +15,7 @@ from nnbf.evaluation.chains import STRIDE, ChainSource
 from nnbf.evaluation.options import EvaluationOptions
 from nnbf.evaluation.sector import SectorSource
 from nnbf.evaluation.split import AmplitudeTable
-from nnbf.operators.kernels import rounded_up
+from nnbf.operators.connections import rounded_up
 from nnbf.sampling import ExcitationRule
 from nnbf.states import SelectedState, symmetry_sector
 from nnbf.states.selected import BATCH

@@ -4,9 +4,9 @@ import numpy as np
 
 from nnbf.determinants import IntegralTables, diagonal_elements, max_connections
 from nnbf.determinants.configurations import spin_flip_representatives
-from nnbf.determinants.connections import applied_rows, flat_connections, scattered_rows
 from nnbf.determinants.hashing import build_hash_table, find_rows, merge_equal
 from nnbf.determinants.parallel import map_row_blocks
+from nnbf.determinants.rows import applied_rows, flat_connections, scattered_rows
 
 #: Connections that are held in memory at once where determinants are missing from the table.
 CONNECTIONS_AT_ONCE = 2_000_000

@@ -1,20 +1,16 @@
 """Lattice Hamiltonians as NetKet operators, and the connections of samples."""
 
 from functools import cached_property
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import netket as nk
 import numpy as np
-from jax.tree_util import register_pytree_node_class
-from netket.vqs.mc import check_hilbert, get_local_kernel, get_local_kernel_arguments
 from numba import njit
 
 from hamiltonians.lattice.model import LatticeModel
-from nnbf.determinants.configurations import pack_modes
-from nnbf.determinants.hashing import first_rows, merge_equal
-from nnbf.operators.kernels import MergedConnections, local_energy_kernel, padded_to, rounded_up
+from nnbf.operators.connections import Connections
+from nnbf.operators.hamiltonian import Hamiltonian
 
 
 def lattice_hilbert(model: LatticeModel) -> nk.hilbert.AbstractHilbert:
@@ -24,8 +20,7 @@ def lattice_hilbert(model: LatticeModel) -> nk.hilbert.AbstractHilbert:
     return nk.hilbert.SpinOrbitalFermions(model.n_sites, n_fermions=model.n_particles)
 
 
-@register_pytree_node_class
-class LatticeHamiltonian(nk.operator.DiscreteJaxOperator):
+class LatticeHamiltonian(Hamiltonian):
     r"""A lattice model on configurations of 0/1 occupations, up block first.
 
     .. math:: H = \sum_{ij\sigma} h_{ij} c^+_{i\sigma} c_{j\sigma} + \sum_{i<j} W_{ij} n_i n_j
@@ -51,10 +46,12 @@ class LatticeHamiltonian(nk.operator.DiscreteJaxOperator):
         """Type of the matrix elements: complex if a twist makes the hopping so."""
         return np.dtype(self._model.hopping.dtype)
 
+    network_shapes = (256, 1.1)
+
     @property
-    def is_hermitian(self) -> bool:
-        """Always."""
-        return True
+    def spin_flip_symmetric(self) -> bool:
+        """With as many particles of both spins."""
+        return self._model.is_spinful and len(set(self._model.particles)) == 1
 
     @cached_property
     def hops(self) -> tuple[np.ndarray, np.ndarray]:
@@ -89,14 +86,23 @@ class LatticeHamiltonian(nk.operator.DiscreteJaxOperator):
         energy = 0.5 * jnp.einsum("...i,ij,...j->...", total, model.repulsion, total) + total @ self.levels
         return energy + model.U * jnp.sum(blocks[..., 0, :] * blocks[..., -1, :], -1) * model.is_spinful
 
+    def connections(self, rows: np.ndarray, *, threshold: float = 0.0) -> Connections:
+        """Rows of H on occupations (n, modes)."""
+        model, (sites, amplitudes) = self._model, self.hops
+        counts, connected, elements = _flat_connections(
+            np.ascontiguousarray(rows, dtype=np.int8), sites, amplitudes, model.repulsion, self.levels,
+            model.U, model.n_sites, self.max_conn_size,
+        )  # fmt: skip
+        return Connections.of_lists(counts, connected, elements)
+
     def get_conn_padded(self, x):
         """Connected configurations (..., C, modes) and elements (..., C); padding is x, with element 0."""
         rows = x.reshape(-1, x.shape[-1])
-        connected, elements = jax.vmap(self._connections)(rows)
+        connected, elements = jax.vmap(self._padded_row)(rows)
         shape = (*x.shape[:-1], self.max_conn_size)
         return connected.reshape(*shape, x.shape[-1]), elements.reshape(shape)
 
-    def _connections(self, x):
+    def _padded_row(self, x):
         n_sites = self._model.n_sites
         sites, amplitudes = self.hops
         targets, sources, values = (
@@ -132,67 +138,6 @@ class LatticeHamiltonian(nk.operator.DiscreteJaxOperator):
 
     def __repr__(self):
         return f"LatticeHamiltonian({self._model})"
-
-
-class ListedConnections(NamedTuple):
-    """Connections of a batch of samples, every configuration listed once; no padding."""
-
-    occupations: np.ndarray
-    """Distinct configurations (U, modes), int8."""
-    target: np.ndarray
-    """Position (K,) in ``occupations`` of every connection."""
-    row: np.ndarray
-    """Distinct sample (K,) that every connection belongs to, ascending."""
-    element: np.ndarray
-    """Matrix element (K,)."""
-    own: np.ndarray
-    """Position (R,) in ``occupations`` of every distinct sample."""
-    of_sample: np.ndarray
-    """Distinct sample (n,) of every sample."""
-
-
-def listed_connections(hamiltonian: LatticeHamiltonian, samples: np.ndarray) -> ListedConnections:
-    """Connections of samples (..., modes) of 0/1 occupations, every configuration listed once."""
-    model = hamiltonian.model
-    rows = np.ascontiguousarray(np.asarray(samples).reshape(-1, model.n_modes), dtype=np.int8)
-    keys, of_sample = merge_equal(pack_modes(rows))
-    rows = rows[first_rows(of_sample, len(keys))]
-    sites, amplitudes = hamiltonian.hops
-    counts, connected, elements = _flat_connections(
-        rows,
-        sites,
-        amplitudes,
-        model.repulsion,
-        hamiltonian.levels,
-        model.U,
-        model.n_sites,
-        hamiltonian.max_conn_size,
-    )
-    distinct, target = merge_equal(pack_modes(connected))
-    return ListedConnections(
-        occupations=connected[first_rows(target, len(distinct))],
-        target=target,
-        row=np.repeat(np.arange(len(rows)), counts),
-        element=elements,
-        own=target[np.cumsum(counts) - counts],
-        of_sample=of_sample,
-    )
-
-
-def lattice_connections(hamiltonian: LatticeHamiltonian, samples: np.ndarray) -> MergedConnections:
-    """The same with rows added up to one of few sizes, for kernels inside jit."""
-    listed = listed_connections(hamiltonian, samples)
-    n_distinct = rounded_up(len(listed.occupations), 256, 1.1)
-    n_connections = rounded_up(len(listed.row), 1024, 1.5)
-    n_rows = rounded_up(len(listed.of_sample), 16, 1.5)
-    return MergedConnections(
-        occupations=jnp.asarray(padded_to(listed.occupations, n_distinct, listed.occupations[0])),
-        target=jnp.asarray(padded_to(listed.target, n_connections, 0), jnp.int32),
-        row=jnp.asarray(padded_to(listed.row, n_connections, n_rows - 1), jnp.int32),
-        element=jnp.asarray(padded_to(listed.element, n_connections, 0.0)),
-        own=jnp.asarray(padded_to(listed.own, n_rows, 0), jnp.int32),
-        of_sample=jnp.asarray(listed.of_sample, jnp.int32),
-    )
 
 
 @njit(cache=True, nogil=True)
@@ -239,22 +184,3 @@ def _flat_connections(rows, hops, amplitudes, repulsion, levels, on_site, n_site
                     used += 1
         counts[r] = used - start
     return counts, out[:used].copy(), values[:used].copy()
-
-
-@get_local_kernel_arguments.dispatch
-def lattice_kernel_arguments(vstate: nk.vqs.MCState, operator: LatticeHamiltonian) -> Any:  # noqa: D103
-    check_hilbert(vstate.hilbert, operator.hilbert)
-    samples = vstate.samples
-    return samples, lattice_connections(operator, np.asarray(samples))
-
-
-@get_local_kernel.dispatch
-def lattice_kernel(vstate: nk.vqs.MCState, operator: LatticeHamiltonian) -> Any:  # noqa: D103
-    return local_energy_kernel
-
-
-@get_local_kernel.dispatch
-def lattice_kernel_chunked(  # noqa: D103
-    vstate: nk.vqs.MCState, operator: LatticeHamiltonian, chunk_size: int
-) -> Any:
-    return local_energy_kernel

@@ -5,12 +5,9 @@ from collections.abc import Callable
 import numpy as np
 
 from nnbf.determinants import max_connections, pack_occupations, spin_flip_representatives
-from nnbf.determinants.connections import flat_connections
 from nnbf.determinants.hashing import merge_equal
-from nnbf.operators.molecular import MolecularHamiltonian
-
-#: Connections that are held in memory at once.
-CONNECTIONS_AT_ONCE = 8_000_000
+from nnbf.determinants.rows import flat_connections
+from nnbf.operators.molecular import CONNECTIONS_AT_ONCE, MolecularHamiltonian
 
 SignedLog = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 

@@ -16,16 +16,23 @@ from nnbf.determinants import (
     IntegralTables,
     build_tables,
     determinant_from_orbitals,
+    diagonal_elements,
     max_connections,
     pack_occupations,
+    spin_flip_representatives,
     unpack_occupations,
 )
-from nnbf.determinants.connections import flat_connections
+from nnbf.determinants.hashing import merge_equal
+from nnbf.determinants.rows import flat_connections
+from nnbf.operators.connections import Connections
+from nnbf.operators.hamiltonian import Hamiltonian
 from nnbf.operators.padded import PaddedIntegrals, padded_connections, padded_integrals
 
+#: Connections that are held in memory at once.
+CONNECTIONS_AT_ONCE = 8_000_000
 
-@register_pytree_node_class
-class MolecularHamiltonian(nk.operator.DiscreteJaxOperator):
+
+class MolecularHamiltonian(Hamiltonian):
     r"""Second-quantised molecular Hamiltonian with Slater-Condon matrix elements.
 
     .. math:: H = E_0 + \sum_{pq\sigma} h_{pq} c^+_{p\sigma} c_{q\sigma}
@@ -84,14 +91,9 @@ class MolecularHamiltonian(nk.operator.DiscreteJaxOperator):
         return self.integrals.n_alpha + self.integrals.n_beta
 
     @property
-    def dtype(self):
-        """Matrix elements are real doubles."""
-        return np.dtype(np.float64)
-
-    @property
-    def is_hermitian(self) -> bool:
-        """Always, screened or not: H_ij and H_ji are left out together."""
-        return True
+    def spin_flip_symmetric(self) -> bool:
+        """With as many alpha as beta electrons in the same orbitals."""
+        return self.integrals.n_alpha == self.integrals.n_beta and not self.integrals.is_spin_resolved
 
     @property
     def max_conn_size(self) -> int:
@@ -121,6 +123,47 @@ class MolecularHamiltonian(nk.operator.DiscreteJaxOperator):
         """
         return self.integrals.infinite_temperature_energy
 
+    def diagonal(self, rows: np.ndarray) -> np.ndarray:
+        """Diagonal elements (n,) of occupations (n, 2M), Hartree."""
+        return diagonal_elements(self.tables, pack_occupations(rows))
+
+    def connections(self, rows: np.ndarray, *, threshold: float = 0.0) -> Connections:
+        """Rows of H on occupations (n, 2M); the larger of ``threshold`` and the operator's own applies."""
+        return self._connections(rows, threshold, spin_flip=False)
+
+    def _folded(self, rows):
+        return self._connections(rows, 0.0, spin_flip=True)
+
+    def _connections(self, rows, threshold, spin_flip):
+        determinants = pack_occupations(rows)
+        part, threshold = self.integrals, max(threshold, self.threshold)
+        block = max(1, CONNECTIONS_AT_ONCE // self.max_conn_size)
+        # Merged block by block: the list of all connections of all samples is never held at once.
+        counts, targets, elements, lists = [], [], [], []
+        for lo in range(0, len(determinants), block):
+            count, connected, element = flat_connections(
+                self.tables, determinants[lo : lo + block], part.n_alpha, part.n_beta, threshold
+            )
+            if spin_flip:
+                connected = spin_flip_representatives(connected)
+            distinct, target = merge_equal(connected)
+            for found, value in zip(
+                (counts, targets, elements, lists), (count, target, element, distinct), strict=True
+            ):
+                found.append(value)
+        distinct, place = merge_equal(np.concatenate(lists))
+        starts = np.cumsum([0, *(len(part) for part in lists)])
+        target = np.concatenate([place[start + part] for start, part in zip(starts, targets, strict=False)])
+        count = np.concatenate(counts)
+        return Connections(
+            occupations=unpack_occupations(distinct, self.n_orbitals),
+            target=target,
+            row=np.repeat(np.arange(len(determinants)), count),
+            element=np.concatenate(elements),
+            own=target[np.cumsum(count) - count],
+            of_sample=np.arange(len(determinants)),
+        )
+
     def get_conn_padded(self, x):
         """Connected configurations (..., K, 2M) and elements (..., K), K = ``max_conn_size``."""
         rows = x.reshape(-1, x.shape[-1])
@@ -130,32 +173,6 @@ class MolecularHamiltonian(nk.operator.DiscreteJaxOperator):
             connected.reshape(*x.shape[:-1], *connected.shape[1:]),
             elements.reshape(*x.shape[:-1], elements.shape[1]),
         )
-
-    def get_conn_flattened(
-        self, x: np.ndarray, sections: np.ndarray, pad: bool = False
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """NetKet's connected elements, by the compiled kernels; see ``nk.operator.DiscreteOperator``."""
-        x = np.asarray(x)
-        counts, connected, elements = flat_connections(
-            self.tables, pack_occupations(x), self.integrals.n_alpha, self.integrals.n_beta, self.threshold
-        )
-        occupations = unpack_occupations(connected, self.n_orbitals).astype(x.dtype)
-        if not pad:
-            sections[:] = np.cumsum(counts)
-            return occupations, elements
-        width = int(counts.max(initial=0))
-        rows = np.repeat(np.arange(len(x)), counts)
-        columns = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-        padded = np.repeat(x[:, None, :], width, axis=1)
-        values = np.zeros((len(x), width))
-        padded[rows, columns] = occupations
-        values[rows, columns] = elements
-        sections[:] = width * np.arange(1, len(x) + 1)
-        return padded.reshape(-1, x.shape[1]), values.reshape(-1)
-
-    def to_dense(self):
-        """Matrix over ``hilbert.all_states()``, by way of the (far smaller) sparse one."""
-        return jnp.asarray(self.to_sparse().toarray())
 
     def conjugate(self, *, concrete: bool = False):
         """The operator itself: its elements are real."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnbf.determinants import diagonal_elements, enumerate_sector, sector_dimension
-from nnbf.determinants.connections import applied_rows
 from nnbf.determinants.enumeration import determinant_irrep
 from nnbf.determinants.hashing import build_hash_table
 from nnbf.determinants.parallel import map_row_blocks
+from nnbf.determinants.rows import applied_rows
 from nnbf.determinants.slater_condon import max_connections
 from nnbf.determinants.spaces import connected_partitions, multiplicities
 from nnbf.determinants.sparse import sparse_times_vector

@@ -23,8 +23,8 @@ from jax.flatten_util import ravel_pytree
 from nnbf.ansatz import contract
 from nnbf.determinants.configurations import pack_modes
 from nnbf.determinants.hashing import first_rows, merge_equal
-from nnbf.operators.kernels import padded_to, rounded_up
-from nnbf.operators.lattice_hamiltonian import LatticeHamiltonian, listed_connections
+from nnbf.operators.connections import padded_to, rounded_up
+from nnbf.operators.lattice_hamiltonian import LatticeHamiltonian
 from nnbf.operators.spin_exchange import s_squared_diagonal, spin_exchanges
 from nnbf.states.batches import mapped, model_at_once
 from nnbf.states.sampled import DistinctSamples, SampledStep, ratio_statistics
@@ -86,7 +86,7 @@ def _sampled(state, hamiltonian, with_spin):
     samples = np.asarray(state.samples)
     rows = samples.reshape(-1, samples.shape[-1])
     n_sites = hamiltonian.model.n_sites
-    connections = listed_connections(hamiltonian, rows)
+    connections = hamiltonian.listed(rows)
     of_sample = connections.of_sample
     n = int(of_sample.max()) + 1
     some = first_rows(of_sample, n)

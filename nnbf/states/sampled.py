@@ -25,7 +25,8 @@ import numpy as np
 from nnbf.determinants import pack_occupations, spin_flip_representatives
 from nnbf.determinants.hashing import merge_equal
 from nnbf.operators import MolecularHamiltonian
-from nnbf.operators.kernels import energies_of_rows, even_under_spin_flip, merged_connections, rounded_up
+from nnbf.operators.connections import rounded_up
+from nnbf.operators.dispatch import energies_of_rows, even_under_spin_flip, merged_connections
 from nnbf.optimize import GradientFactors
 from nnbf.optimize.tangent import TangentSpace
 from nnbf.states.selected import log_abs_factors

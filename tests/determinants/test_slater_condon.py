@@ -9,7 +9,7 @@ from pyscf.fci import direct_spin1, direct_uhf
 from hamiltonians import MolecularIntegrals
 from hamiltonians.packing import number_of_pairs
 from nnbf.determinants import build_tables, diagonal_elements, hamiltonian_matrix, max_connections
-from nnbf.determinants.connections import flat_connections
+from nnbf.determinants.rows import flat_connections
 from tests.determinants.oracles import (
     bit_strings,
     configurations,

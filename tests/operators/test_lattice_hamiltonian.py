@@ -6,8 +6,7 @@ import pytest
 
 from hamiltonians import LatticeModel, lattice_configurations, lattice_to_sparse
 from nnbf.determinants.configurations import pack_modes
-from nnbf.operators import LatticeHamiltonian, lattice_connections
-from nnbf.operators.lattice_hamiltonian import listed_connections
+from nnbf.operators import LatticeHamiltonian, merged_connections
 
 MODELS = {
     "t-V": LatticeModel("tv", (3, 2), 2, V=1.7),
@@ -36,7 +35,7 @@ def dense(model, rows, counts, connected, elements):
 
 def test_listed_connections_are_the_rows_of_h(model):
     rows = lattice_configurations(model).astype(np.int8)
-    found = listed_connections(LatticeHamiltonian(model), rows)
+    found = LatticeHamiltonian(model).listed(rows)
     counts = np.bincount(found.row, minlength=len(rows))
     matrix = dense(model, rows, counts, found.occupations[found.target], found.element)
     # H_ij psi_j: rows are those of H.
@@ -64,10 +63,10 @@ def test_padded_connections_are_the_rows_of_h(model):
 def test_repeated_samples_are_listed_once():
     model = MODELS["t-V"]
     rows = lattice_configurations(model)[[3, 1, 3, 3]]
-    found = listed_connections(LatticeHamiltonian(model), rows)
+    found = LatticeHamiltonian(model).listed(rows)
     np.testing.assert_array_equal(found.of_sample, [0, 1, 0, 0])
     assert len(found.own) == 2
-    padded = lattice_connections(LatticeHamiltonian(model), rows)
+    padded = merged_connections(LatticeHamiltonian(model), rows)
     np.testing.assert_array_equal(np.asarray(padded.occupations)[: len(found.occupations)], found.occupations)
     assert float(np.abs(np.asarray(padded.element)[len(found.element) :]).sum()) == 0.0
 
@@ -81,7 +80,7 @@ def test_more_than_64_modes_do_not_overflow():
     assert keys.shape == (50, 3)
     assert len(np.unique(keys, axis=0)) == 50
     model = LatticeModel("tv", (9, 9), 3, V=1.0)
-    found = listed_connections(LatticeHamiltonian(model), np.eye(81, dtype=np.int8)[[0, 40]].sum(0)[None])
+    found = LatticeHamiltonian(model).listed(np.eye(81, dtype=np.int8)[[0, 40]].sum(0)[None])
     # Of the eight hops only the one from site 0 around the edge to site 72 passes the other particle.
     assert sorted(found.element[1:]) == [-1.0] * 7 + [1.0]
     assert found.element[0] == 0.0
