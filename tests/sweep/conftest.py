@@ -1,5 +1,6 @@
 """Sweeps of a program that stands in for nnbf: the same words, the same files, in no time."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -34,6 +35,23 @@ def commands():
 @pytest.fixture(scope="session")
 def program():
     return (sys.executable, "-I", "-S", str(Path(__file__).with_name("fake_nnbf.py")))
+
+
+@pytest.fixture
+def real_program(monkeypatch, tmp_path_factory):
+    """Return what runs `nnbf` itself; programs that XLA has compiled are shared by all of its processes."""
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "compiled"))
+    monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "0")
+    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+    return (sys.executable, "-m", "nnbf.cli")
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Leave out the pictures, which take most of the time."""
+    monkeypatch.setattr("nnbf.sweep.analyse.draw_findings", lambda plan, found: [])
 
 
 @pytest.fixture

@@ -24,12 +24,6 @@ HELIUM = {
 }
 
 
-@pytest.fixture
-def undrawn(monkeypatch):
-    """Leave out the pictures, which take most of the time."""
-    monkeypatch.setattr("nnbf.sweep.analyse.draw_findings", lambda plan, found: [])
-
-
 HEAD = '[base]\nmolecule = "He 0 0 0"\n'
 
 

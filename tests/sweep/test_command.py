@@ -102,13 +102,13 @@ def test_sigterm_stops_gently_and_the_same_command_goes_on(here, program, capsys
 
 
 @pytest.mark.slow  # the program starts and compiles
-def test_a_real_sweep(here, capsys):
+def test_a_real_sweep(here, capsys, real_program):
     """Two points of hydrogen by the program itself, one of which it refuses."""
     (here / "h2.toml").write_text(
         '[base]\nbasis = "sto-3g"\nhidden = [8]\nn-determinants = 1\n'
         '[scan]\ntemplate = "H 0 0 0; H 0 0 {r}"\nr = [0.1, 0.7]\n'
     )
-    assert main(["sweep", "h2.toml", "--quiet"]) == 1
+    assert sweep(["h2.toml", "--quiet"], real_program) == 1
     assert "error: r0.1: atoms 1 and 2 are 0.100 Angstrom apart" in capsys.readouterr().err
     content = json.loads((here / "runs/h2/sweep.json").read_text())
     refused, point = content["points"]

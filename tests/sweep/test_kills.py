@@ -56,6 +56,8 @@ r = { start = 1.0, stop = 1.8, count = 9 }
 [[override]]
 when = { r = 1.5 }
 basis = "nonsense"
+[analysis]
+kinds = []
 """
 
 

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import time
 
 import pytest
@@ -20,6 +19,8 @@ max-steps = 4
 [scan]
 template = "H 0 0 0; H 0 0 {{r}}"
 r = [1.4, 0.6, 0.8, 1.0, 1.2]
+[analysis]
+kinds = []
 """
 
 
@@ -165,24 +166,24 @@ def test_on_the_command_line(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err.startswith("error: --warm-start needs a scan")
 
 
-@pytest.mark.slow  # the program starts ten times
-def test_a_real_curve_killed_and_resumed(tmp_path, commands):
+@pytest.mark.slow  # the program starts four times
+def test_a_real_curve_killed_and_resumed(tmp_path, commands, real_program):
     manifest = tmp_path / "h2.toml"
     manifest.write_text(
-        '[sweep]\nwarm_start = true\n[base]\nbasis = "6-31g"\nhidden = [8]\nn-determinants = 1\n'
-        'checkpoint-interval = 0\n[scan]\ntemplate = "H 0 0 0; H 0 0 {r}"\nr = [0.6, 0.7, 0.9, 1.2]\n'
+        '[sweep]\nwarm_start = true\n[base]\nbasis = "sto-3g"\nhidden = [8]\nn-determinants = 1\n'
+        'checkpoint-interval = 0\n[scan]\ntemplate = "H 0 0 0; H 0 0 {r}"\nr = [0.7, 0.9]\n'
+        "[analysis]\nkinds = []\n"
     )
-    program = (sys.executable, "-m", "nnbf.cli")
     undisturbed, killed = (plan_sweep(manifest, commands, out=tmp_path / name) for name in ("one", "two"))
-    run_locally(undisturbed, program, workers=2)
-    assert starts(undisturbed) == {"r0.6": "r0.7", "r0.7": None, "r0.9": "r0.7", "r1.2": "r0.9"}
     words = ["sweep", str(manifest), "--out", str(killed.folder.path), "--quiet"]
     for place in ("r0.7/history.jsonl", "r0.9/config.json"):
-        with subprocess.Popen([*program, *words], start_new_session=True) as process:
+        with subprocess.Popen([*real_program, *words], start_new_session=True) as process:
             while not (killed.folder.path / place).exists():
                 time.sleep(0.01)
             process.kill()
     assert main(words) == 0
+    run_locally(undisturbed, real_program)
+    assert starts(undisturbed) == starts(killed) == {"r0.7": None, "r0.9": "r0.7"}
     first, second = ((plan.folder.path / "sweep.csv").read_bytes() for plan in (undisturbed, killed))
     assert first == second
     content = json.loads((killed.folder.path / "sweep.json").read_text())
