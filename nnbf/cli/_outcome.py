@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from nnbf.cli._messages import say_error, say_warning
+from nnbf.cli.console import say_error, say_warning
 from nnbf.cli.main import DONE, FAILED
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from annotated_types import Ge
 
 from hamiltonians.errors import InputError, one_line
 from nnbf._options import Checked
-from nnbf.cli._config_file import parse_with_config
-from nnbf.cli._messages import say_error
+from nnbf.cli.console import say_error
 from nnbf.cli.main import DONE, FAILED
+from nnbf.cli.options import parse_command
 from nnbf.cli.spectrum import SpectrumOutput, begun_folder, table_console
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.runs.lattice_problem import LatticeProblem, named_momenta
@@ -62,7 +62,7 @@ class ChargeCommand:
 
 def charge(arguments: Sequence[str]) -> int:
     """Run `nnbf charge` and return its exit code."""
-    command = parse_with_config(ChargeCommand, "charge", arguments, _EXAMPLES)
+    command = parse_command(ChargeCommand, arguments, prog="nnbf charge", examples=_EXAMPLES)
     from hamiltonians import space_group
     from nnbf.drivers.charge import charge_excitations
     from nnbf.observables.charge import fillings, particle_momenta

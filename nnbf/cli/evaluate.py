@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nnbf.cli._messages import say_error, say_warning
-from nnbf.cli._parsing import parse_command
+from nnbf.cli.console import say_error, say_warning
 from nnbf.cli.main import DONE, FAILED
+from nnbf.cli.options import parse_command
 from nnbf.evaluation.options import EvaluationOptions, LatticeEvaluationOptions, require_default
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from nnbf.cli._messages import say_error, say_warning
+from nnbf.cli.console import say_error, say_warning
 from nnbf.cli.evaluate import Shown
 from nnbf.cli.main import DONE, FAILED
 from nnbf.cli.spectrum import conclude_spectrum

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from nnbf.cli._config_file import parse_with_config
+from nnbf.cli.options import parse_command
 from nnbf.cli.spectrum import SpectrumOutput, started_spectrum
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.runs.lattice_problem import LatticeProblem, OneSector
@@ -38,6 +38,6 @@ class LatticeCommand:
 
 def lattice(arguments: Sequence[str]) -> int:
     """Run `nnbf lattice` and return its exit code."""
-    command = parse_with_config(LatticeCommand, "lattice", arguments, _EXAMPLES)
+    command = parse_command(LatticeCommand, arguments, prog="nnbf lattice", examples=_EXAMPLES)
     choice = command.sector.choice(command.problem.build())
     return started_spectrum(command, choice, shlex.join(["nnbf", "lattice", *arguments]))

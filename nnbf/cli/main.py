@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from hamiltonians.errors import InputError, nearest_names
-from nnbf.cli._messages import say_error
+from nnbf.cli.console import say_error
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 """Exit codes."""
@@ -161,8 +161,7 @@ def _dispatch(words: list[str]) -> int:
 
 def _spelt(message: str, name: str) -> str:
     """Return a message with fields of a command's options as its flags."""
-    from nnbf.cli._complaints import with_flags
-    from nnbf.cli._fields import option_fields
+    from nnbf.cli.options import option_fields, with_flags
 
     module, _, kind = COMMANDS[name].options.partition(":")
     return with_flags(message, option_fields(getattr(import_module(module), kind)))

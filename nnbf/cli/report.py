@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nnbf.cli._messages import say_warning
-from nnbf.cli._parsing import parse_command
+from nnbf.cli.console import say_warning
 from nnbf.cli.main import DONE
+from nnbf.cli.options import parse_command
 
 _EXAMPLES = (
     "nnbf report runs/demo",

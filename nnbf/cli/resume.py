@@ -11,10 +11,10 @@ from annotated_types import Ge, Interval
 
 from hamiltonians.errors import InputError
 from nnbf._options import Checked
-from nnbf.cli._messages import say_warning
 from nnbf.cli._outcome import shown_run
-from nnbf.cli._parsing import parse_command
+from nnbf.cli.console import say_warning
 from nnbf.cli.main import DONE
+from nnbf.cli.options import parse_command
 
 _EXAMPLES = ("nnbf resume runs/demo", "nnbf resume runs/demo --max-steps 2000 --time-limit 3600")
 

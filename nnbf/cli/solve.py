@@ -6,10 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError
-from nnbf.cli._config_file import parse_with_config
-from nnbf.cli._messages import say_warning
 from nnbf.cli._outcome import shown_run
+from nnbf.cli.console import say_warning
 from nnbf.cli.main import DONE
+from nnbf.cli.options import parse_command
 
 if TYPE_CHECKING:
     from hamiltonians import MolecularSystem
@@ -50,7 +50,7 @@ def _run(
     arguments: Sequence[str],
     examples: Sequence[str],
 ) -> int:
-    command: Any = parse_with_config(kind, name, arguments, examples)
+    command: Any = parse_command(kind, arguments, prog=f"nnbf {name}", examples=examples)
     command_line = shlex.join(["nnbf", name, *arguments])
     if command.run.out is not None:
         from nnbf.runs.directory import require_free

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError, one_line
-from nnbf.cli._config_file import parse_with_config
-from nnbf.cli._messages import say_error, say_warning
+from nnbf.cli.console import say_error, say_warning
 from nnbf.cli.main import DONE, FAILED
+from nnbf.cli.options import parse_command
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.runs.lattice_problem import LatticeProblem, SectorChoice
 from nnbf.runs.spectrum import SpectrumLimits
@@ -68,7 +68,7 @@ class SpectrumCommand:
 
 def spectrum(arguments: Sequence[str]) -> int:
     """Run `nnbf spectrum` and return its exit code."""
-    command = parse_with_config(SpectrumCommand, "spectrum", arguments, _EXAMPLES)
+    command = parse_command(SpectrumCommand, arguments, prog="nnbf spectrum", examples=_EXAMPLES)
     command_line = shlex.join(["nnbf", "spectrum", *arguments])
     return started_spectrum(command, command.choice, command_line)
 

@@ -13,11 +13,9 @@ from typing import Any
 from hamiltonians.errors import InputError
 from nnbf._options import Checked, Positive, Workers
 from nnbf._threads import threads_environment
-from nnbf.cli._config_file import converted
-from nnbf.cli._fields import expected, option_fields
-from nnbf.cli._messages import say_error
-from nnbf.cli._parsing import parse_command
+from nnbf.cli.console import say_error
 from nnbf.cli.main import DONE, FAILED
+from nnbf.cli.options import converted, expected, option_fields, parse_command
 from nnbf.sweep import (
     Option,
     PointState,

@@ -4,14 +4,12 @@ import pytest
 
 from nnbf.cli import main
 from nnbf.cli._commands import SolveMolecule
-from nnbf.cli._config_file import read_config_file
-from nnbf.cli._parsing import parse_command
+from nnbf.cli.options import parse_command
 
 
 def parsed(text, here, *words):
     (here / "options.toml").write_text(text)
-    defaults = read_config_file("options.toml", SolveMolecule)
-    return parse_command(SolveMolecule, words, prog="nnbf molecule", defaults=defaults, defaults_source="o")
+    return parse_command(SolveMolecule, [*words, "--config", "options.toml"], prog="nnbf molecule")
 
 
 def test_command_line_over_file_over_default(here):

@@ -1,4 +1,4 @@
-"""Errors and warnings for people: one line each on standard error, coloured on a terminal."""
+"""Lines for people: errors and warnings on standard error, coloured on a terminal."""
 
 import os
 import sys
