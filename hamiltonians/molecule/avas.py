@@ -9,7 +9,8 @@ import numpy as np
 
 from hamiltonians.errors import InputError
 from hamiltonians.molecule.mean_field import MeanField
-from hamiltonians.molecule.orbitals import Orbitals, split_by_irrep, with_fixed_signs
+from hamiltonians.molecule.orbitals import Orbitals, split_by_irrep
+from hamiltonians.molecule.orientation import standard
 
 
 def avas_orbitals(
@@ -53,7 +54,7 @@ def avas_orbitals(
         energies = np.einsum("ai,ab,bi->i", block, fock, block)
         piece = Orbitals(block, energies, occupation[start:stop], None)
         # PySCF mixes degenerate orbitals of different irreps: sort them out again.
-        pieces.append(split_by_irrep(field, piece, fock) or piece)
+        pieces.append(standard(field, split_by_irrep(field, piece, fock) or piece))
     irreps = [piece.irreps for piece in pieces if piece.irreps is not None]
     rotated = Orbitals(
         np.hstack([piece.coefficients for piece in pieces]),
@@ -61,7 +62,7 @@ def avas_orbitals(
         occupation,
         tuple(label for block in irreps for label in block) if len(irreps) == len(pieces) else None,
     )
-    return (with_fixed_signs(rotated),), (electrons, int(n_active))
+    return (rotated,), (electrons, int(n_active))
 
 
 def _check_labels(field: MeanField, labels: list[str]) -> None:

@@ -18,7 +18,8 @@ from hamiltonians.checks import whole_number
 from hamiltonians.errors import InputError
 from hamiltonians.irreps import irrep_codes
 from hamiltonians.molecule.mean_field import MeanField
-from hamiltonians.molecule.orbitals import Orbitals, with_fixed_signs
+from hamiltonians.molecule.orbitals import Orbitals
+from hamiltonians.molecule.orientation import standard
 from hamiltonians.molecule.virtual_density import virtual_density
 
 DENSITIES = ("mp2", "ccsd")
@@ -136,7 +137,7 @@ def frozen_natural_orbitals(
     codes = irrep_codes(orbitals.irreps, field.group, orbitals.size)[empty]
     occupations, blocks = _natural(density, codes)
     kept = _number_kept(occupations, selection)
-    virtual = _canonical(orbitals.take(empty), blocks[:kept])
+    virtual = _canonical(field, orbitals.take(empty), blocks[:kept])
     filled = orbitals.take(np.flatnonzero(orbitals.occupation > 0))
     return FrozenNaturalOrbitals(_joined(filled, virtual), occupations, kept, mp2)
 
@@ -188,10 +189,11 @@ def _number_kept(occupations: np.ndarray, selection: NaturalSelection) -> int:
     return kept
 
 
-def _canonical(virtual: Orbitals, natural: list[tuple[np.ndarray, np.ndarray]]) -> Orbitals:
+def _canonical(field: MeanField, virtual: Orbitals, natural: list[tuple[np.ndarray, np.ndarray]]) -> Orbitals:
     """Return the span of natural orbitals in orbitals that diagonalise the Fock matrix there, by energy.
 
     Args:
+        field: Mean field of the orbitals.
         virtual: All virtual orbitals, canonical.
         natural: Of each kept natural orbital, the virtual orbitals of its irrep, and its vector there.
     """
@@ -212,8 +214,7 @@ def _canonical(virtual: Orbitals, natural: list[tuple[np.ndarray, np.ndarray]]) 
         np.zeros(len(natural), dtype=int),
         tuple(labels) or None,
     )
-    # Rounding makes levels of equivalent orbitals differ: sort by 1e-8.
-    return with_fixed_signs(together.take(np.argsort(np.round(together.energies, 8), kind="stable")))
+    return standard(field, together.take(np.argsort(together.energies, kind="stable")))
 
 
 def _joined(filled: Orbitals, virtual: Orbitals) -> Orbitals:

@@ -8,6 +8,7 @@ import numpy as np
 from hamiltonians.errors import InputError
 from hamiltonians.irreps import irrep_codes, irrep_name
 from hamiltonians.molecule.mean_field import MeanField
+from hamiltonians.molecule.orientation import SAME_OCCUPATION, standard
 
 ORBITAL_KINDS = ("canonical", "mp2-natural", "ccsd-natural", "boys", "pipek-mezey")
 """Kinds of orbitals that a system can be built in."""
@@ -45,7 +46,8 @@ class Orbitals:
 def canonical_orbitals(field: MeanField) -> tuple[Orbitals, ...]:
     """Return Hartree-Fock orbitals: one set, or (alpha, beta) for UHF.
 
-    Occupied ones come first (doubly, then singly), by energy within each class.
+    Occupied ones come first (doubly, then singly), by energy within each class; see
+    `hamiltonians.molecule.orientation` for those of one energy.
     """
     coefficients = np.asarray(field.scf.mo_coeff)
     energies = np.asarray(field.scf.mo_energy)
@@ -59,17 +61,8 @@ def canonical_orbitals(field: MeanField) -> tuple[Orbitals, ...]:
     ordered = []
     for c, e, occupation, irreps in sets:
         order = np.lexsort((e, -occupation))
-        ordered.append(with_fixed_signs(Orbitals(c, e, occupation, irreps).take(order)))
+        ordered.append(standard(field, Orbitals(c, e, occupation, irreps).take(order)))
     return tuple(ordered)
-
-
-def with_fixed_signs(orbitals: Orbitals) -> Orbitals:
-    """Return the orbitals with their largest coefficient positive, so that runs can be compared."""
-    magnitude = np.abs(orbitals.coefficients)
-    # Equivalent atoms have coefficients equal to rounding: take the first of those.
-    leading = np.argmax(magnitude > 0.999 * magnitude.max(axis=0), axis=0)
-    signs = np.sign(orbitals.coefficients[leading, np.arange(orbitals.size)])
-    return replace(orbitals, coefficients=orbitals.coefficients * np.where(signs == 0, 1, signs))
 
 
 def natural_orbitals(field: MeanField, method: str, n_frozen: int) -> Orbitals:
@@ -101,13 +94,12 @@ def natural_orbitals(field: MeanField, method: str, n_frozen: int) -> Orbitals:
             labels += [irrep_name(int(code), field.group)] * inside.size
     numbers = np.concatenate(occupations)
     n_alpha, n_beta = field.scf.mol.nelec
-    # Rounding makes a number like 1.9999999999 differ between equivalent orbitals: sort by 1e-8.
-    order = np.argsort(-np.round(numbers, 8), kind="stable")
     reference = np.zeros(basis.size, dtype=int)
     reference[:n_alpha] += 1
     reference[:n_beta] += 1
     unordered = Orbitals(np.hstack(vectors), -numbers, np.zeros(basis.size, int), tuple(labels) or None)
-    return with_fixed_signs(replace(unordered.take(order), occupation=reference))
+    ordered = standard(field, unordered.take(np.argsort(-numbers, kind="stable")), SAME_OCCUPATION)
+    return replace(ordered, occupation=reference)
 
 
 def localised_orbitals(field: MeanField, orbitals: Orbitals, kind: str, n_core: int) -> Orbitals:
@@ -140,10 +132,11 @@ def localised_orbitals(field: MeanField, orbitals: Orbitals, kind: str, n_core: 
             coefficients[:, inside] = task.kernel()
         mixed = coefficients[:, inside]
         expected = np.einsum("ai,ab,bi->i", mixed, fock, mixed)
-        order = np.argsort(np.round(expected, 8), kind="stable")
-        coefficients[:, inside] = mixed[:, order]
-        energies[inside] = expected[order]
-    return with_fixed_signs(replace(orbitals, coefficients=coefficients, energies=energies, irreps=None))
+        order = np.argsort(expected, kind="stable")
+        found = Orbitals(mixed[:, order], expected[order], orbitals.occupation[inside], None)
+        found = standard(field, found, rotate=False)
+        coefficients[:, inside], energies[inside] = found.coefficients, found.energies
+    return replace(orbitals, coefficients=coefficients, energies=energies, irreps=None)
 
 
 def matched_by_irrep(alpha: Orbitals, beta: Orbitals) -> Orbitals | None:
