@@ -6,7 +6,7 @@ Every energy and observable that is shown or written is an `Estimate`. The kinds
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -80,22 +80,40 @@ class Estimate:
         return {name: value for name, value in fields.items() if value is not None}
 
     @classmethod
+    def of_chains(
+        cls, values: np.ndarray, weights: np.ndarray | None = None, *, independent: bool = False, **facts: Any
+    ) -> "Estimate":
+        """Mean of samples (chains, length), or their weighted mean, with its error, split R-hat and tau.
+
+        The error is the largest of three: that of uncorrelated samples, and those from the means of whole
+        chains and of their halves (`batches` of fewer than 16 chains). Whatever memory chains have, and
+        whatever keeps them apart, is in the spread of their means. R-hat is that of split chains (Gelman et
+        al., Bayesian Data Analysis).
+
+        Args:
+            values: (chains, length); chains are independent of each other.
+            weights: (chains, length), to any scale: the error is that of the linearised ratio.
+            independent: Whether samples of a chain are independent, too; then there is no R-hat.
+            facts: Other fields, such as ``kind`` and ``unit``.
+        """
+        if weights is not None:
+            mean, deviations = linearised(values, weights)
+            values = mean + deviations
+        length = values.shape[1]
+        mean = float(np.mean(values))
+        spread = float(np.std(values, ddof=1)) if values.size > 1 else np.inf
+        error, r_hat, tau = spread / np.sqrt(values.size), None, 0.0
+        # Rounding of equal numbers is no fluctuation.
+        if not independent and length > 1 and spread > 1e-14 * max(1.0, abs(mean)):
+            error = max(error, _error_of_chains(values))
+            r_hat = split_r_hat(values)
+            tau = 0.5 * max(0.0, length * float(values.mean(axis=1).var(ddof=1)) / spread**2 - 1.0)
+        return cls(mean, error, **{"r_hat": r_hat, "tau": tau, "n_samples": values.size, **facts})
+
+    @classmethod
     def from_dict(cls, fields: Mapping[str, Any]) -> "Estimate":
         """Return the estimate that `to_dict` wrote."""
         return cls(**{name: fields[name] for name in cls.__dataclass_fields__ if name in fields})
-
-
-class SampleMean(NamedTuple):
-    """Mean of samples and how well it is known."""
-
-    mean: float
-    """Mean."""
-    error: float
-    """Standard error; the autocorrelation of chains is included."""
-    r_hat: float | None = None
-    """Split R-hat over the chains (Gelman et al., Bayesian Data Analysis): 1 where they agree."""
-    tau: float = 0.0
-    """Autocorrelation time in samples; 0 for independent samples."""
 
 
 def reference_label(key: str) -> str:
@@ -116,6 +134,91 @@ def v_score(n_particles: float, variance: float, energy: float, infinite_tempera
     return float(n_particles * variance / distance**2) if distance else 0.0
 
 
+def linearised(values: np.ndarray, weights: np.ndarray) -> tuple[float, np.ndarray]:
+    """Weighted mean of samples, and what every sample contributes to its deviation from the true one.
+
+    The mean is a ratio of two means; to first order in 1 / n its error is that of the mean of the
+    contributions ``w (x - <x>) / <w>``.
+
+    Args:
+        values: Samples x.
+        weights: Their weights w, to any scale.
+    """
+    weights = weights / weights.mean()
+    mean = float(np.mean(weights * values))
+    return mean, weights * (values - mean)
+
+
+def split_r_hat(values: np.ndarray) -> float | None:
+    """Split R-hat of samples (chains, length); None for fewer than four samples a chain or no spread."""
+    half = values.shape[1] // 2
+    if half < 2:
+        return None
+    halves = _halves(values)
+    within = float(halves.var(axis=1, ddof=1).mean())
+    between = float(halves.mean(axis=1).var(ddof=1))
+    return float(np.sqrt((half - 1) / half + between / within)) if within > 0 else None
+
+
+MANY_CHAINS = 16
+"""Chains from which on whole chains are the batches that errors come from."""
+_PIECES = 32
+_MOST_BATCHES = 64
+
+
+def batches(n_chains: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Batches of the samples of chains whose averages are as good as independent.
+
+    From 16 chains on whole chains, or several together; else consecutive pieces of the chains, which must
+    be several autocorrelation times long.
+
+    Returns:
+        The batch (chains, length) of every sample, and for every batch (B,) whether it goes on with the chain
+        of the one before.
+    """
+    chain = np.repeat(np.arange(n_chains), length).reshape(n_chains, length)
+    if n_chains >= MANY_CHAINS:
+        of_sample, pieces = chain * min(n_chains, _MOST_BATCHES) // n_chains, 1
+    else:
+        pieces = min(length, -(-_PIECES // max(n_chains, 1)))
+        of_sample = chain * pieces + np.arange(length) * pieces // max(length, 1)
+    count = int(of_sample.max(initial=-1)) + 1
+    return of_sample, np.arange(count) % max(pieces, 1) != 0
+
+
+def batch_error(parts: np.ndarray, shares: np.ndarray, continues: np.ndarray) -> np.ndarray:
+    """Standard error of a mean from its averages (B, ...) over batches.
+
+    That of a complex mean is the one of real and imaginary part in quadrature.
+
+    Args:
+        parts: Averages over the batches.
+        shares: (B,) share of the samples in each.
+        continues: (B,) whether a batch goes on with the chain of the one before: the correlation of the two
+            is added where it is positive.
+    """
+    n = len(shares)
+    spread = parts - np.tensordot(shares, parts, axes=1)
+    spread = shares.reshape(-1, *[1] * (np.ndim(parts) - 1)) * spread
+    variance = np.sum(np.abs(spread) ** 2, axis=0) * n / (n - 1)
+    if np.any(continues):
+        later = np.flatnonzero(continues)
+        shared = 2.0 * np.sum((spread[later] * spread[later - 1].conj()).real, axis=0) * n / (n - 1)
+        variance = variance + np.maximum(shared, 0.0)
+    return np.sqrt(variance)
+
+
+def without_one(parts: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Means over all batches but one, (B, ...), for `jackknife_error`.
+
+    Args:
+        parts: Averages (B, ...) over the batches.
+        shares: (B,) share of the samples in each.
+    """
+    each = shares.reshape(-1, *[1] * (np.ndim(parts) - 1))
+    return (np.tensordot(shares, parts, axes=1) - each * parts) / (1.0 - each)
+
+
 def jackknife_error(without_one: np.ndarray) -> np.ndarray:
     """Standard error of a function of means, from its values (B, ...) with one batch left out.
 
@@ -124,3 +227,21 @@ def jackknife_error(without_one: np.ndarray) -> np.ndarray:
     n = len(without_one)
     spread = np.asarray(without_one) - np.mean(without_one, axis=0)
     return np.sqrt((n - 1) / n * np.sum(spread**2, axis=0))
+
+
+def _error_of_chains(values):
+    """Standard error of the mean of correlated samples (chains, length)."""
+    chains, length = values.shape
+    if chains >= MANY_CHAINS:
+        means = (values.mean(axis=1), _halves(values).mean(axis=1))
+        return max(float(each.std(ddof=1) / np.sqrt(len(each))) for each in means)
+    of_sample, continues = batches(chains, length)
+    sizes = np.bincount(of_sample.ravel())
+    parts = np.bincount(of_sample.ravel(), weights=values.ravel()) / sizes
+    return float(batch_error(parts, sizes / sizes.sum(), continues))
+
+
+def _halves(values):
+    """Halves (2 chains, length // 2) of chains."""
+    chains, half = len(values), values.shape[1] // 2
+    return values[:, : 2 * half].reshape(2 * chains, half)

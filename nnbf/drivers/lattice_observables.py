@@ -6,7 +6,7 @@ from hamiltonians import Sector, space_group
 from hamiltonians.lattice.model import LatticeModel
 from nnbf.drivers.lattice import SectorLevel
 from nnbf.drivers.lattice_vmc import SampledLevel
-from nnbf.evaluation.lattice import LatticeDraws
+from nnbf.evaluation import Samples
 from nnbf.observables.lattice import LatticeObservables, lattice_observables
 from nnbf.observables.lattice_samples import MOST_ENUMERATED, WeightedConfigurations
 from nnbf.states.lattice_sampled import amplitudes_of
@@ -41,7 +41,7 @@ def level_observables(model: LatticeModel, level: SectorLevel | SampledLevel) ->
 
 
 def draws_observables(
-    model: LatticeModel, sector: Sector, ansatz: Any, variables: Any, draws: LatticeDraws
+    model: LatticeModel, sector: Sector, ansatz: Any, variables: Any, draws: Samples
 ) -> LatticeObservables:
     """The same of a state from samples of any power of |psi|."""
     configurations = WeightedConfigurations.sampled(*draws.thinned(MOST_OBSERVED))

@@ -18,8 +18,8 @@ from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.monitor import Monitor
 from nnbf.drivers.monte_carlo import LARGEST_R_HAT, MonteCarloDriver, Remedies, StepSchedule
 from nnbf.drivers.supervision import Stopwatch, supervise
-from nnbf.evaluation.lattice import LEAST_CHAINS, LatticeDraws, evaluate_lattice_state
-from nnbf.evaluation.options import EvaluationOptions
+from nnbf.evaluation import EvaluationOptions, Samples, sample_energy
+from nnbf.evaluation.lattice_source import LEAST_CHAINS, LatticeSource
 from nnbf.operators import LatticeHamiltonian
 from nnbf.optimize import StochasticReconfiguration
 from nnbf.sampling import ordered_configuration
@@ -80,7 +80,7 @@ class SampledLevel:
     """Seconds, also those before an interruption."""
     state: nk.vqs.MCState
     """The state, with the chains of the last step."""
-    draws: LatticeDraws
+    draws: Samples
     """The samples of the final energy, with their weights."""
 
 
@@ -189,35 +189,37 @@ def solve_sector_vmc(
         variables, n_steps = state.variables, n_steps + int(driver.step_count)
         warnings += ending.warnings
         ended = ending.status == "interrupted"
-    final, draws = evaluate_lattice_state(
+    sampling = EvaluationOptions(
+        precision=options.precision,
+        relative=True,
+        time_limit=max(monitor.remaining, _LEAST_SECONDS),
+        samples=options.final_samples,
+        seed=options.seed + 1,
+        # As many chains as those of the steps: their program is there already.
+        chains=max(LEAST_CHAINS, state.sampler.n_chains),
+    )
+    source = LatticeSource(
         model,
         state.model,
         state.variables,
-        EvaluationOptions(
-            precision=options.precision,
-            time_limit=max(monitor.remaining, _LEAST_SECONDS),
-            samples=options.final_samples,
-            seed=options.seed + 1,
-            # As many chains as those of the steps: their program is there already.
-            chains=max(LEAST_CHAINS, state.sampler.n_chains),
-        ),
+        sampling,
         sweep_size=options.sweep_size,
         stride=state.chain_length,
-        relative=True,
-        should_stop=monitor.should_stop,
     )
+    final, draws = sample_energy(source, sampling, should_stop=monitor.should_stop)
+    energy = final.energy
     warnings = list(dict.fromkeys((*warnings, *driver.doubts)))
-    if final.r_hat is not None and final.r_hat > LARGEST_R_HAT:
+    if energy.r_hat is not None and energy.r_hat > LARGEST_R_HAT:
         warnings.append(
-            f"chains of the final energy disagree (split R-hat {final.r_hat:.2f}): give a larger --sweep-size"
+            f"chains of the final energy disagree (split R-hat {energy.r_hat:.2f}): give a larger sweep_size"
         )
     return SampledLevel(
         sector=sector,
-        energy=final.energy,
-        error=final.error,
-        variance=final.variance,
-        r_hat=final.r_hat,
-        tau_corr=final.tau,
+        energy=energy.value,
+        error=energy.error,
+        variance=final.variance.value,
+        r_hat=energy.r_hat,
+        tau_corr=energy.tau,
         acceptance=final.acceptance,
         n_samples=final.n_samples,
         status=ending.status,

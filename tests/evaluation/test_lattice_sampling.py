@@ -12,8 +12,9 @@ from scipy.stats import binom
 from hamiltonians import InputError, LatticeModel, lattice_configurations, lattice_to_sparse, space_group
 from nnbf.drivers.lattice_ansatz import make_lattice_ansatz
 from nnbf.drivers.lattice_options import LatticeOptions
-from nnbf.evaluation import EvaluationOptions, evaluate_lattice_state
-from nnbf.evaluation.lattice import POWERS, LatticeDraws, best_power, chain_mean, lattice_means
+from nnbf.estimate import Estimate
+from nnbf.evaluation import EvaluationOptions, LatticeSource, Samples, sample_energy
+from nnbf.evaluation.sampling_loop import POWERS, best_power, means
 from nnbf.observables.lattice_correlations import correlations
 from nnbf.observables.lattice_samples import WeightedConfigurations
 from nnbf.sampling import ordered_configuration
@@ -41,9 +42,19 @@ class Case:
         q = np.abs(self.psi) ** power
         rows = np.random.default_rng(seed).choice(len(q), size=shape, p=q / q.sum())
         bits = np.packbits(self.configurations.astype(np.uint8), axis=1)
-        return rows, LatticeDraws(
-            self.local[rows], np.log(np.abs(self.psi))[rows], bits[rows], MODEL.n_modes, power
+        return rows, Samples(
+            energy=self.local.real[rows],
+            second=np.abs(self.local[rows]) ** 2,
+            log_abs=np.log(np.abs(self.psi))[rows],
+            packed=bits[rows],
+            n_modes=MODEL.n_modes,
+            power=power,
         )
+
+    def sampled(self, should_stop=None, **options):
+        options = EvaluationOptions(**{"precision": 1e-9, "chains": 32, **options})
+        source = LatticeSource(MODEL, self.ansatz, self.variables, options)
+        return sample_energy(source, options, should_stop=should_stop)
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +80,12 @@ def test_error_bars_of_chains_hold(case, power):
     assert case.variance > 1.0
     energies, variances, errors = [], [], []
     for seed in range(SEEDS):
-        options = EvaluationOptions(precision=1e-9, samples=2048, chains=32, seed=seed)
-        found, draws = evaluate_lattice_state(MODEL, case.ansatz, case.variables, options, power=power)
+        found, draws = case.sampled(samples=2048, seed=seed, power=power)
         assert (found.status, found.n_samples, draws.log_abs.shape) == ("samples", 2048, (32, 64))
         assert found.power in ((power,) if power else POWERS)
-        energies.append((found.energy - case.energy) / found.error)
-        variances.append((found.variance - case.variance) / found.variance_error)
-        errors.append(found.error)
+        energies.append((found.energy.value - case.energy) / found.energy.error)
+        variances.append((found.variance.value - case.variance) / found.variance.error)
+        errors.append(found.energy.error)
     for deviations in (np.array(energies), np.array(variances)):
         assert abs(deviations.mean()) < 4 / np.sqrt(SEEDS)
         # Fewer within one and two error bars than one in a thousand sets of normal deviates has.
@@ -108,10 +118,10 @@ def test_the_power_is_chosen_for_the_smallest_error(case):
     # What it promises is what the estimator has.
     for power in (2.0, 1.0):
         _, draws = case.drawn(power, (64, 4000), seed=1)
-        energy, _ = lattice_means(draws)
+        energy, _ = means(draws)
         n = draws.log_abs.size
         assert energy.error**2 * n == pytest.approx(exact[POWERS.index(power)], rel=0.4)
-        assert abs(energy.mean - case.energy) < 4 * energy.error
+        assert abs(energy.value - case.energy) < 4 * energy.error
 
 
 def test_weighted_averages_and_their_errors(case):
@@ -143,16 +153,17 @@ def test_errors_of_chains_that_remember_or_disagree():
     for step in noise.T:
         values = memory * values + step
         rows.append(values)
-    found = chain_mean(np.array(rows[200:]).T)
+    found = Estimate.of_chains(np.array(rows[200:]).T)
     exact = np.sqrt(1.0 / (1.0 - memory) ** 2 / (chains * length))
     assert found.error == pytest.approx(exact, rel=0.15)
     assert found.tau == pytest.approx(memory / (1.0 - memory), rel=0.2)
     assert found.r_hat < 1.05
     apart = rng.normal(size=(20, 1)) + 0.1 * rng.normal(size=(20, 400))
-    found = chain_mean(apart)
+    found = Estimate.of_chains(apart)
     assert found.error == pytest.approx(np.std(apart.mean(axis=1)) / np.sqrt(20), rel=0.1)
     assert found.r_hat > 5
-    assert chain_mean(np.full((16, 8), -3.0)) == (-3.0, 0.0, None, 0.0)
+    found = Estimate.of_chains(np.full((16, 8), -3.0))
+    assert (found.value, found.error, found.r_hat, found.tau, found.n_samples) == (-3.0, 0.0, None, 0.0, 128)
 
 
 def test_thinning_keeps_the_chains(case):
@@ -165,15 +176,7 @@ def test_thinning_keeps_the_chains(case):
 
 def test_sampling_ends_in_time_at_a_precision_or_when_asked(case):
     def status(should_stop=None, **options):
-        options = {"precision": 1e-9, "samples": 4096, "chains": 32, **options}
-        found, _ = evaluate_lattice_state(
-            MODEL,
-            case.ansatz,
-            case.variables,
-            EvaluationOptions(**options),
-            power=2.0,
-            should_stop=should_stop,
-        )
+        found, _ = case.sampled(should_stop, **{"samples": 4096, "power": 2.0, **options})
         return found.status, found.n_samples
 
     assert status(precision=10.0, samples=100_000) == ("precision", 4096)

@@ -11,10 +11,11 @@ import numpy as np
 from nnbf.determinants import connected_space, max_connections, multiplicities, pack_occupations
 from nnbf.determinants.configurations import spin_flip_representatives
 from nnbf.determinants.hashing import merge_equal
-from nnbf.evaluation.chains import STRIDE, ChainSource
-from nnbf.evaluation.options import EvaluationOptions
-from nnbf.evaluation.sector import SectorSource
-from nnbf.evaluation.split import AmplitudeTable
+from nnbf.evaluation.amplitude_table import AmplitudeTable
+from nnbf.evaluation.determinant_chains import STRIDE, ChainSource
+from nnbf.evaluation.evaluation_options import EvaluationOptions
+from nnbf.evaluation.sampling_loop import PILOT_POWER
+from nnbf.evaluation.tabulated_sector import SectorSource
 from nnbf.operators.connections import rounded_up
 from nnbf.sampling import ExcitationRule
 from nnbf.states import SelectedState, symmetry_sector
@@ -68,7 +69,13 @@ def sector_source(state: SelectedState, sector: np.ndarray, options: EvaluationO
     n_large = max(1, min(options.large, len(sector) // 4))
     order = np.argsort(-m * psi**2, kind="stable")
     table = _table(state, sector[order], psi[order], n_large)
-    return SectorSource(table, m[order], _reference(table, m[order]), np.random.default_rng(options.seed))
+    return SectorSource(
+        table,
+        m[order],
+        _reference(table, m[order]),
+        np.random.default_rng(options.seed),
+        infinite_temperature=state.hamiltonian.infinite_temperature_energy(),
+    )
 
 
 def chain_source(
@@ -126,7 +133,16 @@ def chain_source(
     )
     reference = _reference(table, multiplicities(table.determinants, state.spin_flip))
     note("thermalising the chains")
-    return ChainSource(state, table, reference, amplitudes_of, rule, chains=options.chains, seed=options.seed)
+    return ChainSource(
+        state,
+        table,
+        reference,
+        amplitudes_of,
+        rule,
+        chains=options.chains,
+        power=PILOT_POWER if options.power is None else options.power,
+        seed=options.seed,
+    )
 
 
 def _table(state, determinants, psi, n_large):

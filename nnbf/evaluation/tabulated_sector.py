@@ -1,7 +1,7 @@
 r"""Samples where psi is tabulated on the whole symmetry sector: only what is outside L is drawn.
 
 With psi normalised on L, :math:`Z = 1 + N_o`, and :math:`h^L, h^o` the two parts of
-:math:`(H - E_0)\psi` (:mod:`nnbf.evaluation.split`), the energy is
+:math:`(H - E_0)\psi` (:mod:`nnbf.evaluation.amplitude_table`), the energy is
 
 .. math:: E - E_0 = \frac1Z \Big[ \langle L|H - E_0|L\rangle + 2 \sum_{i \notin L} \psi_i h^L_i
     + \sum_{i \notin L} \psi_i h^o_i \Big]
@@ -17,8 +17,8 @@ psi is small by chance, a kurtosis of 10^5, and error bars from a few thousand s
 import numpy as np
 
 from nnbf.determinants import diagonal_elements
-from nnbf.evaluation.draws import Draw, as_chains
-from nnbf.evaluation.split import AmplitudeTable
+from nnbf.evaluation.amplitude_table import AmplitudeTable
+from nnbf.evaluation.samples import Samples, as_chains
 
 CHAINS = 32
 
@@ -27,11 +27,18 @@ class SectorSource:
     """Independent samples from the part of a sector that is not summed exactly."""
 
     method = "sector"
-    independent = True
-    acceptance = None
+    granule = 4096
+    unit = "Hartree"
+    power = acceptance = chains = sweep_size = None
 
     def __init__(
-        self, table: AmplitudeTable, multiplicity: np.ndarray, reference: float, rng: np.random.Generator
+        self,
+        table: AmplitudeTable,
+        multiplicity: np.ndarray,
+        reference: float,
+        rng: np.random.Generator,
+        *,
+        infinite_temperature: float = 0.0,
     ):
         """Sum what is summed exactly.
 
@@ -40,7 +47,9 @@ class SectorSource:
             multiplicity: How many determinants each entry stands for, (n,).
             reference: E_0, Hartree.
             rng: Source of randomness.
+            infinite_temperature: Energy of the completely mixed state, Hartree.
         """
+        self.n_particles, self.infinite_temperature = sum(table.counts), infinite_temperature
         self._table, self._rng = table, rng
         self.reference, self.n_large = reference, table.n_large
         table.shift = reference
@@ -84,12 +93,11 @@ class SectorSource:
         """Energy and second moment where psi vanishes outside L."""
         return None if self._probability is not None else (self._energy, self._second)
 
-    @property
-    def n_unique(self) -> int:
-        """Distinct determinants drawn so far."""
+    def n_unique(self, drawn: Samples) -> int:
+        """Distinct determinants drawn so far, those of the pilot round included."""
         return int(np.count_nonzero(np.isfinite(self._other)))
 
-    def draw(self, n_samples: int) -> Draw:
+    def draw(self, n_samples: int) -> Samples:
         """Draw independent determinants outside L."""
         assert self._cumulative is not None
         assert self._probability is not None
@@ -97,13 +105,18 @@ class SectorSource:
         uniform = self._rng.random(CHAINS * length) * self._cumulative[-1]
         drawn = np.minimum(np.searchsorted(self._cumulative, uniform, side="right"), len(self._psi) - 1)
         energy, second, controls = self.values(drawn)
-        return Draw(
+        return Samples(
             energy=as_chains(energy, CHAINS),
             energy_controls=as_chains(controls[:, :3], CHAINS),
             second=as_chains(second, CHAINS),
             second_controls=as_chains(controls[:, 3:], CHAINS),
             outside=np.full((CHAINS, length), self.outside),
+            independent=True,
         )
+
+    def change_power(self, power: float) -> None:
+        """Refuse: the distribution is one of its own."""
+        raise ValueError("samples of a tabulated sector are of no power of |psi|")
 
     @property
     def probability(self) -> np.ndarray | None:

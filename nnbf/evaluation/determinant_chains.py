@@ -1,17 +1,17 @@
-r"""Metropolis samples of |psi|^2 over the whole sector, where that is too large to be tabulated.
+r"""Metropolis samples of |psi|^p over the whole sector, where that is too large to be tabulated.
 
 With :math:`p = |\psi|^2 / Z`, Z unknown, and psi normalised on L, all that is known is summed once: what
 concerns L, and with psi evaluated on C(L), what H reaches from L, also the diagonal of H there. Since H is
 symmetric, :math:`\sum_{i \notin L} \psi_i h^L_i = \sum_{i \in L} \psi_i h^o_i = B`
-(:mod:`nnbf.evaluation.split`), and
+(:mod:`nnbf.evaluation.amplitude_table`), and
 
 .. math:: E - E_0 = \langle x \rangle_p, \qquad
     x_i = \langle L|H - E_0|L\rangle + 2B + \sum_{j \in C} \psi_j^2 (H_{jj} - E_0) \; (i \in L), \qquad
     x_i = h^o_i / \psi_i - [i \in C] (H_{ii} - E_0) \; (i \notin L)
 
-The mean is linear in the samples: unbiased for samples of p. The coupling with L is left out of
-:math:`x_i` on purpose: where psi is small, :math:`h^L_i / \psi_i` is seldom drawn and then huge. Second
-moments are split in the same way. No coefficient is fitted: few samples lie outside L.
+The mean is linear in samples of p, and a ratio of two means for those of another power of |psi|. The coupling
+with L is left out of :math:`x_i` on purpose: where psi is small, :math:`h^L_i / \psi_i` is seldom drawn and
+then huge. Second moments are split in the same way. No coefficient is fitted: few samples lie outside L.
 """
 
 from collections.abc import Callable
@@ -29,8 +29,8 @@ from nnbf.determinants import (
     unpack_occupations,
 )
 from nnbf.determinants.hashing import merge_equal
-from nnbf.evaluation.draws import Draw
-from nnbf.evaluation.split import AmplitudeTable
+from nnbf.evaluation.amplitude_table import AmplitudeTable
+from nnbf.evaluation.samples import Samples
 from nnbf.states import SelectedState
 
 #: Sweeps of all chains in one call of the sampler: one length is compiled.
@@ -43,7 +43,7 @@ class ChainSource:
     """Metropolis chains over the whole sector."""
 
     method = "metropolis"
-    independent = False
+    unit = "Hartree"
     exact = None
 
     def __init__(
@@ -55,6 +55,7 @@ class ChainSource:
         rule: nk.sampler.rules.MetropolisRule,
         *,
         chains: int,
+        power: float,
         seed: int,
     ):
         """Sum over L and its connected space, and thermalise the chains.
@@ -66,6 +67,7 @@ class ChainSource:
             amplitudes_of: psi (n,) of bit strings (n, 2 W).
             rule: Proposals of the chains.
             chains: Number of chains.
+            power: p.
             seed: Seed of starting points and moves.
         """
         self._state, self._table, self._amplitudes_of = state, table, amplitudes_of
@@ -85,65 +87,76 @@ class ChainSource:
         energy = np.sum(m[:n] * psi[:n] * (local + other)) + np.sum(drawn * psi[n:] ** 2 * diagonal)
         self._energy_large = float(energy) / norm
         self._second_large = float(np.sum(m[:n] * local**2) + np.sum(drawn * known**2)) / norm
-        self._cache: dict[bytes, tuple[float, float]] = {}
-        self._seen: set[bytes] = set()
-
-        electrons = state.hamiltonian.n_electrons
+        self._cache: dict[bytes, tuple[float, float, float]] = {}
+        self._log_abs = np.log(np.abs(np.where(psi == 0.0, np.finfo(float).tiny, psi)))
+        self.n_particles = state.hamiltonian.n_electrons
+        self.infinite_temperature = state.hamiltonian.infinite_temperature_energy()
+        self.chains, self.granule = chains, chains * STRIDE
+        self.sweep_size = max(10, self.n_particles)
         self._sampler = nk.sampler.MetropolisSampler(
-            state.hamiltonian.hilbert, rule, n_chains=chains, sweep_size=max(10, electrons), dtype=jnp.int8
+            state.hamiltonian.hilbert,
+            rule,
+            n_chains=chains,
+            sweep_size=self.sweep_size,
+            machine_pow=jnp.asarray(float(power)),
+            dtype=jnp.int8,
         )
         start, key = jax.random.split(jax.random.key(seed))
         self._chain = self._sampler.init_state(state.model, state.variables, key)
         self._chain = self._chain.replace(σ=self._starting_points(start, m[:n] * psi[:n] ** 2, chains))
         self._chain = self._sampler.reset(state.model, state.variables, self._chain)
-        self._sample(THERMALISATION)
-        self._chain = self._chain.replace(
-            n_steps_proc=jnp.zeros_like(self._chain.n_steps_proc),
-            n_accepted_proc=jnp.zeros_like(self._chain.n_accepted_proc),
-        )
+        self._settle()
 
     @property
-    def n_unique(self) -> int:
-        """Distinct determinants drawn so far (flip pairs count once)."""
-        return len(self._seen)
+    def power(self) -> float:
+        """Power of |psi| that is sampled."""
+        return float(self._sampler.machine_pow)
+
+    def change_power(self, power: float) -> None:
+        """Go on with the chains at another power of |psi|."""
+        if power != self.power:
+            self._sampler = self._sampler.replace(machine_pow=jnp.asarray(float(power)))
+            self._settle()
+
+    def n_unique(self, drawn: Samples) -> int:
+        """Distinct determinants among samples (flip pairs count once)."""
+        return drawn.count_distinct()
 
     @property
     def acceptance(self) -> float:
         """Share of accepted moves since the chains were thermalised."""
         return float(self._chain.acceptance)
 
-    def draw(self, n_samples: int) -> Draw:
-        """Let every chain make its share of the samples."""
-        chains = self._sampler.n_chains
-        calls = max(1, round(n_samples / (chains * STRIDE)))
-        samples = self._sample(calls)
+    def draw(self, n_samples: int) -> Samples:
+        """Let every chain make its share of the samples, in whole calls of the sampler."""
+        samples = self._sample(-(-n_samples // self.granule))
         determinants = pack_occupations(samples.reshape(-1, samples.shape[-1]))
         if self._state.spin_flip:
             determinants = spin_flip_representatives(determinants)
         distinct, of_sample = merge_equal(determinants)
-        self._seen.update(row.tobytes() for row in distinct)
         position = self._table.positions(distinct)
         large = (position >= 0) & (position < self.n_large)
         energy = np.full(len(distinct), self._energy_large)
         second = np.full(len(distinct), self._second_large)
-        energy[~large], second[~large] = self._outside(distinct[~large])
-        shape = samples.shape[:2]
-
-        none = np.zeros((*shape, 0))
+        log_abs = self._log_abs[position]
+        energy[~large], second[~large], log_abs[~large] = self._outside(distinct[~large])
+        shape, n_modes = samples.shape[:2], samples.shape[-1]
 
         def of(values):
-            return values[of_sample].reshape(*shape, *values.shape[1:])
+            return values[of_sample].reshape(shape)
 
-        return Draw(
+        return Samples(
             energy=of(energy),
-            energy_controls=none,
             second=of(second),
-            second_controls=none,
             outside=of((~large).astype(float)),
+            log_abs=of(log_abs),
+            packed=np.packbits(samples.astype(np.uint8), axis=-1),
+            n_modes=n_modes,
+            power=self.power,
         )
 
     def _outside(self, determinants):
-        """What is not known of ``h / psi`` and of its square, outside L; each evaluated once."""
+        """Unknown part of ``h / psi`` and of its square, and log|psi|, outside L; each evaluated once."""
         keys = [row.tobytes() for row in determinants]
         new = [index for index, key in enumerate(keys) if key not in self._cache]
         if new:
@@ -155,10 +168,18 @@ class ChainSource:
             connected = position >= self.n_large
             diagonal = np.where(connected, self._diagonal[position - self.n_large], 0.0)
             rest, known = other - diagonal, np.where(connected, large + diagonal, 0.0)
-            values = zip(rest, rest * (rest + 2.0 * known))
+            values = zip(rest, rest * (rest + 2.0 * known), np.log(np.abs(psi)))
             self._cache.update(zip([keys[index] for index in new], values))
-        found = np.array([self._cache[key] for key in keys]).reshape(-1, 2)
-        return found[:, 0], found[:, 1]
+        found = np.array([self._cache[key] for key in keys]).reshape(-1, 3)
+        return found[:, 0], found[:, 1], found[:, 2]
+
+    def _settle(self):
+        """Make sweeps whose samples are thrown away, and count moves from now on."""
+        self._sample(THERMALISATION)
+        self._chain = self._chain.replace(
+            n_steps_proc=jnp.zeros_like(self._chain.n_steps_proc),
+            n_accepted_proc=jnp.zeros_like(self._chain.n_accepted_proc),
+        )
 
     def _sample(self, calls):
         """Occupations (chains, calls * STRIDE, 2M)."""
