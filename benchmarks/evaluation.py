@@ -20,7 +20,7 @@ from hamiltonians import irrep_bits
 from nnbf._text import markdown_table as table
 from nnbf.evaluation import EvaluationOptions, make_source, sample_energy
 from nnbf.runs.directory import RunDirectory
-from nnbf.runs.evaluate import evaluate_run
+from nnbf.runs.evaluate_run import evaluate_run
 from nnbf.runs.trained import load_trained
 from nnbf.states import full_sum_energy, symmetry_sector
 
@@ -47,19 +47,15 @@ def seeds_against_full_sum(folder: Path, sampler: str, precision: float) -> dict
             precision=precision, seed=seed, large=LARGE, sampler=sampler, time_limit=120.0
         )
         started = time.perf_counter()
-        found = sample_energy(
-            make_source(state, irreps, options, large=trained.determinants),
-            options,
-            n_electrons=state.hamiltonian.n_electrons,
-            infinite_temperature=state.hamiltonian.infinite_temperature_energy(),
-        )
+        source = make_source(state, irreps, options, large=trained.determinants)
+        found = sample_energy(source, options)[0]
         rows.append(
             {
                 "seed": seed,
-                "deviation": found.energy - exact,
-                "error": found.error,
+                "deviation": found.energy.value - exact,
+                "error": found.energy.error,
                 "n_samples": found.n_samples,
-                "r_hat": found.r_hat,
+                "r_hat": found.energy.r_hat,
                 "seconds": time.perf_counter() - started,
             }
         )
@@ -84,9 +80,9 @@ def large_case(folder: Path) -> dict:
     found = done.evaluation
     return {
         "run": folder.name,
-        "energy": found.energy,
-        "error": found.error,
-        "variance": found.variance,
+        "energy": found.energy.value,
+        "error": found.energy.error,
+        "variance": found.variance.value,
         "outside": found.outside,
         "n_large": found.n_large,
         "n_samples": found.n_samples,

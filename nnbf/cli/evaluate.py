@@ -1,7 +1,4 @@
-"""The command `nnbf evaluate`: the energy of a trained state by sampling, and extrapolations of its run.
-
-Levels of lattice models go to `nnbf.cli.evaluate_lattice`.
-"""
+"""The command `nnbf evaluate`: the energy of a trained state by sampling, and extrapolations of its run."""
 
 import contextlib
 import sys
@@ -10,13 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from nnbf._text import value_with_error
 from nnbf.cli.console import say_error, say_warning
 from nnbf.cli.main import DONE, FAILED
 from nnbf.cli.options import parse_command
-from nnbf.evaluation.options import EvaluationOptions, LatticeEvaluationOptions, require_default
+from nnbf.evaluation.evaluation_options import EvaluationOptions
 
 if TYPE_CHECKING:
-    from nnbf.runs.evaluate import EvaluatedRun
+    from nnbf.runs.evaluate_run import EvaluatedRun
 
 _EXAMPLES = (
     "nnbf evaluate runs/demo",
@@ -48,15 +46,14 @@ class EvaluateCommand:
     """Sample the trained wave function of a run: its energy with an error bar, variance and V-score.
 
     Molecules: the determinants of largest amplitude are summed exactly, the rest is sampled; energies are in
-    Hartree. Lattices: all is sampled, from a power of |psi| that makes the error small; energies are in t.
+    Hartree. Lattices: all is sampled; energies are in t. Samples are of a power of |psi| that makes the error
+    small.
     """
 
     target: EvaluateTarget
     """What to sample."""
     evaluation: EvaluationOptions = field(default_factory=EvaluationOptions)
     """How far."""
-    lattice: LatticeEvaluationOptions = field(default_factory=LatticeEvaluationOptions)
-    """What of a lattice run, and from which distribution."""
     output: EvaluateOutput = field(default_factory=EvaluateOutput)
     """What is printed."""
 
@@ -64,18 +61,10 @@ class EvaluateCommand:
 def evaluate(arguments: Sequence[str]) -> int:
     """Run `nnbf evaluate` and return its exit code."""
     command = parse_command(EvaluateCommand, arguments, prog="nnbf evaluate", examples=_EXAMPLES)
-    from nnbf.runs.evaluate import evaluate_run
+    from nnbf.runs.evaluate_run import evaluate_run
     from nnbf.runs.signals import StopRequest
-    from nnbf.runs.spectrum import is_spectrum
 
-    if is_spectrum(command.target.folder):
-        from nnbf.cli.evaluate_lattice import evaluate_level
-
-        return evaluate_level(
-            command.target.folder, command.evaluation, command.lattice, quiet=command.output.quiet
-        )
-    require_default(command.lattice, tuple(vars(command.lattice)), "lattices")
-    shown = Shown(command.evaluation, quiet=command.output.quiet)
+    shown = _Shown(command.evaluation, quiet=command.output.quiet)
     stop = StopRequest(announce=shown.announce_stop)
     try:
         with stop, shown.working():
@@ -87,7 +76,7 @@ def evaluate(arguments: Sequence[str]) -> int:
                 should_stop=stop,
             )
     except FloatingPointError as error:
-        say_error(f"{error}: 'nnbf resume {command.target.folder}' goes on from the best state")
+        say_error(f"{error}: 'nnbf resume {command.target.folder}' goes on from the last checkpoint")
         return FAILED
     for warning in done.warnings:
         say_warning(warning)
@@ -95,7 +84,7 @@ def evaluate(arguments: Sequence[str]) -> int:
     return DONE
 
 
-class Shown:
+class _Shown:
     """Shows what is going on: one changing line on a terminal, a plain line now and then elsewhere."""
 
     def __init__(self, options: EvaluationOptions, *, quiet: bool) -> None:
@@ -135,7 +124,7 @@ class Shown:
 
         parts = [
             f"round {row['round']}",
-            f"E {row['energy']:.6f} +/- {row['error']:.1e}",
+            f"E {value_with_error(row['energy'], row['error'])}",
             f"{row['n_samples']:,} samples",
         ]
         if "outside" in row:
@@ -161,6 +150,11 @@ class Shown:
 
 
 def _conclude(done: "EvaluatedRun", *, quiet: bool) -> None:
+    if done.level is not None:
+        from nnbf.cli.spectrum import conclude_spectrum
+
+        conclude_spectrum(done.directory, done.result, facts=[*_of_level(done), *_facts(done)])
+        return
     from rich.console import Console
 
     from nnbf.cli._summary import energy_table
@@ -178,32 +172,50 @@ def _conclude(done: "EvaluatedRun", *, quiet: bool) -> None:
         plot = write_report(done.directory.path).plot.with_name("extrapolation.png")
     except (ImportError, OSError) as error:
         say_warning(f"no report was written ({error}): try 'nnbf report {done.directory.path}'")
-    console.print("\n".join(_facts(done, plot)), markup=False)
+    console.print("\n".join([*_facts(done), *_fits(done, plot)]), markup=False)
 
 
-def _facts(done: "EvaluatedRun", plot: Any) -> list[str]:
+def _of_level(done: "EvaluatedRun") -> list[str]:
+    level = done.level or {}
+    compared = [f"sampled     {done.evaluation.energy}, state {done.record['state']}"]
+    if level["kind"] != "vmc":
+        compared.append(f"full sum {level['energy']:.6f}")
+    if level["reference"] is not None:
+        compared.append(f"exact {level['reference']:.6f}")
+    return ["  ".join(compared)]
+
+
+def _facts(done: "EvaluatedRun") -> list[str]:
     found = done.evaluation
-    counts = [
-        f"{found.n_large:,} determinants summed exactly",
-        f"{found.n_samples:,} samples of the rest ({found.n_unique:,} distinct, weight {found.outside:.2e})",
-    ]
-    quality = [
-        f"variance {found.variance:.2e} +/- {found.variance_error:.0e}",
-        f"V-score {found.v_score:.2e}",
-    ]
-    if found.r_hat is None:
-        quality.append("independent samples")
+    of_power = "" if found.power is None else f" of |psi|^{found.power:g}"
+    worth = f"worth {found.n_effective:,.0f} of |psi|^2"
+    distinct = f"{found.n_unique:,} distinct"
+    if found.outside is None:
+        counts = [f"{found.n_samples:,} samples{of_power} ({distinct}, {worth})"]
     else:
-        quality += [f"R-hat {found.r_hat:.3f}", f"tau {found.tau:.1f}", f"acceptance {found.acceptance:.2f}"]
+        counts = [
+            f"{found.n_large:,} determinants summed exactly",
+            f"{found.n_samples:,} samples{of_power} ({distinct}, weight outside {found.outside:.2e})",
+        ]
+    quality = [f"variance {value_with_error(found.variance.value, found.variance.error)}"]
+    quality.append(f"V-score {found.v_score:.2e}")
+    if found.energy.r_hat is not None:
+        quality += [f"R-hat {found.energy.r_hat:.3f}", f"tau {found.energy.tau:.1f}"]
+    quality.append("independent samples" if found.chains is None else f"acceptance {found.acceptance:.2f}")
     lines = ["  ".join(counts), "  ".join(quality)]
-    if found.error > 0:
+    if found.energy.error > 0 and found.outside is not None:
         lines.append(f"a plain average of E_loc would need {found.plain_samples:.1e} samples for this error")
+    return lines
+
+
+def _fits(done: "EvaluatedRun", plot: Any) -> list[str]:
+    lines = []
     for name, fit in done.record["extrapolations"].items():
         title = {"pt2": "PT2", "variance": "variance"}[name]
         if "reason" in fit:
             lines.append(f"no {title} extrapolation: {fit['reason']}")
         else:
-            energy = f"{fit['energy']:.6f} +/- {fit['error']:.1e}"
+            energy = value_with_error(fit["energy"], fit["error"])
             lines.append(f"{title} extrapolation {energy} ({len(fit['x'])} points; no bound)")
     if plot is not None and plot.is_file():
         lines.append(f"plot        {plot}")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hamiltonians import Sector, space_group
+from hamiltonians import space_group
 from hamiltonians.lattice.model import LatticeModel
 from nnbf.drivers.lattice import SectorLevel
 from nnbf.drivers.lattice_vmc import SampledLevel
@@ -37,22 +37,22 @@ def level_observables(model: LatticeModel, level: SectorLevel | SampledLevel) ->
     if isinstance(level, SectorLevel) and model.n_configurations > MOST_ENUMERATED:
         return None
     configurations, state = level_configurations(model, level), level.state
-    return _observables(model, level.sector, configurations, state.model, state.variables)
+    return _observables(model, level.sector.momentum, configurations, state.model, state.variables)
 
 
 def draws_observables(
-    model: LatticeModel, sector: Sector, ansatz: Any, variables: Any, draws: Samples
+    model: LatticeModel, momentum: Any, ansatz: Any, variables: Any, draws: Samples
 ) -> LatticeObservables:
     """The same of a state from samples of any power of |psi|."""
     configurations = WeightedConfigurations.sampled(*draws.thinned(MOST_OBSERVED))
-    return _observables(model, sector, configurations, ansatz, variables)
+    return _observables(model, momentum, configurations, ansatz, variables)
 
 
-def _observables(model, sector, configurations, ansatz, variables):
+def _observables(model, momentum, configurations, ansatz, variables):
     return lattice_observables(
         model,
         configurations,
         amplitudes_of(ansatz, variables, model.n_sites),
         group=space_group(model),
-        momentum=sector.momentum,
+        momentum=momentum,
     )

@@ -1,6 +1,6 @@
-"""The trained state of a level in the folder of a lattice run."""
+"""The trained state of a level in the folder of a lattice run: its file alone is read, nothing is planned."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,11 +9,11 @@ from hamiltonians.errors import InputError
 from nnbf.runs._archive import DamagedFileError, read_archive
 from nnbf.runs._nested import unflatten_nested
 from nnbf.runs.directory import RunDirectory
-from nnbf.runs.spectrum import SpectrumPlan, resumed_spectrum, sector_of, state_file
+from nnbf.runs.schema import load_config, load_result
+from nnbf.runs.spectrum import state_file
 
 if TYPE_CHECKING:
-    from hamiltonians import Sector
-    from nnbf.ansatz import ProjectedBackflow
+    from hamiltonians import LatticeModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,17 +22,15 @@ class TrainedLevel:
 
     directory: RunDirectory
     """The folder of the run."""
-    plan: SpectrumPlan
-    """Model, sectors and options of the run."""
-    result: dict[str, Any]
-    """Content of result.json."""
+    model: "LatticeModel"
+    """The lattice model."""
+    options: Mapping[str, Any]
+    """Options of the run."""
     record: dict[str, Any]
-    """The entry of ``sectors`` in it."""
+    """Entry of ``levels`` in result.json."""
     name: str
     """Name of its file in states/, without the ending."""
-    sector: "Sector"
-    """Where it is."""
-    ansatz: "ProjectedBackflow"
+    ansatz: Any
     """The network."""
     variables: Any
     """Its variables."""
@@ -48,62 +46,86 @@ def load_trained_level(folder: str | Path, state: str = "") -> TrainedLevel:
     Raises:
         InputError: There is no such level, or the files do not fit together.
     """
-    directory, plan = resumed_spectrum(folder)
-    result = directory.read_result_or_none() or {}
-    records = {state_file(directory, record).stem: record for record in result.get("sectors", ())}
+    from hamiltonians import LatticeModel
+
+    directory = RunDirectory.open(folder)
+    config = load_config(folder)
+    unfinished = f"{directory.path} has no levels yet: 'nnbf resume {directory.path}' goes on"
+    if not directory.result_file.is_file():
+        raise InputError(unfinished)
+    records = {state_file(directory, record).stem: record for record in load_result(folder)["levels"]}
     if not records:
-        raise InputError(f"{directory.path} has no levels yet: 'nnbf resume {directory.path}' goes on")
+        raise InputError(unfinished)
     name = state.removesuffix(".npz") or min(records, key=lambda name: records[name]["energy"])
     if name not in records:
         raise InputError(f"there is no state {name!r} in {directory.path}: it has {', '.join(records)}")
     record = records[name]
-    sector = sector_of(plan, record)
-    path = state_file(directory, record)
+    model = LatticeModel.from_dict(config["system"])
+    ansatz, variables = _network(config, model, record, state_file(directory, record))
+    return TrainedLevel(directory, model, config["options"], record, name, ansatz, variables)
+
+
+def _network(config, model, record, path):
+    """Ansatz and variables of a state file."""
+    from nnbf.ansatz import ansatz_from_spec
+    from nnbf.drivers.snapshot import unpack_tree
+
     try:
-        saved = unflatten_nested(read_archive(path))["parameters"]
+        saved = unflatten_nested(read_archive(path))
+        parameters = saved["parameters"]
     except (DamagedFileError, OSError, KeyError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"the parameters in {path} cannot be read: {reason}") from error
-    ansatz, variables = _fitting(plan, sector, record, saved, path)
-    return TrainedLevel(directory, plan, result, record, name, sector, ansatz, variables)
+    if "network" in saved:
+        ansatz = ansatz_from_spec(saved["network"])
+    else:
+        ansatz = _of_options(config, model, record, parameters)
+    if ansatz is None:
+        raise InputError(
+            f"the parameters in {path} do not fit the run's options: use its version of the program"
+        )
+    try:
+        return ansatz, {"params": unpack_tree(parameters, like=_parameter_tree(ansatz, model))}
+    except ValueError as error:
+        raise InputError(f"the parameters in {path} do not fit the run's options: {error}") from error
 
 
-def _fitting(plan, sector, record, saved, path):
-    """The ansatz that the parameters are of, with its variables."""
+def _parameter_tree(ansatz, model):
     import jax
     import jax.numpy as jnp
 
-    from nnbf.drivers.snapshot import unpack_tree
     from nnbf.sampling import ordered_configuration
 
-    example = jnp.asarray(ordered_configuration(plan.model))[None]
-    wanted = [leaf.shape for leaf in saved]
-    for ansatz in _candidates(plan, sector, record):
-        # Shapes are enough: the network has nothing but parameters.
-        shapes = jax.eval_shape(ansatz.init, jax.random.key(0), example)["params"]
-        if [leaf.shape for leaf in jax.tree.leaves(shapes)] != wanted:
-            continue
-        like = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-        try:
-            return ansatz, {"params": unpack_tree(saved, like=like)}
-        except ValueError as error:
-            raise InputError(f"the parameters in {path} do not fit the run's options: {error}") from error
-    raise InputError(f"the parameters in {path} do not fit the run's options: use its version of the program")
+    example = jnp.asarray(ordered_configuration(model))[None]
+    # Shapes are enough: the network has nothing but parameters.
+    shapes = jax.eval_shape(ansatz.init, jax.random.key(0), example)["params"]
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
 
-def _candidates(
-    plan: SpectrumPlan, sector: "Sector", record: Mapping[str, Any]
-) -> "Iterator[ProjectedBackflow]":
-    """What the level may have been found with: full sums are tried again with more determinants."""
+def _of_options(config, model, record, parameters):
+    """Ansatz of a folder of format 1, which does not say it: full sums were tried with several."""
+    import jax
+
+    from hamiltonians import space_group
     from nnbf.drivers.lattice_ansatz import make_lattice_ansatz
+    from nnbf.drivers.lattice_options import LatticeOptions
     from nnbf.drivers.spectrum import RETRIES, with_determinants
 
+    options = {**config["options"]}
+    if options.get("cell") is not None:
+        options["cell"] = tuple(options["cell"])
+    wanted = LatticeOptions(**options)
+    where = {"spin_flip": record["spin_flip"]}
+    sector = space_group(model).sector(tuple(record["momentum"]), record["irrep"], **where)
+    if sector.dimension > 1:
+        sector = space_group(model).sector(sector.momentum, sector.irrep, row=0, **where)
     if record["kind"] == "vmc":
-        yield make_lattice_ansatz(plan.model, sector, plan.options, "vmc")
-        return
+        return make_lattice_ansatz(model, sector, wanted, "vmc")
     for attempt in range(RETRIES + 1):
-        again = replace(plan.options, seed=plan.options.seed + 1000 * attempt)
-        more = int(record["level"]) + attempt
-        yield make_lattice_ansatz(
-            plan.model, sector, with_determinants(plan.model, sector, again, more), "full-sum"
-        )
+        again = replace(wanted, seed=wanted.seed + 1000 * attempt)
+        again = with_determinants(model, sector, again, int(record["level"]) + attempt)
+        ansatz = make_lattice_ansatz(model, sector, again, "full-sum")
+        leaves = jax.tree.leaves(_parameter_tree(ansatz, model))
+        if [leaf.shape for leaf in leaves] == [leaf.shape for leaf in parameters]:
+            return ansatz
+    return None

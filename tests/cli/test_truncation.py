@@ -1,14 +1,16 @@
 """Virtual orbitals that were left out: what files, tables and pages say of the whole basis."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
 from hamiltonians import Truncation
 from nnbf.cli import main
+from nnbf.estimate import Estimate
+from nnbf.evaluation import Evaluation
 from nnbf.runs import RunDirectory, RunError, run_system
-from nnbf.runs.evaluate import _add_estimates
+from nnbf.runs.evaluate_run import add_estimates
 from nnbf.runs.record import result_record
 from nnbf.runs.truncation import with_correction
 from nnbf.sweep.columns import RESULT_COLUMNS
@@ -74,20 +76,10 @@ def test_systems_that_are_whole_have_no_such_estimate(system, solver, tmp_path):
 
 
 def test_sampling_a_run_again_moves_the_corrected_energy(cut, solver, tmp_path):
-    @dataclass
-    class Sampled:
-        energy: float = -1.1009
-        error: float = 2e-4
-        variance: float = 1e-5
-        v_score: float = 1e-6
-        rounds: int = 3
-
-    @dataclass
-    class Options:
-        seed: int = 0
-
+    energy, variance = Estimate(-1.1009, 2e-4, "vmc"), Estimate(1e-3, 1e-4)
+    sampled = Evaluation(energy, variance, 1e-3, 10, 10.0, 5, None, "sector", "precision", 1.0, ())
     result = run_system(cut, out=tmp_path / "run").result | {"energy_kind": "vmc"}
-    _add_estimates(result, Sampled(), Options(), None, {}, 0)
+    add_estimates(result, sampled, 0, None, {})
     estimate = result["estimates"]["mp2_corrected"]
     assert estimate["energy"] == pytest.approx(-1.1009 + CORRECTION, abs=1e-14)
     assert (estimate["error"], estimate["corrected"]) == (2e-4, "vmc")
