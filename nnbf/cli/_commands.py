@@ -7,7 +7,7 @@ from annotated_types import Ge
 
 from nnbf._options import Checked
 from nnbf.drivers.options import SolverOptions
-from nnbf.runs.checkpointing import INTERVAL
+from nnbf.runs.checkpoint import INTERVAL
 from nnbf.runs.problem import FileProblem, MoleculeProblem
 
 

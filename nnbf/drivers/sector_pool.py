@@ -28,7 +28,7 @@ def solve_in_processes(
     exact_limit: int = 200_000,
     monitor: Monitor | None = None,
 ) -> Iterator[tuple[dict[str, Any], Any]]:
-    """Yield record and parameters of each level, sector by sector, in the order in which sectors are done.
+    """Yield record and state (parameters, network) of each level, in the order in which sectors are done.
 
     Levels are those of :func:`~nnbf.drivers.spectrum.solve_spectrum` with the same arguments: the same
     numbers, whatever the number of processes. What a failed sector raises is raised here, after the others
@@ -120,7 +120,9 @@ def _solve(
     deadline: float,
 ) -> list[tuple[dict[str, Any], Any]]:
     """In a process: the levels of one sector."""
-    from nnbf.drivers.snapshot import pack_tree
+    import jax
+
+    from nnbf.ansatz import ansatz_spec
     from nnbf.drivers.spectrum import solve_spectrum
 
     # Processes of one machine share the clock of the deadline.
@@ -128,4 +130,7 @@ def _solve(
     if monitor.is_stopped or monitor.is_over:
         return []
     found = solve_spectrum(model, [sector], options, levels=levels, exact_limit=exact_limit, monitor=monitor)
-    return [(record, pack_tree(level.state.parameters)) for record, level in found]
+    return [
+        (record, (jax.device_get(level.state.parameters), ansatz_spec(level.state.model)))
+        for record, level in found
+    ]

@@ -1,6 +1,6 @@
 """Run folders: solve a problem and leave behind everything that is needed to judge and repeat it."""
 
-from nnbf.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from nnbf.runs.checkpoint import Checkpoint, CheckpointStore, load_checkpoint, save_checkpoint
 from nnbf.runs.directory import RunDirectory, default_folder, require_free
 from nnbf.runs.problem import FileProblem, MoleculeProblem, Problem
 from nnbf.runs.resume import Resumption, plan_resumption, resume_run
@@ -8,7 +8,6 @@ from nnbf.runs.run import run_molecule, run_system
 from nnbf.runs.session import CompletedRun, RunError
 from nnbf.runs.signals import StopRequest
 from nnbf.runs.start import PreparedStart, prepare_start
-from nnbf.runs.store import CheckpointStore
 
 __all__ = [
     "Checkpoint",

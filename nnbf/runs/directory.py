@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError, one_line
 from nnbf._io import read_json, remove_leftovers, write_atomically, write_json
-from nnbf.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from nnbf.runs.checkpoint import Checkpoint, CheckpointStore, load_checkpoint, save_checkpoint
 from nnbf.runs.history import HistoryWriter
-from nnbf.runs.store import CheckpointStore
 
 if TYPE_CHECKING:
     from hamiltonians import MolecularSystem, SystemInfo
@@ -176,10 +175,10 @@ class RunDirectory:
         """Write failure.txt."""
         write_atomically(self.failure_file, lambda stream: stream.write(traceback.encode()))
 
-    def write_checkpoint(self, parameters: Any, determinants: Any) -> None:
+    def write_checkpoint(self, parameters: Any, determinants: Any, network: Any = None) -> None:
         """Write checkpoint/final.npz; see `nnbf.runs.save_checkpoint`."""
         self.checkpoint_folder.mkdir(exist_ok=True)
-        save_checkpoint(self.checkpoint_file, parameters, determinants)
+        save_checkpoint(self.checkpoint_file, parameters, determinants, network)
 
     def history(self) -> HistoryWriter:
         """Open history.jsonl for appending rows, and lock it; a context that closes it.

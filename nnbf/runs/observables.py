@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError
-from nnbf.runs._archive import write_archive
+from nnbf.runs.archive import write_archive
 
 if TYPE_CHECKING:
     from hamiltonians import MolecularSystem

@@ -1,8 +1,11 @@
-"""Where numbers came from: versions of everything that computes, git commit of a checkout, processor."""
+"""Where numbers came from, and what they cost: versions, git commit of a checkout, processor, memory."""
 
+import contextlib
 import os
 import platform
+import resource
 import subprocess
+import sys
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -55,6 +58,26 @@ def hardware() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
     }
+
+
+class MemoryMeter:
+    """The highest resident memory of this process since the meter was made."""
+
+    def __init__(self) -> None:
+        """Start, from the present memory where the system can (Linux), else from the highest so far."""
+        with contextlib.suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5")
+        self._before = _peak_mb()
+
+    def record(self) -> dict[str, float]:
+        """Return megabytes (1e6 bytes): of the process at its highest, and what has been added since."""
+        peak = _peak_mb()
+        return {"peak_memory_mb": round(peak, 1), "memory_mb": round(peak - self._before, 1)}
+
+
+def _peak_mb() -> float:
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 def _processor() -> str | None:

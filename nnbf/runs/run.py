@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError
-from nnbf.runs.checkpoint import save_checkpoint
-from nnbf.runs.checkpointing import INTERVAL
+from nnbf.runs.checkpoint import INTERVAL, save_checkpoint
 from nnbf.runs.directory import RunDirectory, default_folder, require_free
 from nnbf.runs.methods import method_named
 from nnbf.runs.problem import MoleculeProblem

@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError, one_line
-from nnbf.runs._memory import MemoryMeter
-from nnbf.runs.checkpoint import load_checkpoint
-from nnbf.runs.checkpointing import INTERVAL, Checkpointing
+from nnbf.runs.checkpoint import INTERVAL, Checkpointing, CheckpointStore, load_checkpoint, network_spec
 from nnbf.runs.directory import RunDirectory
 from nnbf.runs.history import HistoryWriter
 from nnbf.runs.methods import method_named
 from nnbf.runs.observables import write_observables
+from nnbf.runs.provenance import MemoryMeter
 from nnbf.runs.record import broken_record, result_record
 from nnbf.runs.signals import StopRequest
-from nnbf.runs.store import CheckpointStore
 
 if TYPE_CHECKING:
     from hamiltonians import MolecularSystem
@@ -125,7 +123,8 @@ class Session:
         if request.reason is not None:
             warnings.append(f"stopped by {request.reason} before it was done")
         self.history.sync()
-        self.directory.write_checkpoint(solution.parameters, solution.determinants)
+        network = None if solution.state is None else network_spec(solution.state.model)
+        self.directory.write_checkpoint(solution.parameters, solution.determinants, network)
         write_observables(self.directory, self.system, solution)
         record = result_record(solution, self.config, tuple(dict.fromkeys(warnings)), request.reason)
         self.directory.write_result({**record, **memory.record()})

@@ -14,9 +14,7 @@ from annotated_types import Ge
 from hamiltonians.errors import InputError
 from nnbf._options import Checked, Positive, Workers
 from nnbf.drivers.lattice_options import LatticeOptions
-from nnbf.runs._archive import write_archive
-from nnbf.runs._nested import flatten_nested
-from nnbf.runs.checkpointing import Checkpointing
+from nnbf.runs.checkpoint import Checkpointing, network_spec, save_checkpoint
 from nnbf.runs.directory import RunDirectory
 from nnbf.runs.lattice_problem import LatticeProblem, SectorChoice
 from nnbf.runs.provenance import git_state, hardware, versions
@@ -249,8 +247,8 @@ def run_spectrum(
         else:
             saved = Checkpointing(directory.checkpoints(config), history)
             levels = _one_by_one(plan, config, _monitor(plan, step, should_stop, saved))
-        for record, parameters in levels:
-            write_state(directory, record, parameters)
+        for record, state in levels:
+            write_state(directory, record, state)
             records.append(record)
             result = _result(plan, records, config, spent + time.monotonic() - started, None)
             directory.write_result(result)
@@ -269,8 +267,7 @@ def _monitor(plan, on_row, should_stop, save=None):
 
 
 def _one_by_one(plan, config, monitor) -> Iterator[tuple[dict[str, Any], Any]]:
-    """Records and parameters of the levels; a sampled sector is saved between its steps."""
-    from nnbf.drivers.snapshot import pack_tree
+    """Records and states of the levels; a sampled sector is saved between its steps."""
     from nnbf.drivers.spectrum import solve_spectrum
 
     levels = solve_spectrum(
@@ -282,7 +279,10 @@ def _one_by_one(plan, config, monitor) -> Iterator[tuple[dict[str, Any], Any]]:
         monitor=monitor,
     )
     for record, level in levels:
-        yield {**record, **_measured(plan, config, level)}, pack_tree(level.state.parameters)
+        yield (
+            {**record, **_measured(plan, config, level)},
+            (level.state.parameters, network_spec(level.state.model)),
+        )
 
 
 def _in_processes(plan, workers, monitor) -> Iterator[tuple[dict[str, Any], Any]]:
@@ -318,12 +318,13 @@ def state_file(directory: RunDirectory, record: Mapping[str, Any]) -> Path:
     return directory.path / "states" / f"{name}.npz"
 
 
-def write_state(directory: RunDirectory, record: Mapping[str, Any], parameters: Any) -> None:
-    """Write the packed parameters of a level; a full disk costs the run nothing but them."""
+def write_state(directory: RunDirectory, record: Mapping[str, Any], state: tuple[Any, Any]) -> None:
+    """Write parameters and network of a level; a full disk costs the run nothing but them."""
     path = state_file(directory, record)
     with contextlib.suppress(OSError):
         path.parent.mkdir(exist_ok=True)
-        write_archive(path, flatten_nested({"parameters": parameters}))
+        parameters, network = state
+        save_checkpoint(path, parameters, network=network)
 
 
 def _result(plan, records, config, seconds, should_stop) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from hamiltonians.errors import InputError
 from nnbf.runs.checkpoint import Checkpoint
 from nnbf.runs.directory import RunDirectory
 from nnbf.runs.methods import method_named
+from nnbf.runs.schema import is_lattice, load_config
 from nnbf.runs.trained import newest_parameters
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 LEAST_OVERLAP = 0.5
 """Smallest singular value of the overlap of orbitals with which a start makes sense."""
 
-_NETWORK = ("n_orbitals", "n_alpha", "n_beta", "hidden", "n_determinants", "blocked", "spin_flip")
+_MAY_DIFFER = ("reference", "orbital_irreps", "noise")
+"""Fields of a network that come from the orbitals, or matter for initial parameters alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +60,14 @@ def prepare_start(folder: str | Path, system: "MolecularSystem", options: Any) -
     from hamiltonians import align_orbitals
 
     directory = RunDirectory.open(folder)
-    config = directory.read_config()
-    if config.get("method") is None or not directory.system_file.is_file():
-        raise InputError(f"{folder} is not the run of a molecule: give the folder of one as --start-from")
+    config = load_config(directory.path)
+    if is_lattice(config) or not directory.system_file.is_file():
+        raise InputError(f"{folder} is not the run of a molecule: give the folder of one as start_from")
     then = directory.read_system()
-    earlier = method_named(config["method"]).make_options(config.get("options"))
-    _require_same_network(folder, (then, earlier), (system, options))
     found = newest_parameters(directory, config)
+    _require_same_network(
+        folder, found.network or _network(then, _options(config)), _network(system, options)
+    )
     record = {
         "folder": str(folder),
         "run": config.get("run"),
@@ -92,16 +95,24 @@ def prepare_start(folder: str | Path, system: "MolecularSystem", options: Any) -
     return PreparedStart(alignment.system, checkpoint, record)
 
 
-def _require_same_network(folder: str | Path, then: tuple[Any, Any], now: tuple[Any, Any]) -> None:
+def _options(config: dict[str, Any]) -> Any:
+    return method_named(config["method"]).make_options(config.get("options"))
+
+
+def _network(system: "MolecularSystem", options: Any) -> dict[str, Any]:
+    from nnbf.ansatz import ansatz_spec
     from nnbf.drivers import make_model
 
-    before, after = make_model(*then), make_model(*now)
-    for name in _NETWORK:
-        there, here = getattr(before, name), getattr(after, name)
-        if there != here:
+    return ansatz_spec(make_model(system, options))
+
+
+def _require_same_network(folder: str | Path, there: dict[str, Any], here: dict[str, Any]) -> None:
+    for name in dict.fromkeys((*there, *here)):
+        if name not in _MAY_DIFFER and there.get(name) != here.get(name):
             raise InputError(
-                f"{folder} has {name.replace('_', '-')} {_shown(there)}, and this run {_shown(here)}: "
-                "a start needs the same number of orbitals and electrons, and the same network"
+                f"{folder} has {name.replace('_', '-')} {_shown(there.get(name))}, and this run "
+                f"{_shown(here.get(name))}: a start needs the same number of orbitals and electrons, and the "
+                "same network"
             )
 
 

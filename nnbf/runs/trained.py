@@ -48,6 +48,8 @@ class NewestParameters:
     """Optimisation steps made; None where only the final parameters are left."""
     notes: tuple[str, ...]
     """One line for everything that is not as it should be."""
+    network: dict[str, Any] | None = None
+    """The network (`nnbf.ansatz.ansatz_spec`), where the files say which."""
 
 
 def newest_parameters(folder: RunDirectory, config: Mapping[str, Any]) -> NewestParameters:
@@ -62,13 +64,16 @@ def newest_parameters(folder: RunDirectory, config: Mapping[str, Any]) -> Newest
     if found.snapshot is not None:
         driver = found.snapshot["driver"]
         determinants = driver.get("determinants", determinants)
-        return NewestParameters(driver["variables"], determinants, int(driver["step"]), found.problems)
+        network = found.snapshot.get("network", None if final is None else final.network)
+        return NewestParameters(
+            driver["variables"], determinants, int(driver["step"]), found.problems, network
+        )
     if final is None:
         raise InputError(
             f"{folder.path} holds no checkpoint that is whole: run it for longer with "
             f"'nnbf resume {folder.path}'"
         )
-    return NewestParameters(final.parameters, determinants, None, found.problems)
+    return NewestParameters(final.parameters, determinants, None, found.problems, final.network)
 
 
 def load_trained(folder: RunDirectory) -> TrainedState:
@@ -92,31 +97,32 @@ def load_trained(folder: RunDirectory) -> TrainedState:
         raise InputError(f"{folder.path} holds no molecule: 'nnbf evaluate' samples those only")
     options = method_named(config.get("method") or "selected").make_options(config.get("options"))
     found = newest_parameters(folder, config)
-    state = _state(system, options, found.leaves, found.determinants, folder)
+    state = _state(system, options, found, folder)
     return TrainedState(folder, system, options, state, found.determinants, found.step, found.notes)
 
 
 def _state(
-    system: "MolecularSystem", options: Any, saved: Any, determinants: np.ndarray | None, folder: RunDirectory
+    system: "MolecularSystem", options: Any, found: NewestParameters, folder: RunDirectory
 ) -> "SelectedState":
-    """Return the state; `saved` is a list of the leaves of all variables, or the tree of parameters."""
+    """Return the state; its parameters are the leaves of all variables, or the tree of parameters."""
     import jax
 
+    from nnbf.ansatz import ansatz_from_spec
     from nnbf.drivers import make_model
     from nnbf.drivers.snapshot import unpack_tree
     from nnbf.operators import MolecularHamiltonian
     from nnbf.states import SelectedState
 
-    state = SelectedState(
-        MolecularHamiltonian(system.integrals), make_model(system, options), seed=options.seed
-    )
+    # Folders of format 1 do not say which network it is: that of their options.
+    model = make_model(system, options) if found.network is None else ansatz_from_spec(found.network)
+    state = SelectedState(MolecularHamiltonian(system.integrals), model, seed=options.seed)
     try:
-        if isinstance(saved, list):
-            state.variables = unpack_tree(saved, like=state.variables)
+        if isinstance(found.leaves, list):
+            state.variables = unpack_tree(found.leaves, like=state.variables)
         else:
-            state.parameters = unpack_tree(jax.tree.leaves(saved), like=state.parameters)
+            state.parameters = unpack_tree(jax.tree.leaves(found.leaves), like=state.parameters)
     except ValueError as error:
         raise InputError(f"the checkpoint of {folder.path} does not fit its options: {error}") from error
-    if determinants is not None:
-        state.set_determinants(determinants)
+    if found.determinants is not None:
+        state.set_determinants(found.determinants)
     return state

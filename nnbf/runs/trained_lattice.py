@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError
-from nnbf.runs._archive import DamagedFileError, read_archive
-from nnbf.runs._nested import unflatten_nested
+from nnbf.runs.checkpoint import load_checkpoint
 from nnbf.runs.directory import RunDirectory
 from nnbf.runs.schema import load_config, load_result
 from nnbf.runs.spectrum import state_file
@@ -67,17 +66,15 @@ def load_trained_level(folder: str | Path, state: str = "") -> TrainedLevel:
 
 def _network(config, model, record, path):
     """Ansatz and variables of a state file."""
+    import jax
+
     from nnbf.ansatz import ansatz_from_spec
     from nnbf.drivers.snapshot import unpack_tree
 
-    try:
-        saved = unflatten_nested(read_archive(path))
-        parameters = saved["parameters"]
-    except (DamagedFileError, OSError, KeyError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"the parameters in {path} cannot be read: {reason}") from error
-    if "network" in saved:
-        ansatz = ansatz_from_spec(saved["network"])
+    saved = load_checkpoint(path)
+    parameters = jax.tree.leaves(saved.parameters)
+    if saved.network is not None:
+        ansatz = ansatz_from_spec(saved.network)
     else:
         ansatz = _of_options(config, model, record, parameters)
     if ansatz is None:

@@ -97,6 +97,7 @@ class FakeSolver:
             determinants=np.array([[1, 1], [2, 2]], dtype=np.uint64),
             warnings=(*system.info.warnings, "made up"),
             message=status,
+            state=None,
         )
 
 

@@ -13,6 +13,7 @@ from nnbf.cli import main
 from nnbf.drivers.lattice import SectorLevel, sector_state
 from nnbf.drivers.lattice_ansatz import make_lattice_ansatz
 from nnbf.drivers.spectrum import with_determinants
+from nnbf.runs.checkpoint import load_checkpoint, save_checkpoint
 from nnbf.runs.spectrum import resumed_spectrum, write_state
 from nnbf.runs.trained_lattice import load_trained_level
 from nnbf.sampling import ordered_configuration
@@ -140,15 +141,17 @@ def test_what_cannot_be_evaluated(summed, tmp_path, capsys):
     assert "at least 16 on lattices" in refused(str(run), "--chains", "8")
     assert "--samples must be at least 1" in refused(str(run), "--samples", "0")
     assert content(run / "result.json") == content(summed / "result.json")
+    # Folders of format 1 do not say which network it is.
+    state = run / "states" / "1-1_0.npz"
+    save_checkpoint(state, load_checkpoint(state).parameters)
     config = content(run / "config.json")
     other = {**config, "solver": {**config["solver"], "features": 4}}
     (run / "config.json").write_text(json.dumps(other))
     with pytest.raises(InputError, match="do not fit the run's options"):
         load_trained_level(run)
     (run / "config.json").write_text(json.dumps(config))
-    state = run / "states" / "1-1_0.npz"
     state.write_bytes(state.read_bytes()[:-5])
-    assert "1-1_0.npz cannot be read" in refused(str(run))
+    assert "1-1_0.npz is not a readable checkpoint" in refused(str(run))
     (run / "result.json").unlink()
     assert f"'nnbf resume {run}' goes on" in refused(str(run))
 
@@ -164,7 +167,8 @@ def test_parameters_of_a_level_with_more_determinants(summed, tmp_path):
     assert ansatz != plain.ansatz
     example = jnp.asarray(ordered_configuration(plan.model))[None]
     shapes = jax.eval_shape(ansatz.init, jax.random.key(0), example)["params"]
-    write_state(directory, plain.record, [np.full(leaf.shape, 0.5) for leaf in jax.tree.leaves(shapes)])
+    halves = jax.tree.map(lambda leaf: np.full(leaf.shape, 0.5), shapes)
+    write_state(directory, plain.record, (halves, None))
     found = load_trained_level(run)
     assert found.ansatz == ansatz
     assert all(np.all(leaf == 0.5) for leaf in jax.tree.leaves(found.variables))

@@ -7,7 +7,7 @@ import pytest
 
 from hamiltonians import load_system
 from nnbf.cli import main
-from nnbf.runs._archive import read_archive
+from nnbf.runs.archive import read_archive
 from nnbf.runs.observables import write_observables
 
 SMALL = ("--hidden", "8", "--n-determinants", "1")

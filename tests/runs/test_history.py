@@ -7,9 +7,8 @@ import os
 import pytest
 
 from hamiltonians import InputError
-from nnbf.runs.checkpointing import Checkpointing
+from nnbf.runs.checkpoint import Checkpointing, CheckpointStore
 from nnbf.runs.history import HistoryWriter
-from nnbf.runs.store import CheckpointStore
 
 
 @pytest.fixture
@@ -110,7 +109,7 @@ class Clock:
 
     def __init__(self, monkeypatch):
         self.now = 100.0
-        monkeypatch.setattr("nnbf.runs.checkpointing.time.monotonic", lambda: self.now)
+        monkeypatch.setattr("nnbf.runs.checkpoint.time.monotonic", lambda: self.now)
 
 
 def test_checkpoints_are_made_when_they_are_due(path, monkeypatch):

@@ -7,17 +7,17 @@ import subprocess
 import sys
 import time
 
+from nnbf.runs.checkpoint import CheckpointStore
 from nnbf.runs.history import HistoryWriter
-from nnbf.runs.store import CheckpointStore
 
 # A run in miniature: rows and checkpoints through the same code, states that follow from one another.
 _RUN = """
 import sys
 from pathlib import Path
 import numpy as np
-from nnbf.runs.checkpointing import Checkpointing
+from nnbf.runs.checkpoint import Checkpointing
 from nnbf.runs.history import HistoryWriter
-from nnbf.runs.store import CheckpointStore
+from nnbf.runs.checkpoint import CheckpointStore
 
 folder, steps = Path(sys.argv[1]), int(sys.argv[2])
 store = CheckpointStore(folder / "checkpoint", "run")

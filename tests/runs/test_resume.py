@@ -258,7 +258,7 @@ def test_nan_again_and_again_fails_with_a_remedy(broken, tmp_path, monkeypatch):
 
 
 def test_a_disk_that_is_full_for_a_while(undisturbed, tmp_path, monkeypatch):
-    import nnbf.runs.store as store_module
+    import nnbf.runs.checkpoint as store_module
 
     real, saved = store_module.write_archive, []
 

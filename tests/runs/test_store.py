@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnbf.runs._archive import DamagedFileError, read_archive, write_archive
-from nnbf.runs._nested import flatten_nested, unflatten_nested
-from nnbf.runs.store import KEPT, CheckpointStore
+from nnbf.runs.archive import DamagedFileError, flatten_nested, read_archive, unflatten_nested, write_archive
+from nnbf.runs.checkpoint import KEPT, CheckpointStore
 
 
 def make_snapshot(step=0):
@@ -213,7 +212,7 @@ def test_on_a_full_disk_the_old_checkpoints_stay(store, monkeypatch, where):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     target = {
-        "write": "nnbf.runs._archive.hashlib.sha256",
+        "write": "nnbf.runs.archive.hashlib.sha256",
         "fsync": "os.fsync",
         "replace": "pathlib.Path.replace",
     }
