@@ -25,11 +25,6 @@ SAME_OCCUPATION = 1e-7
 _QUADRUPOLE = np.array([1.0, 0.618034, 0.267949])
 _SPLIT = 1e-3  # atomic units; expectation values closer than this do not tell orbitals apart
 _CHARGE_OFFSET = np.array([0.71, 0.0, 0.43])  # bohr; in a mirror plane of most molecules
-# Directions and distances (bohr) from every nucleus of the points that give an orbital its sign: inside
-# the core, in the valence shell and outside. No symmetry maps one on another.
-_DIRECTIONS = np.array([[0.48, 0.61, 0.63], [-0.70, 0.31, 0.64]])
-_DISTANCES = (0.05, 0.5, 1.5)
-_PREFERENCE = np.array([0.05, 0.03, 0.02])  # 1/bohr; between points in which an orbital is equally large
 
 
 def standard(
@@ -59,17 +54,15 @@ def standard(
                 coefficients[:, alike] = _oriented(frame, coefficients[:, alike], rotate)
         order += members.tolist()
     ordered = replace(orbitals, coefficients=coefficients).take(order)
-    return with_fixed_signs(field, ordered)
+    return with_fixed_signs(ordered)
 
 
-def with_fixed_signs(field: "MeanField", orbitals: "Orbitals") -> "Orbitals":
-    """Return the orbitals with signs that make each positive where it is largest, among fixed points."""
-    frame = _Frame(field)
-    points = frame.sign_points()
-    values = frame.molecule.eval_gto("GTOval", points) @ orbitals.coefficients
-    preference = np.exp((points - frame.origin) @ frame.axes.T @ _PREFERENCE)
-    leading = np.argmax(np.abs(values) * preference[:, None], axis=0)
-    signs = np.where(values[leading, np.arange(orbitals.size)] < 0, -1.0, 1.0)
+def with_fixed_signs(orbitals: "Orbitals") -> "Orbitals":
+    """Return the orbitals with their largest coefficient positive; of equal ones the first."""
+    magnitude = np.abs(orbitals.coefficients)
+    # Equivalent atoms have coefficients equal to rounding.
+    leading = np.argmax(magnitude > 0.999 * magnitude.max(axis=0), axis=0)
+    signs = np.where(orbitals.coefficients[leading, np.arange(orbitals.size)] < 0, -1.0, 1.0)
     return replace(orbitals, coefficients=orbitals.coefficients * signs)
 
 
@@ -100,38 +93,15 @@ def _resolved(operator: np.ndarray, orbitals: np.ndarray, rotate: bool) -> tuple
 
 
 class _Frame:
-    """Axes and origin that belong to a molecule, and operators and points in that frame.
-
-    With symmetry PySCF finds the axes, and some of them by the diagonalisation of a degenerate tensor. Such
-    choices are related by symmetry operations once moments of the nuclei have fixed the directions, and so
-    give the same integrals.
-    """
+    """Axes and origin of a molecule, those of its symmetry where that is used, and operators there."""
 
     def __init__(self, field: "MeanField"):
         self.molecule: Any = field.scf.mol
         charges = np.asarray(self.molecule.atom_charges(), dtype=float)
         self.positions = np.asarray(self.molecule.atom_coords())
-        if field.group is None:
-            self.axes = np.eye(3)
-            self.origin = charges @ self.positions / max(charges.sum(), 1.0)
-        else:
-            self.axes = np.array(self.molecule._symm_axes)
-            self.origin = np.asarray(self.molecule._symm_orig)
-            self._direct(charges)
-
-    def _direct(self, charges: np.ndarray) -> None:
-        """Point each axis to where the third moments of the nuclear charge are positive."""
-        local = (self.positions - self.origin) @ self.axes.T
-        undirected = []
-        for axis in range(3):
-            moments = charges * local[:, axis] @ np.square(local)[:, [axis, (axis + 1) % 3, (axis + 2) % 3]]
-            large = moments[np.abs(moments) > 1e-3]
-            if large.size:
-                self.axes[axis] *= np.sign(large[0])
-            else:
-                undirected.append(axis)
-        if undirected and charges @ np.prod((self.positions - self.origin) @ self.axes.T, axis=1) < -1e-3:
-            self.axes[undirected[0]] *= -1
+        self.origin = charges @ self.positions / max(charges.sum(), 1.0)
+        # The axes that PySCF found and named the irreps by; else those of the input.
+        self.axes = np.eye(3) if field.group is None else np.asarray(self.molecule._symm_axes)
 
     def quadrupole(self) -> np.ndarray:
         """Return the matrix of a x^2 + b y^2 + c z^2 over atomic orbitals, (n_ao, n_ao)."""
@@ -146,11 +116,6 @@ class _Frame:
         total = np.zeros((self.molecule.nao, self.molecule.nao))
         for index, position in enumerate(self.positions):
             weight = 1.0 + (0.618034 * index) % 1.0
-            with self.molecule.with_rinv_origin(position + _CHARGE_OFFSET @ self.axes):
+            with self.molecule.with_rinv_origin(position + _CHARGE_OFFSET):
                 total += weight * np.asarray(self.molecule.intor("int1e_rinv"))
         return total
-
-    def sign_points(self) -> np.ndarray:
-        """Return points around the nuclei, (n, 3) bohr."""
-        steps = np.concatenate([distance * _DIRECTIONS for distance in _DISTANCES]) @ self.axes
-        return (self.positions[:, None, :] + steps).reshape(-1, 3)
