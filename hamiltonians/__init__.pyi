@@ -13,6 +13,7 @@ from .formats.openfermion import to_molecular_data as to_molecular_data
 from .integrals import MolecularIntegrals as MolecularIntegrals
 from .integrals import determinant_irrep as determinant_irrep
 from .integrals import irrep_bits as irrep_bits
+from .lattice.choice import named_momenta as named_momenta
 from .lattice.exact import ExactLevels as ExactLevels
 from .lattice.exact import exact_levels as exact_levels
 from .lattice.exact import is_affordable as is_affordable
@@ -42,5 +43,7 @@ from .molecule.references import reference_energies as reference_energies
 from .molecule.references import with_references as with_references
 from .molecule.system import MolecularSystem as MolecularSystem
 from .molecule.system import SystemInfo as SystemInfo
-from .molecule.system import load_system as load_system
 from .molecule.truncation import Truncation as Truncation
+from .problem import Problem as Problem
+from .problem import load_problem as load_problem
+from .problem import save_problem as save_problem

@@ -94,3 +94,31 @@ def _rotate_rows(packed: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
         rotated = coefficients.T @ square @ coefficients
         result[:, start : start + block] = rotated[:, rows, columns].T
     return result
+
+
+def nonzero_pairs(block: np.ndarray, *, symmetric: bool) -> dict[str, np.ndarray]:
+    """Return the elements of a pair matrix that are unique and not zero, and a bit mask of where they are.
+
+    Args:
+        block: Pair matrix (npair, npair).
+        symmetric: Whether its lower triangle says it all.
+    """
+    unique = block[np.tril_indices(block.shape[0])] if symmetric else block.ravel()
+    # Positive and negative zero differ bit by bit; both are stored by value where needed.
+    stored = (unique != 0.0) | np.signbit(unique)
+    return {"mask": np.packbits(stored), "values": unique[stored]}
+
+
+def pairs_of_nonzero(mask: np.ndarray, values: np.ndarray, pairs: int, *, symmetric: bool) -> np.ndarray:
+    """Return the pair matrix of `nonzero_pairs`, (pairs, pairs)."""
+    count = number_of_pairs(pairs) if symmetric else pairs * pairs
+    stored = np.unpackbits(mask, count=count).astype(bool)
+    unique = np.zeros(count)
+    unique[stored] = values
+    if not symmetric:
+        return unique.reshape(pairs, pairs)
+    block = np.empty((pairs, pairs))
+    rows, columns = np.tril_indices(pairs)
+    block[rows, columns] = unique
+    block[columns, rows] = unique
+    return block

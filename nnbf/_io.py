@@ -1,46 +1,15 @@
 """Files: written whole or not at all, JSON in plain values, errors in one line."""
 
-import contextlib
 import json
 import math
-import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from hamiltonians.errors import InputError, one_line
-
-
-def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, sync it, and move it into place."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            write(stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove temporary files of a writer that was killed."""
-    for path in folder.glob(".*.tmp"):
-        with contextlib.suppress(OSError):  # they do no harm
-            path.unlink()
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut, where the file system can."""
-    with contextlib.suppress(OSError):  # some network file systems cannot open a folder
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+from hamiltonians.files import remove_leftovers as remove_leftovers
+from hamiltonians.files import sync_folder as sync_folder
+from hamiltonians.files import write_atomically as write_atomically
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from hamiltonians.irreps import clean_forbidden, fcidump_irreps, irrep_codes, la
 from hamiltonians.molecule.determinant import determinant_energy, lowest_determinant
 from hamiltonians.molecule.system import MolecularSystem, SystemInfo
 from hamiltonians.packing import number_of_pairs
-from hamiltonians.storage import write_text_atomically
+from hamiltonians.storage import write_text
 
 _FORBIDDEN = 1e-6  # Hartree; larger integrals than this contradict ORBSYM
 _SAME = 1e-7  # Hartree; two values of one integral may differ by this, relative to the larger
@@ -101,7 +101,7 @@ def write_fcidump(integrals: MolecularIntegrals, path: str | Path) -> Path:
         lines += _two_body_lines(integrals.two_body, size, symmetric=True)
         lines += _one_body_lines(integrals.one_body)
     lines.append(f" {integrals.constant!r} 0 0 0 0")
-    return write_text_atomically(Path(path), "\n".join(lines) + "\n")
+    return write_text(Path(path), "\n".join(lines) + "\n")
 
 
 def _two_body_lines(block: np.ndarray, size: int, symmetric: bool) -> list[str]:

@@ -4,13 +4,14 @@ Use it to say what is solved; `lattice_operators` turns a model into operators o
 `space_group` finds its symmetry sectors, `exact_lattice` diagonalises it.
 """
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from math import comb
 from numbers import Real
-from typing import Any
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -24,6 +25,10 @@ from hamiltonians.lattice.cluster import (
     build_bonds,
     cell_table,
 )
+from hamiltonians.problem import save_problem
+
+if TYPE_CHECKING:
+    from hamiltonians.lattice.sector import Sector
 
 _BOUNDARIES = {
     "pbc": "pbc",
@@ -58,6 +63,11 @@ class LatticeModel:
     Raises:
         InputError: A value cannot be used; the message says what to give instead.
     """
+
+    format: ClassVar[str] = "lattice"
+    """Tag in files."""
+    unit: ClassVar[str] = "t"
+    """Unit of energies."""
 
     kind: str
     """`tv` (spinless) or `hubbard`."""
@@ -302,24 +312,45 @@ class LatticeModel:
             raise InputError(f"a lattice model without {missing[0]!r}: give kind, size and particles")
         return cls(**values)
 
-    def to_json(self) -> str:
-        """Return the model as one line of JSON."""
-        return json.dumps(self.to_dict())
+    # ---- as a problem ------------------------------------------------------------------------------
 
-    @classmethod
-    def from_json(cls, text: str) -> "LatticeModel":
-        """Return the model of `to_json`.
+    @property
+    def title(self) -> str:
+        """Model, size, particles and couplings."""
+        return str(self)
+
+    @property
+    def references(self) -> Mapping[str, float | None]:
+        """Energies of other methods: none come with a lattice."""
+        return MappingProxyType({})
+
+    def sectors(
+        self,
+        momenta: Sequence[Any] = (),
+        irreps: Sequence[str] | None = (),
+        spin_flips: Sequence[int | None] = (None,),
+    ) -> "tuple[Sector, ...]":
+        """Return the symmetry sectors that have states; see `hamiltonians.lattice.choice.chosen_sectors`."""
+        from hamiltonians.lattice.choice import chosen_sectors
+
+        return chosen_sectors(self, momenta, irreps, spin_flips)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model to an .npz or .h5 file, atomically; `load_problem` reads it.
 
         Raises:
-            InputError: The text is not JSON, or not of a lattice model.
+            InputError: The suffix is neither .npz nor .h5, or the folder cannot be written.
         """
-        try:
-            values = json.loads(text)
-        except ValueError as error:
-            raise InputError(f"a lattice model must be JSON ({error})") from error
-        if not isinstance(values, dict):
-            raise InputError("a lattice model must be a JSON object with kind, size and particles")
-        return cls.from_dict(values)
+        return save_problem(self, path)
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return the values as a header, and no arrays."""
+        return {"model": self.to_dict()}, {}
+
+    @classmethod
+    def from_arrays(cls, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> "LatticeModel":
+        """Return the model of `to_arrays`."""
+        return cls.from_dict(header["model"])
 
 
 def spin_range(particles: tuple[int, ...], n_sites: int) -> tuple[float, float]:

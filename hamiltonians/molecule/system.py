@@ -1,18 +1,26 @@
 """A molecular system ready to be solved: integrals, what they describe, and reference energies."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, ClassVar
+
+import numpy as np
 
 from hamiltonians.errors import InputError
-from hamiltonians.integrals import MolecularIntegrals
+from hamiltonians.integrals import MolecularIntegrals, determinant_irrep
+from hamiltonians.irreps import irrep_name
 from hamiltonians.molecule.geometry import Atoms
 from hamiltonians.molecule.properties import OrbitalProperties
 from hamiltonians.molecule.truncation import Truncation
+from hamiltonians.packing import nonzero_pairs, number_of_pairs, pairs_of_nonzero
+from hamiltonians.problem import PlainSector, save_problem
 
 REFERENCE_METHODS = ("hf", "mp2", "ccsd", "ccsd_t", "fci")
 """Keys of `MolecularSystem.references`."""
+
+_PROPERTIES = ("dipole", "dipole_constant", "dipole_origin", "overlap_alpha_beta", "coefficients")
 
 
 @dataclass(frozen=True)
@@ -55,6 +63,13 @@ class SystemInfo:
 class MolecularSystem:
     """Integrals with their description and the reference energies computed from them."""
 
+    kind: ClassVar[str] = "molecule"
+    """Family of Hamiltonians."""
+    format: ClassVar[str] = "molecular-system"
+    """Tag in files."""
+    unit: ClassVar[str] = "Hartree"
+    """Unit of energies."""
+
     integrals: MolecularIntegrals
     """The Hamiltonian."""
     info: SystemInfo = field(default_factory=SystemInfo)
@@ -82,23 +97,112 @@ class MolecularSystem:
         notes = {str(key): str(text) for key, text in self.reference_notes.items()}
         object.__setattr__(self, "reference_notes", MappingProxyType(notes))
 
+    @property
+    def title(self) -> str:
+        """Formula and basis, as far as they are known."""
+        return " / ".join(part for part in (self.info.formula or self.info.name, self.info.basis) if part)
+
+    @property
+    def n_modes(self) -> int:
+        """Spin orbitals, all alpha, then all beta."""
+        return 2 * self.integrals.n_orbitals
+
+    @property
+    def particles(self) -> tuple[int, int]:
+        """(n_alpha, n_beta)."""
+        return self.integrals.n_alpha, self.integrals.n_beta
+
+    def sectors(self) -> tuple[PlainSector, ...]:
+        """Return the sector of the reference determinant: its irrep, where irreps are known."""
+        integrals = self.integrals
+        if integrals.orbital_irreps is None:
+            return (PlainSector(),)
+        code = determinant_irrep(integrals, integrals.reference_occupation)
+        return (PlainSector(irrep_name(code, integrals.point_group)),)
+
     def save(self, path: str | Path) -> Path:
-        """Write the system to an .npz or .h5 file, atomically; see `load_system`.
+        """Write the system to an .npz or .h5 file, atomically; `load_problem` reads it.
 
         Raises:
             InputError: The suffix is neither .npz nor .h5, or the folder cannot be written.
         """
-        from hamiltonians.storage import save_system
+        return save_problem(self, path)
 
-        return save_system(self, path)
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return header and arrays; of (pq|rs) only what is unique and not zero."""
+        integrals = self.integrals
+        header = {
+            "n_alpha": integrals.n_alpha,
+            "n_beta": integrals.n_beta,
+            "orbital_irreps": integrals.orbital_irreps,
+            "point_group": integrals.point_group,
+            "reference_occupation": integrals.reference_occupation,
+            "info": asdict(self.info),
+            "references": dict(self.references),
+            "reference_notes": dict(self.reference_notes),
+            "truncation": None if self.truncation is None else self.truncation.arguments(),
+        }
+        arrays = {"constant": np.array(integrals.constant), "one_body": integrals.one_body}
+        resolved = integrals.is_spin_resolved
+        for name, block in zip(_blocks(resolved), integrals.two_body if resolved else [integrals.two_body]):
+            for part, array in nonzero_pairs(block, symmetric=name != "ab").items():
+                arrays[f"two_body_{name}_{part}"] = array
+        for name in _PROPERTIES:
+            value = getattr(self.properties, name, None)
+            if value is not None:
+                arrays[name] = value
+        return header, arrays
+
+    @classmethod
+    def from_arrays(cls, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> "MolecularSystem":
+        """Return the system of `to_arrays`, of earlier versions too."""
+        one_body = arrays["one_body"]
+        resolved, pairs = one_body.ndim == 3, number_of_pairs(one_body.shape[-1])
+        blocks = [
+            pairs_of_nonzero(
+                arrays[f"two_body_{name}_mask"],
+                arrays[f"two_body_{name}_values"],
+                pairs,
+                symmetric=name != "ab",
+            )
+            for name in _blocks(resolved)
+        ]
+        two_body = np.stack(blocks) if resolved else blocks[0]
+        two_body.flags.writeable = False
+        irreps = header["orbital_irreps"]
+        alpha, beta = header["reference_occupation"]
+        integrals = MolecularIntegrals(
+            constant=float(arrays["constant"]),
+            one_body=one_body,
+            two_body=two_body,
+            n_alpha=header["n_alpha"],
+            n_beta=header["n_beta"],
+            orbital_irreps=None if irreps is None else tuple(irreps),
+            point_group=header["point_group"],
+            reference_occupation=(tuple(alpha), tuple(beta)),
+        )
+        # Files of earlier versions have none of these.
+        known = {name: arrays[name] for name in _PROPERTIES if name in arrays}
+        truncation = header.get("truncation")
+        return cls(
+            integrals,
+            _info(header["info"]),
+            header["references"],
+            header["reference_notes"],
+            OrbitalProperties(**known) if known else None,
+            None if truncation is None else Truncation.from_arguments(truncation),
+        )
 
 
-def load_system(path: str | Path) -> MolecularSystem:
-    """Read a system that `MolecularSystem.save` wrote; needs no chemistry package.
+def _blocks(is_spin_resolved: bool) -> tuple[str, ...]:
+    return ("aa", "ab", "bb") if is_spin_resolved else ("restricted",)
 
-    Raises:
-        InputError: There is no such file, or it is damaged or of another kind.
-    """
-    from hamiltonians.storage import load_system as load
 
-    return load(path)
+def _info(fields: dict) -> SystemInfo:
+    known = {name: value for name, value in fields.items() if name in SystemInfo.__dataclass_fields__}
+    known["atoms"] = tuple((symbol, tuple(position)) for symbol, position in known["atoms"])
+    known["ecp"] = tuple((element, name) for element, name in known["ecp"])
+    known["warnings"] = tuple(known["warnings"])
+    if known["active_space"] is not None:
+        known["active_space"] = tuple(known["active_space"])
+    return SystemInfo(**known)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge
 
+from hamiltonians import named_momenta
 from hamiltonians.errors import InputError, one_line
 from nnbf._options import Checked
 from nnbf.cli.console import say_error
@@ -16,7 +17,7 @@ from nnbf.cli.main import DONE, FAILED
 from nnbf.cli.options import parse_command
 from nnbf.cli.spectrum import SpectrumOutput, begun_folder, table_console
 from nnbf.drivers.lattice_options import LatticeOptions
-from nnbf.runs.lattice_problem import LatticeProblem, named_momenta
+from nnbf.runs.lattice_problem import LatticeProblem
 
 if TYPE_CHECKING:
     from hamiltonians import LatticeModel

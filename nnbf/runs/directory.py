@@ -232,9 +232,9 @@ class RunDirectory:
 
     def read_system(self) -> "MolecularSystem":
         """Return the system that was solved."""
-        from hamiltonians import load_system
+        from hamiltonians import MolecularSystem, load_problem
 
-        return load_system(self.system_file)
+        return load_problem(self.system_file, MolecularSystem)
 
     def read_checkpoint(self) -> Checkpoint:
         """Return final parameters and determinants."""

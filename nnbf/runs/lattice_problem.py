@@ -9,7 +9,7 @@ from hamiltonians.errors import InputError
 from nnbf._options import Checked
 
 if TYPE_CHECKING:
-    from hamiltonians import LatticeModel, Sector, SpaceGroup
+    from hamiltonians import LatticeModel, Sector
 
 
 @dataclass(frozen=True)
@@ -84,41 +84,15 @@ class SectorChoice(Checked):
         Raises:
             InputError: No such momentum or irrep, or no sector is left.
         """
-        from hamiltonians import space_group
-
-        group = space_group(model)
-        words = named_momenta(model, self.momenta.split())
-        momenta = [group.sector(word).momentum for word in words] or group.momenta(inequivalent=True)
-        parities = {"any": (None,), "both": (1, -1), "even": (1,), "odd": (-1,)}[self.spin]
-        found = []
-        for momentum in momenta:
-            for irrep in self._irreps(group, momentum):
-                for parity in parities:
-                    sector = group.sector(momentum, irrep, spin_flip=parity)
-                    if sector.dimension > 1:
-                        sector = group.sector(momentum, irrep, row=0, spin_flip=parity)
-                    if sector.n_states:
-                        found.append(sector)
+        none = self.irreps.strip().casefold() == "none"
+        found = model.sectors(
+            self.momenta.split(),
+            None if none else self.irreps.split(),
+            {"any": (None,), "both": (1, -1), "even": (1,), "odd": (-1,)}[self.spin],
+        )
         if not found:
             raise InputError("the sectors asked for have no states at this filling")
-        return found
-
-    def _irreps(self, group: "SpaceGroup", momentum: tuple[int, int]) -> list[str | None]:
-        if self.irreps.strip().casefold() == "none":
-            return [None]
-        there = [irrep.name for irrep in group.irreps(momentum)]
-        wanted = self.irreps.split()
-        if not wanted:
-            return [*there]
-        known = {irrep.name.casefold() for m in group.momenta(inequivalent=True) for irrep in group.irreps(m)}
-        for name in wanted:
-            if name.casefold() not in known:
-                # Refused with the list of those that there are.
-                group.sector(momentum, name)
-        chosen = [name for name in there if name.casefold() in {w.casefold() for w in wanted}]
-        if not chosen and self.momenta:
-            group.sector(momentum, wanted[0])
-        return [*chosen]
+        return list(found)
 
 
 @dataclass(frozen=True)
@@ -139,7 +113,7 @@ class OneSector:
         Raises:
             InputError: No such momentum or irrep.
         """
-        from hamiltonians import space_group
+        from hamiltonians import named_momenta, space_group
 
         group = space_group(model)
         if self.momentum:
@@ -163,33 +137,3 @@ def free_momentum(model: "LatticeModel") -> tuple[int, int]:
     from nnbf.ansatz.orbitals import lowest_momentum
 
     return lowest_momentum(model)
-
-
-def named_momenta(model: "LatticeModel", words: list[str]) -> list[str]:
-    """Return momenta with G, X, M and "path" written out as whole numbers.
-
-    Raises:
-        InputError: A name that the lattice does not have.
-    """
-    (first, second), found = model.size, []
-    for word in words:
-        name = word.casefold()
-        if name not in ("g", "x", "m", "path"):
-            found.append(word)
-            continue
-        if name != "g" and (model.geometry != "square" or first % 2 or second % 2 or any(model.flux)):
-            raise InputError(
-                f"momentum {word!r}: X and M are points of an untwisted square lattice of even sides; "
-                "give whole numbers such as 1,0"
-            )
-        if name == "path" and first != second:
-            raise InputError("the path G-X-M-G needs sides of one length: give momenta such as 0,0 1,0")
-        half = first // 2
-        points = {"g": [(0, 0)], "x": [(half, 0)], "m": [(half, second // 2)]}
-        points["path"] = [
-            *((m, 0) for m in range(half + 1)),
-            *((half, m) for m in range(1, half + 1)),
-            *((m, m) for m in range(half - 1, 0, -1)),
-        ]
-        found += [f"{a},{b}" for a, b in points[name]]
-    return list(dict.fromkeys(found))

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from hamiltonians.errors import InputError
+from hamiltonians.storage import SUFFIXES
 
 if TYPE_CHECKING:
     from hamiltonians import MolecularSystem
-
-_SAVED = (".npz", ".h5", ".hdf5")
 
 
 class Problem(Protocol):
@@ -112,10 +111,10 @@ class FileProblem:
             InputError: There is no such file, or its content makes no sense.
         """
         path = Path(self.file).expanduser()
-        if path.suffix.casefold() in _SAVED:
-            from hamiltonians import load_system
+        if path.suffix.casefold() in SUFFIXES:
+            from hamiltonians import MolecularSystem, load_problem
 
-            return load_system(path)
+            return load_problem(path, MolecularSystem)
         from hamiltonians import read_fcidump
 
         return read_fcidump(path, compute_references=self.references and references, fci_limit=self.fci_limit)

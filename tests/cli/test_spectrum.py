@@ -4,9 +4,8 @@ import json
 
 import pytest
 
-from hamiltonians import InputError, LatticeModel, exact_levels
+from hamiltonians import InputError, LatticeModel, exact_levels, named_momenta
 from nnbf.cli import main
-from nnbf.runs.lattice_problem import named_momenta
 
 MODEL = ("tv", "--size", "3x2", "--particles", "2", "--interaction", "2")
 QUICK = ("--features", "2", "--depth", "1", "--levels", "2")

@@ -149,10 +149,10 @@ def test_another_process_gives_the_same_numbers_bit_by_bit(tmp_path):
     """From the same file: PySCF itself is not reproducible to the last bit from process to process."""
     path = molecule("LiH").save(tmp_path / "LiH.npz")
     script = (
-        "import json, sys; from hamiltonians import load_system; from nnbf import SolverOptions, solve; "
+        "import json, sys; from hamiltonians import load_problem; from nnbf import SolverOptions, solve; "
         "from nnbf.drivers import Monitor; "
         "rows = []; "
-        f"solve(load_system(sys.argv[1]), SolverOptions(**{SMALL!r}), monitor=Monitor(rows.append)); "
+        f"solve(load_problem(sys.argv[1]), SolverOptions(**{SMALL!r}), monitor=Monitor(rows.append)); "
         "print(json.dumps([row['energy'].hex() for row in rows]))"
     )
     done = subprocess.run(

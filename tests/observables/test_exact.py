@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from hamiltonians import DEBYE, MolecularIntegrals, MolecularSystem, OrbitalProperties, load_system
+from hamiltonians import DEBYE, MolecularIntegrals, MolecularSystem, OrbitalProperties, load_problem
 from hamiltonians.integrals import determinant_irrep
 from nnbf.observables import Observables, natural_orbital_system, observables_of
 from nnbf.observables.density import TwoBodyDensity, two_body_density
@@ -136,7 +136,7 @@ def test_natural_orbitals_give_the_same_system(name, tmp_path):
     from pyscf import fci
 
     system, found = molecule(name), observed(name)
-    rotated = load_system(natural_orbital_system(system, found.natural).save(tmp_path / "natural.npz"))
+    rotated = load_problem(natural_orbital_system(system, found.natural).save(tmp_path / "natural.npz"))
     integrals = rotated.integrals
     assert rotated.info.orbitals == "nnbf-natural"
     assert integrals.is_spin_resolved == (name == "NH2, UHF, frozen core")

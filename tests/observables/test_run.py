@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from hamiltonians import load_system
+from hamiltonians import load_problem
 from nnbf.cli import main
 from nnbf.runs.archive import read_archive
 from nnbf.runs.observables import write_observables
@@ -29,7 +29,7 @@ def result(run_folder):
 def test_a_trained_state_has_the_observables_of_fci(run_folder, result):
     from pyscf import fci
 
-    system = load_system(run_folder / "system.npz")
+    system = load_problem(run_folder / "system.npz")
     integrals = system.integrals
     size, electrons = integrals.n_orbitals, (integrals.n_alpha, integrals.n_beta)
     _, vector = fci.direct_spin1.kernel(

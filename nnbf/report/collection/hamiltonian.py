@@ -154,10 +154,10 @@ def read_integrals(path: Path) -> IntegralFacts | str:
     """Return what a report says of the integrals in a file, or why it can say nothing."""
     if not path.is_file():
         return "the run folder has no system.npz"
-    from hamiltonians import load_system
+    from hamiltonians import MolecularSystem, load_problem
 
     try:
-        integrals = load_system(path).integrals
+        integrals = load_problem(path, MolecularSystem).integrals
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except (InputError, OSError) as error:
         return f"system.npz cannot be read ({error})"

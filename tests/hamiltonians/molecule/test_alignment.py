@@ -8,7 +8,7 @@ from pyscf import fci
 from scipy.linalg import block_diag
 from scipy.stats import ortho_group
 
-from hamiltonians import InputError, align_orbitals, determinant_energy, load_system
+from hamiltonians import InputError, align_orbitals, determinant_energy, load_problem
 
 N2 = "N 0 0 0; N 0 0 1.1"
 WATER = ("O 0 0 0; H 0 0.757 0.587; H 0 -0.757 0.587", "O 0 0 0; H 0 0.80 0.62; H 0 -0.78 0.55")
@@ -135,7 +135,7 @@ def test_systems_that_cannot_be_compared(build):
 
 def test_saved_systems_keep_their_orbitals(build, tmp_path):
     system = build(N2)
-    loaded = load_system(system.save(tmp_path / "n2.npz"))
+    loaded = load_problem(system.save(tmp_path / "n2.npz"))
     np.testing.assert_array_equal(loaded.properties.coefficients, system.properties.coefficients)
     found = loaded.properties.coefficients
     np.testing.assert_allclose(found.T @ found, np.eye(10), atol=1e-9)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hamiltonians import InputError, Truncation, build_molecule, determinant_energy, load_system
+from hamiltonians import InputError, Truncation, build_molecule, determinant_energy, load_problem
 from hamiltonians.molecule.frozen_natural import NaturalSelection, frozen_natural_orbitals
 from hamiltonians.molecule.geometry import read_geometry
 from hamiltonians.molecule.mean_field import solve_mean_field
@@ -206,7 +206,7 @@ def test_localised_orbitals_and_ccsd_density(build):
 @pytest.mark.parametrize("suffix", [".npz", ".h5"])
 def test_saved_systems_keep_the_truncation(tmp_path, cut, suffix):
     system = cut[3e-3]
-    loaded = load_system(system.save(tmp_path / f"system{suffix}"))
+    loaded = load_problem(system.save(tmp_path / f"system{suffix}"))
     assert loaded.truncation == system.truncation
     assert isinstance(loaded.truncation, Truncation)
     assert loaded.integrals.two_body.tobytes() == system.integrals.two_body.tobytes()

@@ -11,7 +11,7 @@ from hamiltonians import (
     MolecularSystem,
     SystemInfo,
     build_molecule,
-    load_system,
+    load_problem,
 )
 
 
@@ -43,7 +43,7 @@ def _same(first, second):
 def test_round_trip_is_bit_exact(tmp_path, name, options, suffix):
     system = build_molecule(name, **{"fci_limit": 100, **options})
     path = system.save(tmp_path / f"system{suffix}")
-    _same(system, load_system(path))
+    _same(system, load_problem(path))
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]  # no temporary file is left
 
 
@@ -54,14 +54,14 @@ def test_random_and_signed_zero_integrals(tmp_path, random_integrals, spin_resol
     two_body[..., 0, 0] = -0.0
     two_body[..., 1, 1] = 0.0
     system = MolecularSystem(MolecularIntegrals(0.1, integrals.one_body, two_body, 2, 0))
-    _same(system, load_system(system.save(tmp_path / "x.npz")))
+    _same(system, load_problem(system.save(tmp_path / "x.npz")))
 
 
 def test_symmetric_systems_make_small_files(tmp_path, build):
     system = build("H2_eq", "cc-pvqz")
     size = system.save(tmp_path / "x.npz").stat().st_size
     assert size < system.integrals.two_body.nbytes / 8
-    _same(system, load_system(tmp_path / "x.npz"))
+    _same(system, load_problem(tmp_path / "x.npz"))
 
 
 def test_overwriting_is_atomic(tmp_path, build, monkeypatch):
@@ -85,7 +85,7 @@ def test_damaged_files(tmp_path, build, suffix):
     for damaged in (b"", b"hello", content[: len(content) // 2], content[:-100]):
         path.write_bytes(damaged)
         with pytest.raises(InputError, match="not a readable system file"):
-            load_system(path)
+            load_problem(path)
 
 
 def test_flipped_byte_is_noticed(tmp_path, build):
@@ -98,28 +98,28 @@ def test_flipped_byte_is_noticed(tmp_path, build):
         content[position + 20] ^= 0x10
         path.write_bytes(bytes(content))
         with pytest.raises(InputError):
-            load_system(path)
+            load_problem(path)
 
 
 def test_files_of_another_kind(tmp_path, build):
     np.savez(tmp_path / "other.npz", a=np.zeros(3))
-    with pytest.raises(InputError, match="not a saved molecular system"):
-        load_system(tmp_path / "other.npz")
-    metadata = np.frombuffer(json.dumps({"format": "lattice", "version": 1}).encode(), dtype=np.uint8)
-    np.savez(tmp_path / "lattice.npz", metadata=metadata)
-    with pytest.raises(InputError, match="'lattice', not a molecular system"):
-        load_system(tmp_path / "lattice.npz")
+    with pytest.raises(InputError, match="not a saved problem"):
+        load_problem(tmp_path / "other.npz")
+    metadata = np.frombuffer(json.dumps({"format": "polymer", "version": 1}).encode(), dtype=np.uint8)
+    np.savez(tmp_path / "polymer.npz", metadata=metadata)
+    with pytest.raises(InputError, match="'polymer', of which this program knows nothing"):
+        load_problem(tmp_path / "polymer.npz")
     newer = np.frombuffer(json.dumps({"format": "molecular-system", "version": 99}).encode(), dtype=np.uint8)
     np.savez(tmp_path / "newer.npz", metadata=newer)
     with pytest.raises(InputError, match="newer"):
-        load_system(tmp_path / "newer.npz")
+        load_problem(tmp_path / "newer.npz")
 
 
 def test_missing_file_and_folder(tmp_path, build):
     with pytest.raises(InputError, match="no system file"):
-        load_system(tmp_path / "nothing.npz")
+        load_problem(tmp_path / "nothing.npz")
     with pytest.raises(InputError, match="no system file"):
-        load_system(tmp_path)
+        load_problem(tmp_path)
     with pytest.raises(InputError, match=r"cannot write .*No such file"):
         build("LiH").save(tmp_path / "nowhere" / "x.npz")
     with pytest.raises(InputError, match=r"\.npz or \.h5"):
@@ -148,7 +148,7 @@ class Refuse:
 sys.meta_path.insert(0, Refuse())
 import hamiltonians
 for path in sys.argv[1:]:
-    system = hamiltonians.load_system(path)
+    system = hamiltonians.load_problem(path)
     print(round(hamiltonians.determinant_energy(system.integrals), 6))
     hamiltonians.write_fcidump(system.integrals, path + ".FCIDUMP")
     again = hamiltonians.read_fcidump(path + ".FCIDUMP", compute_references=False)
