@@ -224,7 +224,7 @@ def _written(value: Any) -> str:
 
 def table_columns() -> str:
     """The columns of a sweep's table."""
-    from nnbf.sweep.columns import RESULT_COLUMNS, TIME_COLUMNS
+    from nnbf.sweep.result_columns import RESULT_COLUMNS, TIME_COLUMNS
 
     shown = {"sweep.csv": RESULT_COLUMNS, "timings.csv": TIME_COLUMNS}
     return "\n".join(

@@ -160,19 +160,16 @@ def _show_plan(plan: SweepPlan) -> int:
 
 
 def _clear_changed(plan: SweepPlan) -> None:
-    from nnbf.sweep.lock import PointLock
+    from nnbf.sweep.point_lock import locked
 
     for point in plan.chosen:
         if plan.folder.state(point).status != "changed":
             continue
         plan.folder.make()
-        lock = PointLock.take(plan.folder.lock_file(point))
-        if lock is None:
-            raise InputError(f"another process is working on {point.name}: wait until it is done, or stop it")
-        try:
+        with locked(plan.folder.lock_file(point), wait=False) as free:
+            if not free:
+                raise InputError(f"another process works on {point.name}: wait until it is done, or stop it")
             plan.folder.clear(point)
-        finally:
-            lock.release()
 
 
 def _run(plan: SweepPlan, options: SweepOptions, cluster: SlurmOptions, program: tuple[str, ...]) -> int:

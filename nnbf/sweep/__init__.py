@@ -1,14 +1,14 @@
 """Sweeps: a manifest describes a grid of runs, and each of its points becomes a run folder."""
 
-from nnbf.sweep.folder import FINAL, PointState, SweepFolder, last_row, require_unchanged
 from nnbf.sweep.local import run_locally
-from nnbf.sweep.observer import SweepObserver
+from nnbf.sweep.option_names import Option, Vocabulary
 from nnbf.sweep.plan import SweepPlan, plan_sweep
+from nnbf.sweep.point_records import milli_error
 from nnbf.sweep.points import Point, curves, neighbours
-from nnbf.sweep.process import PointRun
+from nnbf.sweep.process import PointRun, SweepObserver
 from nnbf.sweep.slurm import PointJob, SlurmOptions, run_as_jobs
-from nnbf.sweep.table import milli_error, write_tables
-from nnbf.sweep.vocabulary import Option, Vocabulary
+from nnbf.sweep.sweep_folder import FINAL, PointState, SweepFolder, last_row, require_unchanged
+from nnbf.sweep.table import write_tables
 from nnbf.sweep.warm import StartWords, with_starts
 
 __all__ = [

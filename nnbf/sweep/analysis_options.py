@@ -6,9 +6,9 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from hamiltonians.errors import InputError
-from nnbf.report.energies import KINDS
-from nnbf.sweep.columns import COST_COLUMNS
-from nnbf.sweep.vocabulary import unknown_key
+from nnbf.estimate import KINDS
+from nnbf.sweep.option_names import unknown_key
+from nnbf.sweep.result_columns import COST_COLUMNS
 
 ANALYSES = ("basis_limit", "curve", "scaling")
 """Kinds of analysis."""

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hamiltonians.errors import InputError
-from nnbf.sweep.columns import RESULT_COLUMNS
-from nnbf.sweep.vocabulary import Vocabulary, unknown_key
+from nnbf.sweep.option_names import Vocabulary, unknown_key
+from nnbf.sweep.result_columns import RESULT_COLUMNS
 
 _RANGE = ("start", "stop", "count")
 

@@ -11,8 +11,7 @@ from typing import Any
 
 from hamiltonians.errors import InputError, one_line
 from nnbf.sweep.manifest import Manifest, Override
-from nnbf.sweep.names import digest, point_name
-from nnbf.sweep.points import Point
+from nnbf.sweep.points import Point, digest, point_name
 
 _FILES = (".xyz", ".npz", ".h5", ".hdf5")
 

@@ -1,125 +1,90 @@
-"""What the analyses of a sweep work on, and what they find."""
+"""The analyses of a sweep: basis-set limits, curves, growth with size, and their pictures."""
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nnbf.sweep.names import point_name
-from nnbf.sweep.points import Point
+from hamiltonians.errors import one_line
+from nnbf._io import write_atomically
+from nnbf.report.plot import png
+from nnbf.report.sweeps import draw_basis_limit, draw_curve, draw_scaling
+from nnbf.sweep.curve_findings import find_curves
+from nnbf.sweep.limit_findings import find_limits
+from nnbf.sweep.plan import SweepPlan
+from nnbf.sweep.point_records import PointRecord
+from nnbf.sweep.points import group_name
+from nnbf.sweep.size_findings import find_growth
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SHARE_OF_PT2 = 0.25
-"""Error of the Epstein-Nesbet correction for what V leaves out, as a share of it: Li2O has 0.03 where it is
-0.13 mHa; higher orders grow with it."""
-SHARE_OF_MP2 = 0.3
-"""Error of the MP2 correction for virtual orbitals that were left out, as a share of it: what CCSD(T) says it
-leaves of the error, in docs/basis_limit.md, at most."""
+_MAKERS: dict[str, tuple[str, Callable[[SweepPlan, Sequence[PointRecord], list[str]], list[dict[str, Any]]]]]
+_MAKERS = {
+    "basis_limit": ("basis_limits", find_limits),
+    "curve": ("curves", find_curves),
+    "scaling": ("scaling", find_growth),
+}
+_AUTOMATIC = ("basis_limit", "curve")
 
 
-@dataclass(frozen=True)
-class PointRecord:
-    """A point with everything that is known of it."""
+def analyse(plan: SweepPlan, records: Sequence[PointRecord]) -> dict[str, list[Any]]:
+    """Make the analyses that the manifest asks for; without a word from it, those that suggest themselves.
 
-    point: Point
-    """Which."""
-    row: Mapping[str, Any]
-    """Its row of the table."""
-    timing: Mapping[str, Any]
-    """Its row of the timings."""
-    result: Mapping[str, Any] | None
-    """Its result.json; None where it is not done."""
+    Nothing is raised, so that the tables are written whatever happens.
 
-    def energy(self, kind: str) -> tuple[float, float] | None:
-        """Return the energy of a kind and its error, Hartree; None where there is none.
-
-        Where virtual orbitals were left out it has the MP2 correction for them. The error is statistical
-        and, in quadrature, `SHARE_OF_PT2` and `SHARE_OF_MP2` of the corrections that are in the energy; of a
-        variational energy it is all that second order says is missing.
-
-        Args:
-            kind: "energy" for the headline, or one of `nnbf.report.energies.KINDS`.
-        """
-        row = self.row
-        energy = row.get(kind)
-        if energy is None:
-            return None
-        parts = [row.get(f"{kind}_error") or 0.0]
-        main, second = row.get("energy"), row.get("pt2")
-        name = row.get("energy_kind") if kind == "energy" else kind
-        if second is not None and row.get("variational") is not None:
-            missing = second - row["variational"]
-            parts.append({"variational": 1.0, "pt2": SHARE_OF_PT2}.get(str(name), 0.0) * missing)
-        whole = row.get("mp2_corrected")
-        if whole is not None and main is not None and name != "mp2_corrected":
-            energy += whole - main
-            parts.append(SHARE_OF_MP2 * (whole - main))
-        return float(energy), math.hypot(*parts)
-
-    def references(self) -> dict[str, float | None]:
-        """Return the references; those of the whole basis where virtual orbitals were left out."""
-        result = self.result or {}
-        whole = (result.get("truncation") or {}).get("references")
-        return dict(whole or result.get("references") or {})
+    Returns:
+        The entry ``analysis`` of sweep.json: records of `basis_limits`, `curves` and `scaling`, and `notes`,
+        one line for each that could not be made.
+    """
+    notes: list[str] = []
+    found: dict[str, list[Any]] = {name: [] for name, _ in _MAKERS.values()}
+    kinds = plan.manifest.analysis.kinds
+    if kinds is None:
+        kinds = _AUTOMATIC if plan.command == "molecule" else ()
+    for kind in kinds:
+        name, make = _MAKERS[kind]
+        try:
+            found[name] = make(plan, records, notes)
+        except Exception as error:  # the tables matter more than what is made of them
+            notes.append(f"no {kind.replace('_', ' ')}: {type(error).__name__}: {one_line(error)}")
+    return {**found, "notes": notes}
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One result of an analysis."""
+def draw_findings(plan: SweepPlan, analysis: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """Write the pictures into the folder of the sweep.
 
-    record: dict[str, Any]
-    """Plain numbers, for sweep.json and sweep.md."""
-    picture: str
-    """Name of its picture in the folder of the sweep."""
-    draw: Callable[[], "Figure"]
-    """Make the picture."""
-
-
-@dataclass
-class Findings:
-    """What the analyses of a sweep have found."""
-
-    limits: list[Finding] = field(default_factory=list)
-    """Basis-set limits."""
-    curves: list[Finding] = field(default_factory=list)
-    """Potential-energy curves."""
-    scaling: list[Finding] = field(default_factory=list)
-    """Growth with size."""
-    notes: list[str] = field(default_factory=list)
-    """What could not be made, and why: one line each."""
-
-    @property
-    def all(self) -> list[Finding]:
-        """All of them."""
-        return [*self.limits, *self.curves, *self.scaling]
-
-    def record(self) -> dict[str, Any]:
-        """Return keys of sweep.json: `limits`, that of the first group, and `analysis`, with everything."""
-        limits = [finding.record for finding in self.limits]
-        return {
-            "limits": limits[0] if limits else None,
-            "analysis": {
-                "basis_limits": limits,
-                "curves": [finding.record for finding in self.curves],
-                "scaling": [finding.record for finding in self.scaling],
-                "notes": self.notes,
-            },
-        }
+    Returns:
+        One line for each that could not be made.
+    """
+    problems = []
+    for kind, draw in _PICTURES.items():
+        for record in analysis[kind]:
+            try:
+                _write_picture(plan.folder.path / record["picture"], png(draw(record, plan.name)))
+            except Exception as error:  # as above
+                problems.append(f"no {record['picture']}: {type(error).__name__}: {one_line(error)}")
+    return problems
 
 
-def group_name(group: Mapping[str, Any], *more: str) -> str:
-    """Return a name for a group of points: "H2O_seed0"."""
-    parts = [point_name(group)] if group else []
-    return "_".join([*parts, *(part for part in more if part)])
+def _draw_limit(record: Mapping[str, Any], sweep: str) -> "Figure":
+    title = " ".join(filter(None, (group_name(record["group"]) or sweep, record["family"])))
+    return draw_basis_limit(record, exact=record["exact"], title=title)
 
 
-def picture_name(kind: str, name: str) -> str:
-    """Return the file name of a picture: "limit_H2O.png"."""
-    return f"{kind}_{name}.png" if name else f"{kind}.png"
+def _draw_curve(record: Mapping[str, Any], sweep: str) -> "Figure":
+    constants = record["constants"].get("energy")
+    title = record["name"] or sweep
+    return draw_curve(record["points"], x="x", x_label=record["x_label"], constants=constants, title=title)
 
 
-def listed(records: "list[PointRecord]") -> str:
-    """Return points with their states: "cc-pvqz (missing), cc-pv5z (failed)"."""
-    return ", ".join(f"{record.point.name} ({record.row['status']})" for record in records)
+def _draw_growth(record: Mapping[str, Any], sweep: str) -> "Figure":
+    group = "series" if any(record["series"]) else None
+    rows, names = record["points"], record["quantities"]
+    return draw_scaling(rows, names, against=record["against"], group=group, title=sweep)
+
+
+_PICTURES = {"basis_limits": _draw_limit, "curves": _draw_curve, "scaling": _draw_growth}
+
+
+def _write_picture(path: Path, content: bytes) -> None:
+    write_atomically(path, lambda stream: stream.write(content))

@@ -2,14 +2,13 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
-from nnbf.sweep.folder import PointState
-from nnbf.sweep.observer import SweepObserver
 from nnbf.sweep.plan import SweepPlan
 from nnbf.sweep.points import Point
-from nnbf.sweep.process import PointRun
-from nnbf.sweep.table import TableWriter
+from nnbf.sweep.process import PointRun, SweepObserver
+from nnbf.sweep.sweep_folder import PointState
+from nnbf.sweep.table import tables_kept
 from nnbf.sweep.warm import StartWords
 
 _POLL = 0.05  # seconds
@@ -36,7 +35,7 @@ def run_locally(
     and taken over if that one gives them up.
 
     Args:
-        plan: What to do.
+        plan: The sweep.
         program: What runs `nnbf`: the words of a point are appended.
         workers: Points at a time.
         environment: Variables of their processes on top of our own.
@@ -52,117 +51,96 @@ def run_locally(
         OSError: The folder of the sweep cannot be written, or the program cannot be started.
         KeyboardInterrupt: As it came in; the points have been ended at once.
     """
-    return _Scheduler(plan, program, environment, observer or SweepObserver(), more_words).work(
-        workers, should_stop
-    )
+    words = more_words or StartWords(plan.folder, plan.points)
+    with tables_kept(plan) as update:
+        work = _LocalSweep(plan, program, environment, observer or SweepObserver(), words, update)
+        work.until_over(workers, should_stop)
+    return {point.name: work.over.get(point.name) or plan.folder.state(point) for point in plan.chosen}
 
 
-class _Scheduler:
-    def __init__(
-        self,
-        plan: SweepPlan,
-        program: Sequence[str],
-        environment: Mapping[str, str] | None,
-        observer: SweepObserver,
-        more_words: MoreWords | None,
-    ) -> None:
-        self._plan, self._folder = plan, plan.folder
-        self._program, self._environment = program, environment
-        self._observer = observer
-        self._more_words = more_words or StartWords(plan.folder, plan.points)
-        self._tables = TableWriter(plan)
-        self._over: dict[str, PointState] = {}
-        self._waiting: dict[str, Point] = {}
-        self._not_before: dict[str, float] = {}
-        self._running: list[PointRun] = []
-        self._began = time.time()
+@dataclass
+class _LocalSweep:
+    """Points that wait, run and are over."""
 
-    def work(self, workers: int, should_stop: Callable[[], bool]) -> dict[str, PointState]:
-        self._plan.begin()
-        for point in self._plan.chosen:
-            state = self._folder.state(point)
+    plan: SweepPlan
+    program: Sequence[str]
+    environment: Mapping[str, str] | None
+    observer: SweepObserver
+    more_words: MoreWords
+    update_tables: Callable[[], None]
+    waiting: dict[str, Point] = field(default_factory=dict)
+    not_before: dict[str, float] = field(default_factory=dict)
+    running: list[PointRun] = field(default_factory=list)
+    over: dict[str, PointState] = field(default_factory=dict)
+    began: float = field(default_factory=time.time)
+
+    def until_over(self, workers: int, should_stop: Callable[[], bool]) -> None:
+        for point in self.plan.chosen:
+            state = self.plan.folder.state(point)
             if state.done:
-                self._over[point.name] = state
+                self.over[point.name] = state
             else:
-                self._waiting[point.name] = point
-        self._tables.write()
-        stopping = False
+                self.waiting[point.name] = point
         try:
-            while self._waiting or self._running:
-                if not stopping and should_stop():
-                    stopping = True
-                    for run in self._running:
+            while self.waiting or self.running:
+                if should_stop():
+                    self.waiting.clear()
+                    for run in self.running:
                         run.stop()
-                if stopping:
-                    self._waiting.clear()
-                while len(self._running) < workers and (following := self._next()) is not None:
-                    self._begin(following)
+                while len(self.running) < workers and (ready := self._ready()) is not None:
+                    self._begin(ready)
                 self._collect()
-                if self._running or self._waiting:
-                    self._observer.running(self._running)
+                if self.running or self.waiting:
+                    self.observer.running(self.running)
                     time.sleep(_POLL)
         except BaseException:
-            for run in self._running:
+            for run in self.running:
                 run.interrupt()
-            for run in self._running:
+            for run in self.running:
                 run.finish()
             self._collect()
             raise
-        finally:
-            self._tables.write(final=True)
-        return {point.name: self._state(point) for point in self._plan.chosen}
 
-    def _state(self, point: Point) -> PointState:
-        return self._over.get(point.name) or self._folder.state(point)
-
-    def _next(self) -> Point | None:
+    def _ready(self) -> Point | None:
         now = time.monotonic()
-        active = {*self._waiting, *(run.point.name for run in self._running)}
-        for point in self._waiting.values():
-            if point.after not in active and now >= self._not_before.get(point.name, 0.0):
+        active = {*self.waiting, *(run.point.name for run in self.running)}
+        for point in self.waiting.values():
+            if point.after not in active and now >= self.not_before.get(point.name, 0.0):
                 return point
         return None
 
     def _begin(self, point: Point) -> None:
-        words = self._more_words(point)
-        if words is None:
-            begun: PointState | PointRun | None = self._left(point)
-        else:
-            begun = self._failed_just_now(point) or PointRun.begin(
-                self._folder, point, self._program, environment=self._environment, more_words=words
-            )
+        begun = self._begun(point)
         if begun is None:
-            self._not_before[point.name] = time.monotonic() + _AGAIN
-            if not self._running and set(self._not_before) >= set(self._waiting):
-                self._observer.elsewhere(list(self._waiting.values()))
+            self.not_before[point.name] = time.monotonic() + _AGAIN
+            if not self.running and set(self.not_before) >= set(self.waiting):
+                self.observer.elsewhere(list(self.waiting.values()))
             return
-        del self._waiting[point.name]
-        self._not_before.pop(point.name, None)
+        del self.waiting[point.name]
+        self.not_before.pop(point.name, None)
         if isinstance(begun, PointRun):
-            self._running.append(begun)
-            self._observer.started(point, begun.resumed)
+            self.running.append(begun)
+            self.observer.started(point, begun.resumed)
         else:
             self._end(point, begun)
 
-    def _left(self, point: Point) -> PointState:
-        state = self._folder.state(point)
-        return replace(state, reason=state.reason or f"it starts from {point.after}, which is not done")
-
-    def _failed_just_now(self, point: Point) -> PointState | None:
-        """Return the state of a point that another sweep has found to fail since this one began."""
-        if self._folder.record(point).get("ended", 0.0) < self._began:
-            return None
-        state = self._folder.state(point)
-        return state if state.status == "failed" else None
+    def _begun(self, point: Point) -> PointRun | PointState | None:
+        folder, words = self.plan.folder, self.more_words(point)
+        state = folder.state(point)
+        if words is None:
+            return replace(state, reason=state.reason or f"it starts from {point.after}, which is not done")
+        if state.status == "failed" and folder.record(point).get("ended", 0.0) >= self.began:
+            return state  # another sweep has found so since this one began
+        return PointRun.begin(folder, point, self.program, environment=self.environment, more_words=words)
 
     def _collect(self) -> None:
-        for run in list(self._running):
+        for run in list(self.running):
             state = run.poll()
             if state is not None:
-                self._running.remove(run)
+                self.running.remove(run)
                 self._end(run.point, state)
 
     def _end(self, point: Point, state: PointState) -> None:
-        self._over[point.name] = state
-        self._observer.ended(point, state)
-        self._tables.update()
+        self.over[point.name] = state
+        self.observer.ended(point, state)
+        self.update_tables()

@@ -10,7 +10,7 @@ from typing import Any
 from hamiltonians.errors import InputError, nearest_names, one_line
 from nnbf.sweep.analysis_options import AnalysisOptions, analysis_options
 from nnbf.sweep.axes import Axis, grid_axis, scan_axis
-from nnbf.sweep.vocabulary import Vocabulary, unknown_key
+from nnbf.sweep.option_names import Vocabulary, unknown_key
 
 SECTIONS = ("sweep", "base", "scan", "grid", "override", "point", "analysis")
 """Tables that a manifest may have."""

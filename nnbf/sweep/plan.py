@@ -8,11 +8,11 @@ from pathlib import Path
 from hamiltonians.errors import InputError, nearest_names
 from nnbf._io import write_atomically
 from nnbf.sweep.expand import expand
-from nnbf.sweep.folder import SweepFolder
-from nnbf.sweep.lock import locked
 from nnbf.sweep.manifest import Manifest, read_manifest
+from nnbf.sweep.option_names import Vocabulary
+from nnbf.sweep.point_lock import locked
 from nnbf.sweep.points import Point
-from nnbf.sweep.vocabulary import Vocabulary
+from nnbf.sweep.sweep_folder import SweepFolder
 from nnbf.sweep.warm import warm_start_of, with_starts
 
 
@@ -83,10 +83,10 @@ def plan_sweep(
         if not chosen:
             names = [point.name for point in points]
             close = (nearest_names(only.strip("*"), names) or names)[0]
-            raise InputError(f"--only {only!r} matches none of the {len(points)} points, such as {close}")
+            raise InputError(f"only {only!r} matches none of the {len(points)} points, such as {close}")
     folder = Path("runs") / content.name if out is None else Path(out).expanduser()
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file: give a folder as --out")
+        raise InputError(f"{folder} is a file: give a folder as out")
     return SweepPlan(content, SweepFolder(folder), points, chosen)
 
 
@@ -97,4 +97,4 @@ def _begin(content: Manifest, wanted: bool | None) -> dict[str, float] | None:
     )
     if wanted is None or wanted == (given is not None):
         return given
-    return warm_start_of(wanted, content.scan, content.vocabulary.command, "--warm-start")
+    return warm_start_of(wanted, content.scan, content.vocabulary.command, "warm_start")

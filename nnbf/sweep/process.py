@@ -9,10 +9,9 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from nnbf.runs.directory import RunDirectory
-from nnbf.sweep.folder import FINAL, PointState, SweepFolder
-from nnbf.sweep.lock import PointLock
+from nnbf.sweep.point_lock import release_lock, take_lock
 from nnbf.sweep.points import Point
+from nnbf.sweep.sweep_folder import FINAL, PointState, SweepFolder, end_of_file, result_of
 from nnbf.sweep.warm import PASSED_OVER
 
 _PROMPT = "$ "
@@ -23,20 +22,18 @@ class PointRun:
     """A point that is being computed."""
 
     def __init__(
-        self, folder: SweepFolder, point: Point, lock: PointLock, process: subprocess.Popen, resumed: bool
+        self, folder: SweepFolder, point: Point, lock: int, process: subprocess.Popen, resumed: bool
     ) -> None:
         """Take over a process; use `begin`."""
-        self.folder = folder
         self.point = point
-        """What is computed."""
+        """The point."""
         self.resumed = resumed
         """Whether an earlier attempt is gone on with."""
         self.started = time.monotonic()
-        """When."""
+        """Time of the start."""
         self.interrupted = False
         """Whether it was stopped by somebody else, as by a cluster that makes room."""
-        self._lock = lock
-        self._process = process
+        self._folder, self._lock, self._process = folder, lock, process
         self._stopping = False
 
     @classmethod
@@ -52,8 +49,8 @@ class PointRun:
         """Start a point, or go on with it.
 
         Args:
-            folder: Where.
-            point: Which.
+            folder: Folder of the sweep.
+            point: The point.
             program: What runs `nnbf`: its command is appended.
             environment: Variables on top of our own.
             more_words: Further words for a point that is started, and not resumed.
@@ -65,20 +62,22 @@ class PointRun:
         Raises:
             OSError: Something cannot be written, or the program cannot be started.
         """
-        lock = PointLock.take(folder.lock_file(point))
+        lock = take_lock(folder.lock_file(point))
         if lock is None:
             return None
         try:
             state = folder.state(point)
             if state.done or state.status == "changed":
-                lock.release()
+                release_lock(lock)
                 return state
             run = folder.run(point)
             folder.remove_stub(point)
             resumed = (run / "config.json").is_file()
             words = ["resume", str(run)] if resumed else [*point.words, *more_words, f"--out={run}"]
+            # A run may have failed, and the sweep been killed before it could take note.
+            broken = {PASSED_OVER: True} if result_of(run).get("status") == "failed" else {}
             attempts = int(folder.record(point).get("attempts", 0)) + 1
-            folder.write_record(point, attempts=attempts, failure=None, **_broken_off(run))
+            folder.write_record(point, attempts=attempts, failure=None, **broken)
             with folder.log_file(point).open("a", encoding="utf-8") as log:
                 log.write(f"{_PROMPT}{shlex.join(['nnbf', *words])}\n")
                 log.flush()
@@ -90,10 +89,10 @@ class PointRun:
                     env={**os.environ, **(environment or {})},
                     # Ctrl-C reaches the sweep alone, which passes it on in its own way.
                     start_new_session=True,
-                    pass_fds=(lock.descriptor,),
+                    pass_fds=(lock,),
                 )
         except BaseException:
-            lock.release()
+            release_lock(lock)
             raise
         return cls(folder, point, lock, process, resumed)
 
@@ -105,23 +104,21 @@ class PointRun:
         failure = self._failure(code)
         # A signal is an accident, an error is not: the point would break off there again.
         broken = {PASSED_OVER: True} if failure is not None and code > 0 else {}
-        spent = float(self.folder.record(self.point).get("process_s", 0.0))
+        spent = float(self._folder.record(self.point).get("process_s", 0.0))
+        seconds = round(spent + time.monotonic() - self.started, 3)
         try:
-            self.folder.write_record(
-                self.point,
-                failure=failure,
-                process_s=round(spent + time.monotonic() - self.started, 3),
-                ended=time.time(),
-                **broken,
+            self._folder.write_record(
+                self.point, failure=failure, process_s=seconds, ended=time.time(), **broken
             )
-            return self.folder.state(self.point)
+            return self._folder.state(self.point)
         finally:
-            self._lock.release()
+            release_lock(self._lock)
 
     def stop(self) -> None:
-        """Ask the process to save itself and end."""
-        self._stopping = True
-        self._signal(signal.SIGTERM)
+        """Ask the process to save itself and end; once."""
+        if not self._stopping:
+            self._stopping = True
+            self._signal(signal.SIGTERM)
 
     def interrupt(self) -> None:
         """Ask the process to end at once; it may still write its records."""
@@ -138,62 +135,55 @@ class PointRun:
             self._process.kill()
             self._process.wait()
 
-    def wait_in_handler(self, patience: float) -> bool:
-        """Wait for the end from within a signal handler, where locks must not be taken; say if it came."""
+    def wait_in_handler(self, patience: float) -> None:
+        """Wait for the end from within a signal handler, where locks must not be taken."""
         deadline = time.monotonic() + patience
-        flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
-        while time.monotonic() < deadline:
-            try:
-                if os.waitid(os.P_PID, self._process.pid, flags) is not None:
-                    return True
-            except ChildProcessError:  # it has been waited for
-                return True
-            time.sleep(0.05)
-        return False
+        with contextlib.suppress(ChildProcessError):  # it has been waited for
+            while time.monotonic() < deadline:
+                if os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                    return
+                time.sleep(0.05)
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(number)
 
     def _failure(self, code: int) -> str | None:
-        result = RunDirectory(self.folder.run(self.point)).read_result_or_none() or {}
+        run = self._folder.run(self.point)
+        result = result_of(run)
         if self._stopping or (code == 0 and result.get("status") in FINAL):
             return None
         if code == 0 and result.get("status") == "interrupted":
             self.interrupted = True
             return f"stopped by {result.get('stopped_by') or 'a signal'}: run the sweep again to go on"
-        said = last_error(self.folder.log_file(self.point))
-        if code < 0:
+        said = _last_error(self._folder.log_file(self.point))
+        if code < 0 and not said:
             name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-            said = said or f"killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
-        return (said or f"exit code {code} without a result").replace(
-            str(self.folder.run(self.point)), self.point.name
-        )
+            said = f"killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+        return (said or f"exit code {code} without a result").replace(str(run), self.point.name)
 
 
-def _broken_off(run: Path) -> dict[str, bool]:
-    """Say so where a run has failed, and the sweep was killed before it could take note."""
-    result = RunDirectory(run).read_result_or_none() or {}
-    return {PASSED_OVER: True} if result.get("status") == "failed" else {}
+class SweepObserver:
+    """Follows a sweep; this one ignores everything, and others override what they want to know."""
+
+    def started(self, point: Point, resumed: bool) -> None:
+        """Take note that a point was started, or is gone on with."""
+
+    def ended(self, point: Point, state: PointState) -> None:
+        """Take note that a point is over: done, failed or stopped."""
+
+    def elsewhere(self, points: Sequence[Point]) -> None:
+        """Take note that nothing is left but these points, which another process is working on."""
+
+    def running(self, runs: Sequence[PointRun]) -> None:
+        """Take note of what is being computed; called several times a second."""
 
 
-def last_error(log: Path) -> str | None:
+def _last_error(log: Path) -> str | None:
     """Return the last line of the last attempt that begins with "error:", without that; else the last one."""
-    try:
-        with log.open("rb") as stream:
-            stream.seek(0, os.SEEK_END)
-            stream.seek(max(0, stream.tell() - _TAIL))
-            text = stream.read().decode("utf-8", "replace")
-    except OSError:
-        return None
-    lines = text.split("\n")
+    lines = end_of_file(log, _TAIL).decode("utf-8", "replace").split("\n")
     starts = [index for index, line in enumerate(lines) if line.startswith(_PROMPT)]
     lines = [line.strip() for line in lines[starts[-1] + 1 if starts else 0 :] if line.strip()]
     errors = [line.removeprefix("error:").strip() for line in lines if line.startswith("error:")]
-    return errors[-1] if errors else (lines[-1] if lines else None)
-
-
-def read_attempts(folder: SweepFolder, point: Point) -> tuple[int, float]:
-    """Return how often a point was started, and the seconds that its processes took."""
-    record = folder.record(point)
-    return int(record.get("attempts", 0)), float(record.get("process_s", 0.0))
+    found = errors or lines
+    return found[-1] if found else None

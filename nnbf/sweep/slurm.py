@@ -1,7 +1,7 @@
 """A sweep as jobs of a cluster, through submitit: each point is one job of an array."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -9,12 +9,11 @@ from annotated_types import Ge
 
 from hamiltonians.errors import InputError, one_line
 from nnbf._options import Checked
-from nnbf.sweep.folder import PointState, SweepFolder
-from nnbf.sweep.observer import SweepObserver
 from nnbf.sweep.plan import SweepPlan
 from nnbf.sweep.points import Point
-from nnbf.sweep.process import PointRun
-from nnbf.sweep.table import TableWriter
+from nnbf.sweep.process import PointRun, SweepObserver
+from nnbf.sweep.sweep_folder import PointState, SweepFolder
+from nnbf.sweep.table import tables_kept
 
 _SAVING = 80.0  # seconds that a point has for saving itself, out of the 90 that Slurm warns ahead
 _WARNED = 120.0  # seconds between a SIGTERM of Slurm and the signal before the end, at most
@@ -74,13 +73,11 @@ class PointJob:
     """Which point."""
     program: tuple[str, ...]
     """What runs `nnbf`."""
-    more_words: tuple[str, ...] = ()
-    """Further words for a point that is started, and not resumed."""
     _run: PointRun | None = field(default=None, repr=False)
 
     def __call__(self) -> str:
         """Work on the point, and return its status."""
-        while (begun := self._begin()) is None:
+        while (begun := PointRun.begin(self.folder, self.point, self.program)) is None:
             time.sleep(_LOCKED)
         if isinstance(begun, PointState):
             return begun.status
@@ -108,10 +105,7 @@ class PointJob:
         if run is not None:
             run.stop()
             run.wait_in_handler(_SAVING)
-        return DelayedSubmission(PointJob(self.folder, self.point, self.program, self.more_words))
-
-    def _begin(self) -> "PointRun | PointState | None":
-        return PointRun.begin(self.folder, self.point, self.program, more_words=self.more_words)
+        return DelayedSubmission(PointJob(self.folder, self.point, self.program))
 
 
 def run_as_jobs(
@@ -121,19 +115,17 @@ def run_as_jobs(
     *,
     should_stop: Callable[[], bool] = lambda: False,
     observer: SweepObserver | None = None,
-    more_words: Callable[[Point], Sequence[str]] | None = None,
     poll: float = 1.0,
 ) -> tuple[dict[str, PointState], list[str]]:
     """Submit all chosen points that are not done, and follow them to their ends.
 
     Args:
-        plan: What to do.
+        plan: The sweep.
         program: What runs `nnbf`.
         options: Resources of a job.
         should_stop: Asked now and then; true ends the following: jobs on Slurm stay where they are, those
             of the other executors are cancelled.
         observer: Told what happens.
-        more_words: See `nnbf.sweep.local`.
         poll: Seconds between two looks at the jobs.
 
     Returns:
@@ -143,52 +135,54 @@ def run_as_jobs(
         InputError: submitit or Slurm is missing, or does not take the options.
         OSError: The folder of the sweep cannot be written.
     """
-    if any(point.after is not None and not plan.folder.state(point).done for point in plan.chosen):
+    folder = plan.folder
+    open_points = [point for point in plan.chosen if not folder.state(point).done]
+    if any(point.after is not None for point in open_points):
         raise InputError(
-            "jobs of a cluster run side by side, and points with a warm start one after the other: give "
-            "--no-warm-start, or run the sweep with --workers inside of one job"
+            "jobs of a cluster run side by side, and points with a warm start one after the other: turn "
+            "warm_start off, or run the sweep with several workers inside of one job"
         )
-    folder, watch = plan.folder, observer or SweepObserver()
     executor = _executor(folder, options, plan.name)
-    plan.begin()
-    tables = TableWriter(plan)
-    waiting = [point for point in plan.chosen if not folder.state(point).done]
-    tables.write()
-    before = {point.name: folder.record(point).get("attempts", 0) for point in waiting}
-    jobs: dict[str, Any] = {}
-    if waiting:
-        works = [
-            PointJob(folder, point, tuple(program), tuple(more_words(point)) if more_words else ())
-            for point in waiting
-        ]
-        jobs = dict(zip((point.name for point in waiting), _submitted(executor, works), strict=True))
-    try:
-        while waiting and not should_stop():
-            for point in list(waiting):
-                attempts = folder.record(point).get("attempts", 0)
-                if attempts > before[point.name]:
-                    before[point.name] = attempts
-                    watch.started(point, resumed=attempts > 1)
-                if jobs[point.name].done():
-                    waiting.remove(point)
-                    watch.ended(point, _ended(folder, point, jobs[point.name]))
-                    tables.update()
-                if should_stop():
-                    break
-            watch.running([])
-            if waiting:
-                time.sleep(poll)
-        if options.slurm_executor != "slurm":
-            _cancel(jobs[point.name] for point in waiting)
-            waiting = []
-    except BaseException:
-        if options.slurm_executor != "slurm":
-            _cancel(jobs[point.name] for point in waiting)
-        raise
-    finally:
-        tables.write(final=True)
+    with tables_kept(plan) as update:
+        works = [PointJob(folder, point, tuple(program)) for point in open_points]
+        jobs = dict(zip((point.name for point in open_points), _submitted(executor, works), strict=True))
+        waiting = {point.name: point for point in open_points}
+        try:
+            _follow(folder, waiting, jobs, observer or SweepObserver(), update, should_stop, poll)
+        finally:
+            if options.slurm_executor != "slurm":
+                for name in waiting:
+                    jobs[name].cancel(check=False)
+                waiting.clear()
     states = {point.name: folder.state(point) for point in plan.chosen}
-    return states, [str(jobs[point.name].job_id) for point in waiting]
+    return states, [str(jobs[name].job_id) for name in waiting]
+
+
+def _follow(
+    folder: SweepFolder,
+    waiting: dict[str, Point],
+    jobs: Mapping[str, Any],
+    observer: SweepObserver,
+    update_tables: Callable[[], None],
+    should_stop: Callable[[], bool],
+    poll: float,
+) -> None:
+    """Tell of jobs that begin and end, and take those that are over from `waiting`."""
+    attempts = {name: folder.record(point).get("attempts", 0) for name, point in waiting.items()}
+    while waiting and not should_stop():
+        for name, point in list(waiting.items()):
+            before, attempts[name] = attempts[name], folder.record(point).get("attempts", 0)
+            if attempts[name] > before:
+                observer.started(point, resumed=attempts[name] > 1)
+            if jobs[name].done():
+                del waiting[name]
+                observer.ended(point, _ended(folder, point, jobs[name]))
+                update_tables()
+            if should_stop():
+                break
+        observer.running([])
+        if waiting:
+            time.sleep(poll)
 
 
 def _executor(folder: SweepFolder, options: SlurmOptions, name: str) -> Any:
@@ -196,7 +190,7 @@ def _executor(folder: SweepFolder, options: SlurmOptions, name: str) -> Any:
         import submitit
     except ImportError as error:
         raise InputError(
-            "--slurm needs submitit, which is not installed: pip install 'nnbf[slurm]'"
+            "jobs of a cluster need submitit, which is not installed: pip install 'nnbf[slurm]'"
         ) from error
     try:
         executor = submitit.AutoExecutor(
@@ -214,14 +208,14 @@ def _executor(folder: SweepFolder, options: SlurmOptions, name: str) -> Any:
         )
     except (RuntimeError, ValueError, NameError, AssertionError, NotImplementedError) as error:
         raise InputError(
-            f"submitit refuses ({one_line(error)}): is Slurm here? --slurm-executor local does without"
+            f"submitit refuses ({one_line(error)}): is Slurm here? To do without, give slurm_executor local"
         ) from error
     return executor
 
 
 def _submitted(executor: Any, works: Sequence[PointJob]) -> list[Any]:
     try:
-        return executor.submit_array(works)
+        return [] if not works else executor.submit_array(works)
     except Exception as error:  # submitit has its own classes for what sbatch says
         raise InputError(f"the jobs were not taken: {one_line(error)}") from error
 
@@ -233,8 +227,3 @@ def _ended(folder: SweepFolder, point: Point, job: Any) -> PointState:
         folder.write_record(point, failure=f"job {job.job_id} ended ({job.state}) before the point was done")
         state = folder.state(point)
     return state
-
-
-def _cancel(jobs: Any) -> None:
-    for job in jobs:
-        job.cancel(check=False)

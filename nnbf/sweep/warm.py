@@ -10,9 +10,8 @@ from typing import Any
 
 from hamiltonians.errors import InputError
 from nnbf.sweep.axes import Axis
-from nnbf.sweep.folder import SweepFolder
-from nnbf.sweep.names import digest
-from nnbf.sweep.points import Point, curves
+from nnbf.sweep.points import Point, curves, digest
+from nnbf.sweep.sweep_folder import SweepFolder
 
 PASSED_OVER = "passed_over"
 """Key of the record of a point that has failed by itself: others do not start from it, also if it is made

@@ -51,7 +51,7 @@ def real_program(monkeypatch, tmp_path_factory):
 @pytest.fixture
 def undrawn(monkeypatch):
     """Leave out the pictures, which take most of the time."""
-    monkeypatch.setattr("nnbf.sweep.analyse.draw_findings", lambda plan, found: [])
+    monkeypatch.setattr("nnbf.sweep.findings.draw_findings", lambda plan, found: [])
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from nnbf._text import value_with_error
 from nnbf.analysis import basis_limit, diatomic_constants
 from nnbf.cli.sweep import sweep
 from nnbf.sweep import write_tables
-from nnbf.sweep.columns import RESULT_COLUMNS
+from nnbf.sweep.result_columns import RESULT_COLUMNS
 
 PNG = b"\x89PNG\r\n\x1a\n"
 # (E_HF, E_FCI) of He.
@@ -167,11 +167,11 @@ def test_what_cannot_be_made_is_a_note(finished, undrawn, table, bases, note):
 
 
 def test_a_fault_of_an_analysis_leaves_the_tables(finished, monkeypatch):
-    monkeypatch.setattr("nnbf.sweep.limits.basis_limit", lambda *points, **rest: 1 / 0)
+    monkeypatch.setattr("nnbf.sweep.limit_findings.basis_limit", lambda *points, **rest: 1 / 0)
     plan, content = finished(HEAD + '[grid]\nbasis = ["cc-pvdz", "cc-pvtz"]\n', helium)
     assert content["analysis"]["notes"] == ["no basis limit: ZeroDivisionError: division by zero"]
     monkeypatch.undo()
-    monkeypatch.setattr("nnbf.sweep.analyse.png", lambda figure: 1 / 0)
+    monkeypatch.setattr("nnbf.sweep.findings.png", lambda figure: 1 / 0)
     write_tables(plan)
     content = json.loads((plan.folder.path / "sweep.json").read_text())
     assert content["limits"]["energy"] < -2.9
@@ -231,9 +231,9 @@ def test_curves_without_constants(finished, undrawn):
 def test_growth_with_size(finished, monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        "nnbf.sweep.growth.draw_scaling", lambda rows, keys, **rest: drawn.append((rows, keys, rest))
+        "nnbf.sweep.findings.draw_scaling", lambda rows, keys, **rest: drawn.append((rows, keys, rest))
     )
-    monkeypatch.setattr("nnbf.sweep.analyse.png", lambda figure: PNG)
+    monkeypatch.setattr("nnbf.sweep.findings.png", lambda figure: PNG)
 
     def size(point):
         return int(point.options["molecule"].partition("-")[0][1:])

@@ -129,7 +129,7 @@ def test_warm_and_cold_are_different_calculations(planned, program):
     with pytest.raises(InputError, match=r"4 points have .* such as r1.4 .it started from its neighbour"):
         require_unchanged(cold.folder, cold.chosen)
     require_unchanged(warm.folder, planned(CURVE.format(begin="false"), warm_start=True).chosen)
-    with pytest.raises(InputError, match="give --no-warm-start"):
+    with pytest.raises(InputError, match="turn warm_start off"):
         run_as_jobs(planned(CURVE.format(begin="true"), out="jobs"), program, SlurmOptions(slurm=True))
 
 

@@ -1,6 +1,6 @@
 """The columns of a sweep's table, in order."""
 
-from nnbf.report.energies import KINDS, REFERENCES
+from nnbf.estimate import KINDS, REFERENCES
 
 SIZES = ("n_orbitals", "n_electrons", "fci_dimension")
 """Of the system."""

@@ -2,15 +2,14 @@
 
 import fnmatch
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from nnbf.analysis import scaling_table
-from nnbf.report.sweeps import draw_scaling
 from nnbf.sweep.analysis_options import AnalysisOptions
-from nnbf.sweep.columns import COST_COLUMNS
-from nnbf.sweep.findings import Finding, Findings, PointRecord, listed, picture_name
 from nnbf.sweep.plan import SweepPlan
+from nnbf.sweep.point_records import PointRecord, listed
+from nnbf.sweep.points import picture_name
+from nnbf.sweep.result_columns import COST_COLUMNS
 
 _FROM_TABLE = (
     "n_orbitals", "n_electrons", "n_determinants", "n_connected", "n_parameters", "fci_dimension", "variance",
@@ -18,40 +17,43 @@ _FROM_TABLE = (
 )  # fmt: skip
 
 
-def find_growth(plan: SweepPlan, records: Sequence[PointRecord], found: Findings) -> None:
-    """Fit power laws to all points that are done, in the series that the manifest asks for."""
+def find_growth(plan: SweepPlan, records: Sequence[PointRecord], notes: list[str]) -> list[dict[str, Any]]:
+    """Fit power laws to all points that are done, in the series that the manifest asks for.
+
+    Args:
+        plan: The sweep.
+        records: All its points.
+        notes: Grows by one line for whatever is missing.
+    """
     options = plan.manifest.analysis
     done = [record for record in records if record.result is not None]
     if not done:
-        found.notes.append("no scaling: no point is done")
-        return
+        notes.append("no scaling: no point is done")
+        return []
     if len(done) < len(records):
-        left = [record for record in records if record.result is None]
-        found.notes.append(f"scaling made without {listed(left)}")
+        notes.append(f"scaling made without {listed(r for r in records if r.result is None)}")
     rows = [size_row(record, options) for record in done]
+    by_name = {row["series"]: [other for other in rows if other["series"] == row["series"]] for row in rows}
+    made = []
     for against in options.against:
         quantities = [quantity for quantity in options.quantities if quantity != against]
         drawn = [name for name in quantities if any(_positive(row, against, name) for row in rows)]
         missing = [name for name in quantities if name not in drawn]
         if missing:
-            found.notes.append(f"no point has both {against} and {', '.join(missing)}")
+            notes.append(f"no point has both {against} and {', '.join(missing)}")
         if not drawn:
             continue
-        names = dict.fromkeys(row["series"] for row in rows)
-        by_name = {name: [row for row in rows if row["series"] == name] for name in names}
-        picture = picture_name("scaling", against)
-        record = {
-            "against": against,
-            "quantities": drawn,
-            "series": {
-                name: scaling_table(own, drawn, against=against).record() for name, own in by_name.items()
-            },
-            "points": rows,
-            "picture": picture,
-        }
-        group = "series" if options.series is not None else None
-        draw = partial(draw_scaling, rows, drawn, against=against, group=group, title=plan.name)
-        found.scaling.append(Finding(record, picture, draw))
+        series = {name: scaling_table(own, drawn, against=against).record() for name, own in by_name.items()}
+        made.append(
+            {
+                "against": against,
+                "quantities": drawn,
+                "series": series,
+                "points": rows,
+                "picture": picture_name("scaling", against),
+            }
+        )
+    return made
 
 
 def size_row(record: PointRecord, options: AnalysisOptions) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from hamiltonians.errors import InputError
-from nnbf._io import write_json
-from nnbf.runs.directory import RunDirectory
+from nnbf._io import read_json, write_json
+from nnbf.runs.schema import load_result
 from nnbf.sweep.points import Point
 
 FINAL = ("converged", "max_steps", "time_limit")
@@ -81,16 +81,15 @@ class SweepFolder:
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(
-                f"cannot make {self.path}: {error.strerror or error}; give another folder as --out"
+                f"cannot make {self.path}: {error.strerror or error}; give another folder as out"
             ) from error
 
     def record(self, point: Point) -> dict[str, Any]:
         """Return the record of a point; empty where there is none."""
         try:
-            content = json.loads(self.record_file(point).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return read_json(self.record_file(point))
+        except InputError:
             return {}
-        return content if isinstance(content, dict) else {}
 
     def write_record(self, point: Point, **changes: Any) -> None:
         """Change the record of a point, atomically."""
@@ -111,8 +110,8 @@ class SweepFolder:
         if not record and run.is_dir() and any(run.iterdir()):
             return PointState("changed", reason="the folder holds something that this sweep did not make")
         begun = (run / "config.json").is_file()
-        result = RunDirectory(run).read_result_or_none() if begun else None
-        if result is not None and result.get("status") in FINAL:
+        result = result_of(run) if begun else {}
+        if result.get("status") in FINAL:
             return PointState(str(result["status"]), result)
         failure = record.get("failure")
         if failure:
@@ -151,20 +150,36 @@ def require_unchanged(folder: SweepFolder, points: Iterable[Point]) -> None:
         count = "1 point has" if len(changed) == 1 else f"{len(changed)} points have"
         raise InputError(
             f"{count} another calculation in {folder.path}, such as {point.name} ({state.reason}): "
-            "give another --out, or --remake to delete and make them anew"
+            "give another folder as out, or give remake to delete and make them anew"
         )
+
+
+def result_of(run: Path) -> dict[str, Any]:
+    """Return the result of a run folder, in the layout of `nnbf.runs.schema`; empty where there is none."""
+    try:
+        return load_result(run)
+    except InputError:
+        return {}
 
 
 def last_row(run: Path) -> dict[str, Any] | None:
     """Return the last row of a run's history, if there is one."""
+    lines = end_of_file(run / "history.jsonl", 8192).split(b"\n")
     try:
-        with (run / "history.jsonl").open("rb") as stream:
-            stream.seek(0, os.SEEK_END)
-            stream.seek(max(0, stream.tell() - 8192))
-            lines = stream.read().split(b"\n")
         return json.loads(lines[-2]) if len(lines) > 1 else None
-    except (OSError, ValueError):
+    except ValueError:
         return None
+
+
+def end_of_file(path: Path, size: int) -> bytes:
+    """Return the last bytes of a file, at most `size`; none where it cannot be read."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, stream.tell() - size))
+            return stream.read()
+    except OSError:
+        return b""
 
 
 def _difference(point: Point, record: Mapping[str, Any]) -> str:

@@ -1,52 +1,53 @@
 """Potential-energy curves of a sweep: one for every scanned geometry."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from math import dist
 from typing import Any
 
 import numpy as np
 
+from hamiltonians import read_geometry
 from hamiltonians.errors import InputError
-from hamiltonians.molecule.geometry import read_geometry
 from nnbf.analysis import diatomic_constants, non_parallelity
-from nnbf.report.sweeps import draw_curve
-from nnbf.sweep.findings import Finding, Findings, PointRecord, group_name, picture_name
 from nnbf.sweep.plan import SweepPlan
+from nnbf.sweep.point_records import PointRecord
+from nnbf.sweep.points import group_name, picture_name
 
 _METHODS = ("hf", "ccsd_t", "fci")
 
 
-def find_curves(plan: SweepPlan, records: Sequence[PointRecord], found: Findings) -> None:
-    """Put the points of every scan along a curve; with the constants of the bond, of a diatomic."""
-    asked = "curve" in (plan.manifest.analysis.kinds or ())
+def find_curves(plan: SweepPlan, records: Sequence[PointRecord], notes: list[str]) -> list[dict[str, Any]]:
+    """Put the points of every scan along a curve; with the constants of the bond, of a diatomic.
+
+    Args:
+        plan: The sweep.
+        records: All its points.
+        notes: Grows by one line for each curve that cannot be made.
+    """
+    options = plan.manifest.analysis
     variables = [axis.name for axis in plan.manifest.scan if axis.template is not None]
     if not variables:
-        if asked:
-            found.notes.append("no curve: the manifest scans no geometry; give [scan] with a template")
-        return
+        if "curve" in (options.kinds or ()):
+            notes.append("no curve: the manifest scans no geometry; give [scan] with a template")
+        return []
     scans: dict[str, list[PointRecord]] = {}
     for record in records:
         if record.point.curve is not None:
             scans.setdefault(record.point.curve, []).append(record)
+    made = []
     for members in scans.values():
         shared = {key: value for key, value in members[0].point.coordinates.items() if key not in variables}
         name = group_name(shared)
         try:
-            _add(plan, shared, name, variables, members, found)
+            curve = _curve(members, variables, options.energy)
         except InputError as error:
-            found.notes.append(f"no curve{' of ' + name if name else ''}: {error}")
+            notes.append(f"no curve{' of ' + name if name else ''}: {error}")
+            continue
+        made.append({"group": shared, "name": name, **curve, "picture": picture_name("curve", name)})
+    return made
 
 
-def _add(
-    plan: SweepPlan,
-    shared: dict[str, Any],
-    name: str,
-    variables: list[str],
-    members: list[PointRecord],
-    found: Findings,
-) -> None:
-    kind = plan.manifest.analysis.energy
+def _curve(members: list[PointRecord], variables: list[str], kind: str) -> dict[str, Any]:
     known = [(record, value) for record in members if (value := record.energy(kind)) is not None]
     if len(known) < 2:
         raise InputError(f"{len(known)} of {len(members)} points have an energy: two are needed")
@@ -65,25 +66,17 @@ def _add(
     ]
     rows.sort(key=lambda row: row["x"])
     constants, notes = _constants(rows, atoms) if atoms else ({}, [])
-    if len(known) < len(members):
-        left = ", ".join(record.point.name for record in members if record not in [r for r, _ in known])
-        notes.append(f"made without {left}")
-    picture = picture_name("curve", name)
-    record = {
-        "group": shared,
-        "name": name,
+    left = [record.point.name for record in members if record.energy(kind) is None]
+    if left:
+        notes.append(f"made without {', '.join(left)}")
+    return {
         "x_label": label,
         "atoms": atoms,
         "points": rows,
         "constants": constants,
         "to_fci": _parallel(rows),
         "notes": notes,
-        "picture": picture,
     }
-    draw = partial(
-        draw_curve, rows, x="x", x_label=label, constants=constants.get("energy"), title=name or plan.name
-    )
-    found.curves.append(Finding(record, picture, draw))
 
 
 def _abscissa(
@@ -108,20 +101,20 @@ def _constants(
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
     """Constants of our curve and of the references', and why there are none of ours."""
     made, notes = {}, []
+    x = [row["x"] for row in rows]
     for method in ("energy", *_METHODS):
-        energies = [row["energy"] if method == "energy" else row["references"].get(method) for row in rows]
+        ours = method == "energy"
+        energies = [row["energy"] if ours else row["references"].get(method) for row in rows]
         if any(energy is None for energy in energies):
             continue
-        errors = [row["energy_error"] for row in rows] if method == "energy" else None
+        errors = [row["energy_error"] for row in rows] if ours else None
         try:
-            fit = diatomic_constants([row["x"] for row in rows], energies, atoms, errors=errors)
+            fit = diatomic_constants(x, energies, atoms, errors=errors)
         except (InputError, np.linalg.LinAlgError) as error:
-            if method == "energy":
-                notes.append(f"no constants of the bond: {error}")
+            notes += [f"no constants of the bond: {error}"] if ours else []
             continue
         made[method] = fit.record()
-        if method == "energy":
-            notes += fit.notes
+        notes += fit.notes if ours else ()
     return made, notes
 
 
