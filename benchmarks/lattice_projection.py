@@ -22,14 +22,14 @@ import netket as nk
 import numpy as np
 from _measure import RESULTS, in_turn, machine_line, provenance, row, short_time, write_json
 
-from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.model import Lattice
 from hamiltonians.lattice.space_group import space_group
 from nnbf._text import markdown_table as table
 from nnbf.ansatz.equivariant import EquivariantBackflow, ProjectedBackflow
 from nnbf.ansatz.orbitals import free_orbitals
 from nnbf.ansatz.projection import SymmetryElements, projection_plan
 
-MODEL = LatticeModel("tv", "6x6", 13, V=1.0)
+MODEL = Lattice("tv", "6x6", 13, V=1.0)
 AGREEMENT = 1e-10
 SIDES = ("nnbf", "netket")
 

@@ -17,7 +17,7 @@ import numpy as np
 from _measure import RESULTS, machine_line, provenance, write_json
 
 import nnbf
-from hamiltonians import MolecularSystem, build_molecule
+from hamiltonians import Molecule, build_molecule
 from nnbf._text import markdown_table as table
 
 ALLOWED = 1e-3
@@ -91,7 +91,7 @@ def compare(name: str, seed: int) -> dict[str, Any]:
     }
 
 
-def fci_observables(system: MolecularSystem) -> dict[str, Any]:
+def fci_observables(system: Molecule) -> dict[str, Any]:
     """The ground state of the spin that was asked for, from PySCF alone.
 
     PySCF's own mean field of the same atoms; its orbitals may differ, its FCI state does not.

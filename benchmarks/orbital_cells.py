@@ -12,14 +12,14 @@ from pathlib import Path
 
 from _measure import RESULTS, provenance, write_json
 
-from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.model import Lattice
 from hamiltonians.lattice.space_group import space_group
 from nnbf._text import markdown_table as table
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.lattice_vmc import solve_sector_vmc
 from nnbf.drivers.monitor import Monitor
 
-MODEL = LatticeModel("tv", "6x6", 13, V=1.0)
+MODEL = Lattice("tv", "6x6", 13, V=1.0)
 #: Exact diagonalisation (VarBench).
 EXACT = -22.07737235783086
 

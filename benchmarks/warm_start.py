@@ -15,7 +15,7 @@ from typing import Any
 
 from _measure import RESULTS, provenance, write_json
 
-from hamiltonians import MolecularSystem, align_orbitals, build_molecule
+from hamiltonians import Molecule, align_orbitals, build_molecule
 from hamiltonians.molecule.fci import fci_energy_of_integrals
 from nnbf import SolveResult, SolverOptions, solve
 from nnbf._text import markdown_table as table
@@ -61,7 +61,7 @@ def main() -> int:
 
 
 def curves(
-    systems: list[MolecularSystem], exact: list[float], first: int, options: SolverOptions
+    systems: list[Molecule], exact: list[float], first: int, options: SolverOptions
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return what was measured at every point, cold and warm."""
     cold: list[Any] = [None] * len(systems)
@@ -81,7 +81,7 @@ def curves(
 
 
 def measured(
-    system: MolecularSystem, exact: float, options: SolverOptions, start: SolveResult | None = None
+    system: Molecule, exact: float, options: SolverOptions, start: SolveResult | None = None
 ) -> tuple[dict[str, Any], SolveResult]:
     """Solve, and return steps and seconds of CPU time until the errors of `ERRORS`, beside the result."""
     rows: list[tuple[float, float]] = []

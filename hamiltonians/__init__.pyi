@@ -17,7 +17,7 @@ from .lattice.choice import named_momenta as named_momenta
 from .lattice.exact import ExactLevels as ExactLevels
 from .lattice.exact import exact_levels as exact_levels
 from .lattice.exact import is_affordable as is_affordable
-from .lattice.model import LatticeModel as LatticeModel
+from .lattice.model import Lattice as Lattice
 from .lattice.operators import lattice_configurations as lattice_configurations
 from .lattice.operators import lattice_to_fermion_operator as lattice_to_fermion_operator
 from .lattice.operators import lattice_to_netket as lattice_to_netket
@@ -41,7 +41,7 @@ from .molecule.properties import DEBYE as DEBYE
 from .molecule.properties import OrbitalProperties as OrbitalProperties
 from .molecule.references import reference_energies as reference_energies
 from .molecule.references import with_references as with_references
-from .molecule.system import MolecularSystem as MolecularSystem
+from .molecule.system import Molecule as Molecule
 from .molecule.system import SystemInfo as SystemInfo
 from .molecule.truncation import Truncation as Truncation
 from .problem import Problem as Problem

@@ -15,8 +15,8 @@ from hamiltonians.errors import InputError
 from hamiltonians.storage import read_archive, write_archive
 
 FORMATS = {
-    "molecular-system": "hamiltonians.molecule.system:MolecularSystem",
-    "lattice": "hamiltonians.lattice.model:LatticeModel",
+    "molecular-system": "hamiltonians.molecule.system:Molecule",
+    "lattice": "hamiltonians.lattice.model:Lattice",
 }
 """Class of every format of saved problems, as module:class."""
 VERSION = 1

@@ -13,7 +13,7 @@ from hamiltonians.formats.fcidump_text import FcidumpHeader, IntegralRows, parse
 from hamiltonians.integrals import MolecularIntegrals
 from hamiltonians.irreps import clean_forbidden, fcidump_irreps, irrep_codes, largest_forbidden
 from hamiltonians.molecule.determinant import determinant_energy, lowest_determinant
-from hamiltonians.molecule.system import MolecularSystem, SystemInfo
+from hamiltonians.molecule.system import Molecule, SystemInfo
 from hamiltonians.packing import number_of_pairs
 from hamiltonians.storage import write_text
 
@@ -23,7 +23,7 @@ _SAME = 1e-7  # Hartree; two values of one integral may differ by this, relative
 
 def read_fcidump(
     path: str | Path, *, compute_references: bool = True, fci_limit: int = 5_000_000
-) -> MolecularSystem:
+) -> Molecule:
     """Read a FCIDUMP file.
 
     Restricted files and unrestricted ones (IUHF=1 with blocks aa, bb, ab, h_a, h_b; or UHF=.TRUE.
@@ -58,7 +58,7 @@ def read_fcidump(
         source=str(path),
         warnings=tuple(warnings),
     )
-    system = MolecularSystem(integrals, info, {"hf": determinant_energy(integrals)})
+    system = Molecule(integrals, info, {"hf": determinant_energy(integrals)})
     if not compute_references:
         return system
     from hamiltonians.molecule.references import with_references

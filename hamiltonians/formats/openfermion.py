@@ -12,7 +12,7 @@ import numpy as np
 from hamiltonians.errors import InputError, one_line
 from hamiltonians.formats.second_quantised import integrals_of_tensors, spin_orbital_tensors
 from hamiltonians.integrals import MolecularIntegrals
-from hamiltonians.molecule.system import MolecularSystem
+from hamiltonians.molecule.system import Molecule
 
 
 def interleaved_positions(n_orbitals: int) -> np.ndarray:
@@ -152,9 +152,7 @@ def to_fermion_operator(integrals: MolecularIntegrals) -> Any:
     return result
 
 
-def to_molecular_data(
-    system: MolecularSystem | MolecularIntegrals, filename: str | Path | None = None
-) -> Any:
+def to_molecular_data(system: Molecule | MolecularIntegrals, filename: str | Path | None = None) -> Any:
     """Return an openfermion.MolecularData object, written to `filename` (.hdf5) where that is given.
 
     Args:
@@ -167,7 +165,7 @@ def to_molecular_data(
     """
     from openfermion import MolecularData
 
-    whole = system if isinstance(system, MolecularSystem) else MolecularSystem(system)
+    whole = system if isinstance(system, Molecule) else Molecule(system)
     integrals, info = whole.integrals, whole.info
     if integrals.is_spin_resolved:
         raise InputError("MolecularData holds restricted integrals only: give RHF or ROHF orbitals")

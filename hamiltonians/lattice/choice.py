@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from hamiltonians.errors import InputError
-from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.model import Lattice
 from hamiltonians.lattice.sector import Momentum, Sector
 from hamiltonians.lattice.space_group import SpaceGroup, space_group
 
 
 def chosen_sectors(
-    model: LatticeModel,
+    model: Lattice,
     momenta: Sequence[Any] = (),
     irreps: Sequence[str] | None = (),
     spin_flips: Sequence[int | None] = (None,),
@@ -59,7 +59,7 @@ def _irreps(
     return [*chosen]
 
 
-def named_momenta(model: LatticeModel, words: list[str]) -> list[str]:
+def named_momenta(model: Lattice, words: list[str]) -> list[str]:
     """Return momenta with G, X, M and "path" written out as whole numbers.
 
     Raises:

@@ -6,11 +6,11 @@ import numpy as np
 
 from hamiltonians.errors import InputError
 from hamiltonians.lattice.cluster import GRID
-from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.model import Lattice
 from hamiltonians.lattice.point_group import PointOperation, point_group_name, point_operations
 
 
-def broken_symmetry(model: LatticeModel) -> str:
+def broken_symmetry(model: Lattice) -> str:
     """Return what keeps the point group of the infinite lattice from being whole, or an empty text."""
     operations = best_centre(model)[1]
     whole = point_operations(model.lattice)
@@ -30,12 +30,12 @@ def broken_symmetry(model: LatticeModel) -> str:
     return f"no {lost}: {' and '.join(causes)}"
 
 
-def _boundary_name(model: LatticeModel, direction: int) -> str:
+def _boundary_name(model: Lattice, direction: int) -> str:
     boundary = model.boundary[direction]
     return boundary if isinstance(boundary, str) else f"twist {boundary:g}"
 
 
-def best_centre(model: LatticeModel) -> tuple[np.ndarray, list[PointOperation]]:
+def best_centre(model: Lattice) -> tuple[np.ndarray, list[PointOperation]]:
     """Return the centre (in units of 1 / `GRID`) with the most operations, and these."""
     basis = np.array(model.lattice.basis)
     middle = (GRID * (np.array(model.size) - 1) + basis.min(axis=0) + basis.max(axis=0)) // 2
@@ -48,7 +48,7 @@ def best_centre(model: LatticeModel) -> tuple[np.ndarray, list[PointOperation]]:
     return max(choices, key=lambda choice: len(choice[1]))
 
 
-def is_symmetry(model: LatticeModel, operation: PointOperation, centre: np.ndarray) -> bool:
+def is_symmetry(model: Lattice, operation: PointOperation, centre: np.ndarray) -> bool:
     """Return whether an operation keeps cluster, boundary and twist."""
     try:
         cells, _ = move_sites(model, operation, centre)
@@ -70,7 +70,7 @@ def is_symmetry(model: LatticeModel, operation: PointOperation, centre: np.ndarr
 
 
 def move_sites(
-    model: LatticeModel, operation: PointOperation, centre: np.ndarray
+    model: Lattice, operation: PointOperation, centre: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return cells (n_sites, 2), on the covering lattice, and basis indices of the images of all sites."""
     basis = np.array(model.lattice.basis)
@@ -83,7 +83,7 @@ def move_sites(
     return cells, matches.argmax(axis=1)
 
 
-def subgroup(model: LatticeModel, operations: Sequence[PointOperation], name: str) -> list[PointOperation]:
+def subgroup(model: Lattice, operations: Sequence[PointOperation], name: str) -> list[PointOperation]:
     """Return the operations of a point group by its name.
 
     Raises:

@@ -19,7 +19,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 
 from hamiltonians.checks import whole_number
 from hamiltonians.errors import InputError
-from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.model import Lattice
 from hamiltonians.lattice.space_group import Sector
 
 _MOST_STATES = 2_000_000  # of a sector; H then fills 1 to 2 GB
@@ -33,7 +33,7 @@ _CHUNK = 20_000  # representatives whose rows are computed together
 class ExactLevels:
     """Lowest levels of one sector. Energies are exact to about 1e-11 |E|, in units of t."""
 
-    model: LatticeModel
+    model: Lattice
     """What was diagonalised."""
     sector: Sector | None
     """The sector; None for the whole Hilbert space."""
@@ -61,7 +61,7 @@ class ExactLevels:
 class SectorBasis:
     """Representatives of the orbits, and what turns them into orthonormal states of a sector."""
 
-    model: LatticeModel
+    model: Lattice
     """The model."""
     sector: Sector | None
     """The sector."""
@@ -149,7 +149,7 @@ class SectorBasis:
         return out.real.copy() if self.is_real and not np.iscomplexobj(vectors) else out
 
 
-def exact_levels(model: LatticeModel, sector: Sector | None = None, k: int = 1) -> ExactLevels:
+def exact_levels(model: Lattice, sector: Sector | None = None, k: int = 1) -> ExactLevels:
     """Return the k lowest levels of a sector, or of the whole Hilbert space.
 
     For an irrep of dimension above 1 one row is diagonalised: a level is listed once, not d times.
@@ -169,12 +169,12 @@ def exact_levels(model: LatticeModel, sector: Sector | None = None, k: int = 1) 
     return ExactLevels(model, sector, energies, vectors, basis)
 
 
-def is_affordable(model: LatticeModel, sector: Sector | None = None) -> bool:
+def is_affordable(model: Lattice, sector: Sector | None = None) -> bool:
     """Return whether `exact_levels` takes it: at most 2e6 states, and 3.2e7 configurations of one spin."""
     return not _obstacle(model, sector)
 
 
-def sector_basis(model: LatticeModel, sector: Sector | None = None) -> SectorBasis:
+def sector_basis(model: Lattice, sector: Sector | None = None) -> SectorBasis:
     """Return the orthonormal basis of a sector, or of the whole space.
 
     Raises:
@@ -222,12 +222,12 @@ def sector_basis(model: LatticeModel, sector: Sector | None = None) -> SectorBas
     )
 
 
-def _check_belongs(model: LatticeModel, sector: Sector) -> None:
+def _check_belongs(model: Lattice, sector: Sector) -> None:
     if sector.permutations.shape[1] != model.n_sites or sector.particles != model.particles:
         raise InputError(f"sector {sector.label} is of another lattice or filling than {model}")
 
 
-def _obstacle(model: LatticeModel, sector: Sector | None) -> str:
+def _obstacle(model: Lattice, sector: Sector | None) -> str:
     """Why a sector cannot be diagonalised, or an empty text."""
     n_states = model.n_configurations if sector is None else sector.n_states
     if model.n_sites > 63:
@@ -242,7 +242,7 @@ def _obstacle(model: LatticeModel, sector: Sector | None) -> str:
     return ""
 
 
-def _group_arrays(model: LatticeModel, sector: Sector | None) -> tuple[tuple[np.ndarray, ...], int]:
+def _group_arrays(model: Lattice, sector: Sector | None) -> tuple[tuple[np.ndarray, ...], int]:
     """Permutations, phases, inverse permutations and phases, representation; parity of spin flip or 0."""
     if sector is None:
         permutations = np.arange(model.n_sites)[None]

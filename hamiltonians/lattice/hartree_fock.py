@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.model import Lattice
 
 #: Iterations of one start, and the change of the density matrices that ends it.
 _MOST_ITERATIONS, _SETTLED = 400, 1e-9
@@ -18,7 +18,7 @@ class MeanField:
     """The Slater determinant of lowest energy that was found."""
 
     energy: float
-    """Its energy, in units of t times `LatticeModel.t`: an upper bound of the ground state."""
+    """Its energy, in units of t times `Lattice.t`: an upper bound of the ground state."""
     orbitals: tuple[np.ndarray, ...]
     """For each spin (N, n_sites) orthonormal orbitals, row by row; real unless a twist makes them complex."""
     converged: bool
@@ -26,7 +26,7 @@ class MeanField:
 
 
 @lru_cache(maxsize=8)  # a plan asks for it, then every sector of the run
-def mean_field(model: LatticeModel, seed: int = 0) -> MeanField:
+def mean_field(model: Lattice, seed: int = 0) -> MeanField:
     r"""Minimise the energy of one determinant with orbitals of each spin (collinear, no symmetry imposed).
 
     .. math::
@@ -51,7 +51,7 @@ def mean_field(model: LatticeModel, seed: int = 0) -> MeanField:
     return min((_iterated(model, field) for field in fields), key=lambda found: found.energy)
 
 
-def _iterated(model: LatticeModel, field: np.ndarray) -> MeanField:
+def _iterated(model: Lattice, field: np.ndarray) -> MeanField:
     orbitals = [
         _lowest(model.hopping + np.diag(potential), number)
         for potential, number in zip(field, model.particles, strict=True)
@@ -81,7 +81,7 @@ def _density(orbitals: np.ndarray) -> np.ndarray:
     return orbitals.T @ orbitals.conj()
 
 
-def _fock(model: LatticeModel, densities: list[np.ndarray]) -> list[np.ndarray]:
+def _fock(model: Lattice, densities: list[np.ndarray]) -> list[np.ndarray]:
     occupations = [np.diag(rho).real for rho in densities]
     total = sum(occupations)
     matrices = []
@@ -93,7 +93,7 @@ def _fock(model: LatticeModel, densities: list[np.ndarray]) -> list[np.ndarray]:
     return matrices
 
 
-def _energy(model: LatticeModel, densities: list[np.ndarray]) -> float:
+def _energy(model: Lattice, densities: list[np.ndarray]) -> float:
     occupations = [np.diag(rho).real for rho in densities]
     total = sum(occupations)
     energy = sum(float(np.sum(model.hopping * rho.conj()).real) for rho in densities)

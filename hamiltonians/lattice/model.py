@@ -46,7 +46,7 @@ _FLUX = {"pbc": 0.0, "apbc": 0.5, "open": 0.0}
 
 
 @dataclass(frozen=True)
-class LatticeModel:
+class Lattice:
     r"""Interacting fermions on a lattice, at fixed particle number.
 
     .. math::
@@ -295,7 +295,7 @@ class LatticeModel:
         return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "LatticeModel":
+    def from_dict(cls, values: Mapping[str, Any]) -> "Lattice":
         """Return the model of `to_dict`.
 
         Raises:
@@ -348,7 +348,7 @@ class LatticeModel:
         return {"model": self.to_dict()}, {}
 
     @classmethod
-    def from_arrays(cls, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> "LatticeModel":
+    def from_arrays(cls, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> "Lattice":
         """Return the model of `to_arrays`."""
         return cls.from_dict(header["model"])
 

@@ -12,13 +12,13 @@ import numpy as np
 import scipy.sparse
 
 from hamiltonians.errors import InputError
-from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.model import Lattice
 
 # Beyond this the occupations alone fill gigabytes.
 _MOST_CONFIGURATIONS = 10_000_000
 
 
-def lattice_configurations(model: LatticeModel) -> np.ndarray:
+def lattice_configurations(model: Lattice) -> np.ndarray:
     """Return all configurations, (n_configurations, n_modes) uint8, up block first.
 
     Of one spin they are ordered by the integer whose bit i is site i; with two spins the row is
@@ -35,7 +35,7 @@ def lattice_configurations(model: LatticeModel) -> np.ndarray:
     return np.concatenate([np.repeat(up, len(down), axis=0), np.tile(down, (len(up), 1))], axis=1)
 
 
-def lattice_to_sparse(model: LatticeModel) -> scipy.sparse.csr_matrix:
+def lattice_to_sparse(model: Lattice) -> scipy.sparse.csr_matrix:
     """Return H in the basis of `lattice_configurations`, without symmetry.
 
     Real unless a twist makes the hopping complex.
@@ -57,7 +57,7 @@ def lattice_to_sparse(model: LatticeModel) -> scipy.sparse.csr_matrix:
     return (moves + scipy.sparse.diags(diagonal.ravel())).tocsr()
 
 
-def lattice_to_fermion_operator(model: LatticeModel) -> Any:
+def lattice_to_fermion_operator(model: Lattice) -> Any:
     """Return an openfermion.FermionOperator on n_modes modes, in OpenFermion's order (spins interleaved)."""
     from openfermion import FermionOperator
 
@@ -67,7 +67,7 @@ def lattice_to_fermion_operator(model: LatticeModel) -> Any:
     return operator
 
 
-def lattice_to_netket(model: LatticeModel) -> tuple[Any, Any]:
+def lattice_to_netket(model: Lattice) -> tuple[Any, Any]:
     """Return (hilbert, operator) for NetKet: a JAX operator that conserves particle number (and spin).
 
     Returns:
@@ -93,7 +93,7 @@ def lattice_to_netket(model: LatticeModel) -> tuple[Any, Any]:
     return hilbert, kind.from_fermionoperator2nd(general)
 
 
-def _terms(model: LatticeModel):
+def _terms(model: Lattice):
     """Yield ((mode, 1 creates or 0 annihilates), ...) and coefficient, modes blocked."""
     size = model.n_sites
     spins = range(len(model.particles))
@@ -113,11 +113,11 @@ def _density_pair(p: int, q: int) -> tuple[tuple[int, int], ...]:
     return (p, 1), (p, 0), (q, 1), (q, 0)
 
 
-def _interleaved(model: LatticeModel, mode: int) -> int:
+def _interleaved(model: Lattice, mode: int) -> int:
     return 2 * (mode % model.n_sites) + mode // model.n_sites if model.is_spinful else mode
 
 
-def _check_size(model: LatticeModel) -> None:
+def _check_size(model: Lattice) -> None:
     if model.n_configurations > _MOST_CONFIGURATIONS:
         raise InputError(
             f"{model.n_configurations:.2g} configurations do not fit: use exact_levels, which works in "

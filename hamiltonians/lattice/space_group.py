@@ -27,7 +27,7 @@ from hamiltonians.checks import whole_number
 from hamiltonians.errors import InputError
 from hamiltonians.lattice.cluster import phase_factor
 from hamiltonians.lattice.cluster_symmetry import best_centre, broken_symmetry, move_sites, subgroup
-from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.model import Lattice
 from hamiltonians.lattice.permutations import move_configurations, traces_by_number
 from hamiltonians.lattice.point_group import (
     Irrep,
@@ -47,7 +47,7 @@ _PARITIES = {"even": 1, "odd": -1}
 class SpaceGroup:
     """The translations of a cluster and the point group that its shape and boundary leave."""
 
-    model: LatticeModel
+    model: Lattice
     """What it is the group of."""
     point_operations: tuple[PointOperation, ...]
     """The point group, identity first."""
@@ -268,7 +268,7 @@ class SpaceGroup:
         )
 
 
-def space_group(model: LatticeModel, point_group: str | None = None) -> SpaceGroup:
+def space_group(model: Lattice, point_group: str | None = None) -> SpaceGroup:
     """Return the symmetry group of a lattice model.
 
     Args:
@@ -297,7 +297,7 @@ def space_group(model: LatticeModel, point_group: str | None = None) -> SpaceGro
     return SpaceGroup(model, tuple(operations), translations, np.concatenate(permutations), phases)
 
 
-def all_sectors(model: LatticeModel, irreps: bool = True, spin_flip: bool = False) -> tuple[Sector, ...]:
+def all_sectors(model: Lattice, irreps: bool = True, spin_flip: bool = False) -> tuple[Sector, ...]:
     """Return every inequivalent sector that has states: their degeneracies times sizes fill the space.
 
     Args:

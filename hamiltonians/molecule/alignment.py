@@ -19,21 +19,21 @@ import numpy as np
 
 from hamiltonians.errors import InputError
 from hamiltonians.integrals import Occupation, irrep_bits
-from hamiltonians.molecule.system import MolecularSystem
+from hamiltonians.molecule.system import Molecule
 
 
 @dataclass(frozen=True, eq=False)
 class Alignment:
     """A system in orbitals that were turned to those of another geometry."""
 
-    system: MolecularSystem
+    system: Molecule
     """The system; orbital p is that which is closest to orbital p of the other one."""
     overlap: float
     """How well they match: the smallest singular value of the overlap, over all groups of orbitals that are
     turned together; 1 for the same ones, 0 where some orbital has no counterpart."""
 
 
-def align_orbitals(system: MolecularSystem, like: MolecularSystem) -> Alignment:
+def align_orbitals(system: Molecule, like: Molecule) -> Alignment:
     """Turn the orbitals of a system to those of another geometry of the same molecule.
 
     Example:
@@ -75,7 +75,7 @@ def align_orbitals(system: MolecularSystem, like: MolecularSystem) -> Alignment:
     )
 
 
-def _require_comparable(system: MolecularSystem, like: MolecularSystem) -> None:
+def _require_comparable(system: Molecule, like: Molecule) -> None:
     new, old = system.integrals, like.integrals
     pairs = {
         "electrons (alpha, beta)": ((old.n_alpha, old.n_beta), (new.n_alpha, new.n_beta)),
@@ -91,15 +91,15 @@ def _require_comparable(system: MolecularSystem, like: MolecularSystem) -> None:
             raise InputError(f"orbitals cannot be aligned: {what} {then} there and {now} here")
 
 
-def _symbols(system: MolecularSystem) -> str:
+def _symbols(system: Molecule) -> str:
     return " ".join(symbol for symbol, _ in system.info.atoms)
 
 
-def _coefficients(system: MolecularSystem) -> np.ndarray | None:
+def _coefficients(system: Molecule) -> np.ndarray | None:
     return None if system.properties is None else system.properties.coefficients
 
 
-def _classes(system: MolecularSystem) -> list[np.ndarray]:
+def _classes(system: Molecule) -> list[np.ndarray]:
     """Return the occupation of every orbital in the reference determinant, (M,), for each set of orbitals."""
     integrals = system.integrals
     filled = np.zeros((2, integrals.n_orbitals), dtype=int)
@@ -145,7 +145,7 @@ def _irreps_of_counterparts(overlap: np.ndarray, codes: np.ndarray) -> np.ndarra
     return codes[columns]
 
 
-def _rotated(system: MolecularSystem, rotation: np.ndarray, reference: Occupation) -> MolecularSystem:
+def _rotated(system: Molecule, rotation: np.ndarray, reference: Occupation) -> Molecule:
     integrals = replace(system.integrals.rotate(rotation), reference_occupation=reference)
     properties = None if system.properties is None else system.properties.rotate(rotation)
     info = replace(system.info, orbitals=f"{system.info.orbitals.removesuffix(', aligned')}, aligned")

@@ -36,7 +36,7 @@ from hamiltonians.molecule.orbitals import (
     natural_orbitals,
 )
 from hamiltonians.molecule.properties import OrbitalProperties, molecular_properties
-from hamiltonians.molecule.system import MolecularSystem, SystemInfo
+from hamiltonians.molecule.system import Molecule, SystemInfo
 from hamiltonians.molecule.truncation import Truncation
 from hamiltonians.packing import number_of_pairs
 
@@ -67,7 +67,7 @@ def build_molecule(
     symmetry: bool = True,
     compute_references: bool = True,
     fci_limit: int = 5_000_000,
-) -> MolecularSystem:
+) -> Molecule:
     """Build the Hamiltonian of a molecule in Hartree-Fock (or derived) orbitals.
 
     Example:
@@ -91,7 +91,7 @@ def build_molecule(
             `parse_active_space`.
         orbitals: "canonical", "mp2-natural", "ccsd-natural", "boys" or "pipek-mezey".
         fno_threshold: Leaves out virtual natural orbitals of smaller occupation (0 to 2), such as 1e-4; what
-            that costs at second order is in `MolecularSystem.truncation`. Not with an active space or UHF.
+            that costs at second order is in `Molecule.truncation`. Not with an active space or UHF.
         fno_virtuals: Largest number of virtual natural orbitals to keep.
         fno_density: "mp2" or "ccsd": the density that gives the natural orbitals.
         symmetry: Whether orbitals are adapted to the largest Abelian subgroup of the point group.
@@ -306,7 +306,7 @@ def _with_references(
     properties: OrbitalProperties,
     compute: bool,
     fci_limit: int,
-) -> MolecularSystem:
+) -> Molecule:
     energies: dict[str, float | None] = {"hf": field.energy}
     notes: dict[str, str] = {}
     if compute:
@@ -322,7 +322,7 @@ def _with_references(
             f"energy of {field.method}; the reference determinant of these orbitals has "
             f"{determinant_energy(integrals):.8f}"
         )
-    return MolecularSystem(integrals, info, energies, notes, properties)
+    return Molecule(integrals, info, energies, notes, properties)
 
 
 def _truncation(
@@ -358,7 +358,7 @@ def _truncation(
     )
 
 
-def _truncated(system: MolecularSystem, truncation: Truncation) -> MolecularSystem:
+def _truncated(system: Molecule, truncation: Truncation) -> Molecule:
     """Add the truncation, and say of every reference that it is one of the kept orbitals."""
     if not truncation.n_dropped:
         known = {key: value for key, value in system.references.items() if value is not None}

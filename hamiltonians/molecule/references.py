@@ -14,7 +14,7 @@ from hamiltonians.integrals import MolecularIntegrals
 from hamiltonians.molecule.determinant import determinant_energy
 from hamiltonians.molecule.fci import fci_dimension, solve_fci
 from hamiltonians.molecule.pseudo_scf import PseudoField, pseudo_field, relaxed_integrals
-from hamiltonians.molecule.system import MolecularSystem
+from hamiltonians.molecule.system import Molecule
 from hamiltonians.packing import number_of_pairs
 
 _STATIONARY = 1e-4  # Hartree; larger occupied-empty Fock elements are no Hartree-Fock solution
@@ -68,7 +68,7 @@ def reference_energies(
     return found.energies, found.notes
 
 
-def with_references(system: MolecularSystem, *, fci_limit: int = 5_000_000) -> MolecularSystem:
+def with_references(system: Molecule, *, fci_limit: int = 5_000_000) -> Molecule:
     """Return `system` with the reference energies of its integrals, or a note that PySCF is missing.
 
     Args:

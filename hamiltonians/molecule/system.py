@@ -18,7 +18,7 @@ from hamiltonians.packing import nonzero_pairs, number_of_pairs, pairs_of_nonzer
 from hamiltonians.problem import PlainSector, save_problem
 
 REFERENCE_METHODS = ("hf", "mp2", "ccsd", "ccsd_t", "fci")
-"""Keys of `MolecularSystem.references`."""
+"""Keys of `Molecule.references`."""
 
 _PROPERTIES = ("dipole", "dipole_constant", "dipole_origin", "overlap_alpha_beta", "coefficients")
 
@@ -60,7 +60,7 @@ class SystemInfo:
 
 
 @dataclass(frozen=True, eq=False)
-class MolecularSystem:
+class Molecule:
     """Integrals with their description and the reference energies computed from them."""
 
     kind: ClassVar[str] = "molecule"
@@ -154,7 +154,7 @@ class MolecularSystem:
         return header, arrays
 
     @classmethod
-    def from_arrays(cls, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> "MolecularSystem":
+    def from_arrays(cls, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> "Molecule":
         """Return the system of `to_arrays`, of earlier versions too."""
         one_body = arrays["one_body"]
         resolved, pairs = one_body.ndim == 3, number_of_pairs(one_body.shape[-1])

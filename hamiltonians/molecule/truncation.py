@@ -32,7 +32,7 @@ class Truncation:
     mp2_kept: float
     """MP2 energy of the Hamiltonian, Hartree."""
     references: Mapping[str, float | None] = field(default_factory=dict)
-    """Energies with all virtual orbitals, Hartree, under the keys of `MolecularSystem.references`."""
+    """Energies with all virtual orbitals, Hartree, under the keys of `Molecule.references`."""
     reference_notes: Mapping[str, str] = field(default_factory=dict)
     """What to know about them, or why they are missing."""
 

@@ -6,7 +6,7 @@ import numpy as np
 from netket.utils import HashableArray
 
 from hamiltonians.errors import InputError
-from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.model import Lattice
 from nnbf.ansatz.free_determinants import Band, lowest_fillings
 from nnbf.ansatz.registry import register_ansatz
 from nnbf.ansatz.symmetric_fillings import independent_in_sector
@@ -117,7 +117,7 @@ def given_orbitals(matrices: np.ndarray) -> LatticeOrbitals:
 
 
 def free_orbitals(
-    model: LatticeModel,
+    model: Lattice,
     momentum: tuple[int, int] | None = None,
     *,
     cell: tuple[int, int] = (1, 1),
@@ -163,7 +163,7 @@ def free_orbitals(
     return tuple(_from_fillings(model, bands, fillings_of, cell, real) for fillings_of in sets)
 
 
-def lowest_momentum(model: LatticeModel) -> tuple[int, int]:
+def lowest_momentum(model: Lattice) -> tuple[int, int]:
     """Return the total momentum of a lowest filling of free particles, modulo L; (0, 0) along open ends."""
     if _has_open_end(model):
         return 0, 0
@@ -174,7 +174,7 @@ def lowest_momentum(model: LatticeModel) -> tuple[int, int]:
     return int(first), int(second)
 
 
-def plane_wave(model: LatticeModel, whole: tuple[int, int]) -> np.ndarray:
+def plane_wave(model: Lattice, whole: tuple[int, int]) -> np.ndarray:
     """Phases (n_sites,) of a plane wave of momentum 2 pi (m + flux) / L, the same on all sites of a cell."""
     turns = sum(
         (m + flux) * model.cells[:, axis] / model.size[axis]
@@ -225,7 +225,7 @@ def _open(model, cell, n_determinants):
     return tuple(given_orbitals(vectors[:, :number].T) for number in model.particles)
 
 
-def _bands(model: LatticeModel) -> list[Band]:
+def _bands(model: Lattice) -> list[Band]:
     """All states of one free particle: whole-number momentum, energy, amplitudes on the sites of a cell."""
     n_basis = model.lattice.n_basis
     blocks = np.asarray(model.hopping)[:n_basis].reshape(n_basis, model.n_cells, n_basis)

@@ -3,13 +3,13 @@
 import numpy as np
 from netket.utils import HashableArray
 
-from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.model import Lattice
 from nnbf.ansatz.orbitals import LatticeOrbitals, plane_wave
 
 _MOST_ITERATIONS, _SETTLED = 200, 1e-10
 
 
-def staggered_orbitals(model: LatticeModel) -> tuple[LatticeOrbitals, LatticeOrbitals] | None:
+def staggered_orbitals(model: Lattice) -> tuple[LatticeOrbitals, LatticeOrbitals] | None:
     r"""Return Hartree-Fock orbitals of both spins in a staggered field, at half filling.
 
     .. math:: F^\sigma = h - \sigma \Delta \sum_i (-1)^{c(i)} n_i, \qquad \Delta = U m
@@ -20,7 +20,7 @@ def staggered_orbitals(model: LatticeModel) -> tuple[LatticeOrbitals, LatticeOrb
 
     Returns:
         Orbitals of spin up and down, all of the lower band; None where the model has no such state: it is not
-        `LatticeModel.is_half_filled_bipartite`, or has an open end.
+        `Lattice.is_half_filled_bipartite`, or has an open end.
     """
     colours = model.two_colouring
     if colours is None or not (model.is_half_filled_bipartite and all(model.periodic)):

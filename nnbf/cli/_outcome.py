@@ -7,13 +7,13 @@ from nnbf.cli.console import say_error, say_warning
 from nnbf.cli.main import DONE, FAILED
 
 if TYPE_CHECKING:
-    from hamiltonians import MolecularSystem
+    from hamiltonians import Molecule
     from nnbf.cli._progress import Progress
     from nnbf.runs import CompletedRun, RunDirectory
 
 
 def shown_run(
-    run: "Callable[..., CompletedRun]", system: "MolecularSystem", progress: "Progress", *, quiet: bool
+    run: "Callable[..., CompletedRun]", system: "Molecule", progress: "Progress", *, quiet: bool
 ) -> int:
     """Run, show what happens, and return the exit code.
 

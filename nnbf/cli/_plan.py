@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from nnbf.cli._progress import describe_system
 
 if TYPE_CHECKING:
-    from hamiltonians import MolecularIntegrals, MolecularSystem, Truncation
+    from hamiltonians import MolecularIntegrals, Molecule, Truncation
     from nnbf.cli._commands import SolveFile, SolveMolecule
     from nnbf.drivers.options import SolverOptions
 
 
-def print_plan(command: "SolveMolecule | SolveFile", system: "MolecularSystem") -> None:
+def print_plan(command: "SolveMolecule | SolveFile", system: "Molecule") -> None:
     """Print the plan of a run; nothing is computed beyond Hartree-Fock, nothing is written.
 
     Args:
@@ -27,7 +27,7 @@ def print_plan(command: "SolveMolecule | SolveFile", system: "MolecularSystem") 
     print("dry run: nothing was written")
 
 
-def plan(command: "SolveMolecule | SolveFile", system: "MolecularSystem") -> dict[str, list[str]]:
+def plan(command: "SolveMolecule | SolveFile", system: "Molecule") -> dict[str, list[str]]:
     """Return the lines of a plan by heading."""
     from nnbf.runs.directory import default_folder
 
@@ -43,7 +43,7 @@ def plan(command: "SolveMolecule | SolveFile", system: "MolecularSystem") -> dic
     }
 
 
-def _system_lines(system: "MolecularSystem") -> list[str]:
+def _system_lines(system: "Molecule") -> list[str]:
     info = system.info
     lines = [describe_system(system)]
     if info.n_frozen_core:
@@ -68,7 +68,7 @@ def _truncation_lines(truncation: "Truncation") -> list[str]:
     ]
 
 
-def _reference_lines(command: "SolveMolecule | SolveFile", system: "MolecularSystem") -> list[str]:
+def _reference_lines(command: "SolveMolecule | SolveFile", system: "Molecule") -> list[str]:
     from hamiltonians.molecule.fci import fci_dimension
 
     known = {name: energy for name, energy in system.references.items() if energy is not None}

@@ -13,7 +13,7 @@ from rich.text import Text
 from nnbf.report.energies import best_reference
 
 if TYPE_CHECKING:
-    from hamiltonians import MolecularSystem
+    from hamiltonians import Molecule
     from nnbf.drivers.options import SolverOptions
     from nnbf.runs import RunDirectory
 
@@ -46,7 +46,7 @@ class Progress:
             yield
 
     @contextlib.contextmanager
-    def following(self, system: "MolecularSystem") -> Iterator[None]:
+    def following(self, system: "Molecule") -> Iterator[None]:
         """Show the system, then the steps that `step` is told of."""
         best = best_reference(system.references)
         self._yardstick = None if best is None else (best.label, best.energy)
@@ -148,7 +148,7 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def describe_system(system: "MolecularSystem") -> str:
+def describe_system(system: "Molecule") -> str:
     """Return one line on what is solved."""
     from hamiltonians.molecule.fci import fci_dimension
 

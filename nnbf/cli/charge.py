@@ -20,7 +20,7 @@ from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.runs.lattice_problem import LatticeProblem
 
 if TYPE_CHECKING:
-    from hamiltonians import LatticeModel
+    from hamiltonians import Lattice
     from nnbf.runs import RunDirectory
 
 _EXAMPLES = (
@@ -194,7 +194,7 @@ def _exact_weight(found: Mapping[str, Any], exact: Mapping[str, Any] | None) -> 
     return sum(near) if found["allowed"] else 0.0
 
 
-def _exact(model: "LatticeModel", momenta: Any, spin: int) -> dict[str, Any] | None:
+def _exact(model: "Lattice", momenta: Any, spin: int) -> dict[str, Any] | None:
     from nnbf.observables.exact_charge import exact_charge_excitations
 
     try:

@@ -12,7 +12,7 @@ from nnbf.cli.main import DONE
 from nnbf.cli.options import parse_command
 
 if TYPE_CHECKING:
-    from hamiltonians import MolecularSystem
+    from hamiltonians import Molecule
     from nnbf.cli._commands import SolveFile, SolveMolecule
     from nnbf.runs import PreparedStart, Problem
 
@@ -107,7 +107,7 @@ def _solve(command: "SolveMolecule | SolveFile", command_line: str) -> int:
     return shown_run(run, system, progress, quiet=command.run.quiet)
 
 
-def _start(command: "SolveMolecule | SolveFile", system: "MolecularSystem") -> "PreparedStart | None":
+def _start(command: "SolveMolecule | SolveFile", system: "Molecule") -> "PreparedStart | None":
     if command.run.start_from is None:
         return None
     from nnbf.runs import prepare_start
@@ -115,7 +115,7 @@ def _start(command: "SolveMolecule | SolveFile", system: "MolecularSystem") -> "
     return prepare_start(command.run.start_from, system, command.solver)
 
 
-def _built(problem: "Problem", progress: Any, *, references: bool = True) -> "MolecularSystem":
+def _built(problem: "Problem", progress: Any, *, references: bool = True) -> "Molecule":
     what = "Hartree-Fock, integrals and reference energies" if references else "Hartree-Fock"
     try:
         with progress.working(what):

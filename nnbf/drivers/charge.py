@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hamiltonians import InputError, LatticeModel, space_group
+from hamiltonians import InputError, Lattice, space_group
 from hamiltonians.lattice.sector import Momentum
 from nnbf.drivers.filling_levels import ChargeLevel, FillingLevels, OnLevel
 from nnbf.drivers.lattice_options import LatticeOptions
@@ -52,7 +52,7 @@ SAME_LEVEL = 1e-6
 
 
 def charge_excitations(
-    model: LatticeModel,
+    model: Lattice,
     options: LatticeOptions | None = None,
     *,
     momenta: Iterable[Momentum] | None = None,
@@ -122,7 +122,7 @@ def charge_excitations(
 
 
 def sampled_charge_weight(
-    model: LatticeModel,
+    model: Lattice,
     momentum: Momentum,
     larger: "nk.vqs.MCState",
     smaller: "nk.vqs.MCState",

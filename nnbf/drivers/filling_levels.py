@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hamiltonians import LatticeModel, Sector, all_sectors, space_group
+from hamiltonians import Lattice, Sector, all_sectors, space_group
 from hamiltonians.lattice.exact import sector_basis
 from hamiltonians.lattice.sector import Momentum
 from nnbf.drivers.lattice import SectorLevel
@@ -21,7 +21,7 @@ OnLevel = Callable[["ChargeLevel"], None]
 class ChargeLevel:
     """One optimised level on all configurations. Energies are in units of t, of kind ``full_sum``."""
 
-    model: LatticeModel
+    model: Lattice
     """The model, with the number of particles of the level."""
     sector: Sector
     """Where it is."""
@@ -42,7 +42,7 @@ class FillingLevels:
 
     def __init__(
         self,
-        model: LatticeModel,
+        model: Lattice,
         options: LatticeOptions,
         on_level: OnLevel | None = None,
         monitor: Monitor | None = None,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hamiltonians import InputError, MolecularSystem, irrep_bits
+from hamiltonians import InputError, Molecule, irrep_bits
 from nnbf.drivers.options import SolverOptions
 from nnbf.observables import Expansion, Observables, observables_of
 from nnbf.observables.density import require_two_body_room
@@ -12,7 +12,7 @@ from nnbf.states import SelectedState, SpinPenalty
 SPIN_TOLERANCE = 0.05
 
 
-def make_spin_penalty(system: MolecularSystem, options: SolverOptions) -> SpinPenalty | None:
+def make_spin_penalty(system: Molecule, options: SolverOptions) -> SpinPenalty | None:
     """The spin penalty that ``options`` describe, or None.
 
     Raises:
@@ -39,7 +39,7 @@ def make_spin_penalty(system: MolecularSystem, options: SolverOptions) -> SpinPe
     )
 
 
-def check_observables(system: MolecularSystem, options: SolverOptions) -> None:
+def check_observables(system: Molecule, options: SolverOptions) -> None:
     """Require that what is asked for can be computed.
 
     Raises:
@@ -53,7 +53,7 @@ def check_observables(system: MolecularSystem, options: SolverOptions) -> None:
 
 
 def final_observables(
-    system: MolecularSystem,
+    system: Molecule,
     options: SolverOptions,
     state: SelectedState,
     kind: str,
@@ -84,7 +84,7 @@ def final_observables(
     return observables_of(expansion, system.integrals, system.properties, kind=kind, rdm2=options.rdm2)
 
 
-def spin_warnings(system: MolecularSystem, options: SolverOptions, found: Observables) -> list[str]:
+def spin_warnings(system: Molecule, options: SolverOptions, found: Observables) -> list[str]:
     """Say so where <S^2> is not that of the multiplicity that was asked for."""
     if found.s_squared is None:
         return []

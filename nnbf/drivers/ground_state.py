@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import optax
 
-from hamiltonians import InputError, MolecularSystem, irrep_bits
+from hamiltonians import InputError, Molecule, irrep_bits
 from nnbf.ansatz import NeuralBackflow
 from nnbf.drivers.final import (
     check_observables,
@@ -78,7 +78,7 @@ class SolveResult:
     """The optimised NetKet state."""
 
 
-def make_model(system: MolecularSystem, options: SolverOptions) -> NeuralBackflow:
+def make_model(system: Molecule, options: SolverOptions) -> NeuralBackflow:
     """The network that ``options`` describe, for ``system``.
 
     Raises:
@@ -122,7 +122,7 @@ def make_optimizer(options: SolverOptions) -> Any:
 
 
 def solve(
-    system: MolecularSystem,
+    system: Molecule,
     options: SolverOptions | None = None,
     *,
     monitor: Monitor | None = None,
@@ -193,7 +193,7 @@ def solve(
 
 
 def evaluated(
-    system: MolecularSystem,
+    system: Molecule,
     options: SolverOptions,
     state: SelectedState,
     sector: np.ndarray | None,

@@ -8,7 +8,7 @@ import numpy as np
 
 from hamiltonians.errors import InputError
 from hamiltonians.lattice.exact import SectorBasis, sector_basis
-from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.model import Lattice
 from hamiltonians.lattice.sector_points import sector_points
 from nnbf.drivers.full_sum import FullSumDriver
 from nnbf.drivers.lattice_ansatz import make_lattice_ansatz, single_row
@@ -53,7 +53,7 @@ class SectorLevel:
 
 
 def sector_state(
-    model: LatticeModel,
+    model: Lattice,
     sector: "Sector",
     options: LatticeOptions | None = None,
     *,
@@ -89,7 +89,7 @@ def sector_state(
 
 
 def solve_sector(
-    model: LatticeModel,
+    model: Lattice,
     sector: "Sector",
     options: LatticeOptions | None = None,
     *,

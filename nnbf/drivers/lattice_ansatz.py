@@ -8,7 +8,7 @@ from netket.utils import HashableArray
 
 from hamiltonians.errors import InputError
 from hamiltonians.lattice.hartree_fock import mean_field
-from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.model import Lattice
 from nnbf.ansatz import (
     EquivariantBackflow,
     ProjectedBackflow,
@@ -41,7 +41,7 @@ def single_row(sector: "Sector") -> None:
 
 
 def orbital_cell(
-    model: LatticeModel, sector: "Sector", options: LatticeOptions, method: LatticeMethod
+    model: Lattice, sector: "Sector", options: LatticeOptions, method: LatticeMethod
 ) -> tuple[int, int]:
     """Unit cell of the orbitals: the one asked for, or the default of the method."""
     if options.cell is not None:
@@ -52,7 +52,7 @@ def orbital_cell(
 
 
 def make_lattice_ansatz(
-    model: LatticeModel,
+    model: Lattice,
     sector: "Sector",
     options: LatticeOptions | None = None,
     method: LatticeMethod = "full-sum",
@@ -98,7 +98,7 @@ def make_lattice_ansatz(
 
 
 def _start(
-    model: LatticeModel,
+    model: Lattice,
     sector: "Sector",
     symmetry: SymmetryElements,
     options: LatticeOptions,
@@ -132,7 +132,7 @@ def _antiferromagnet(model, symmetry, options):
 
 
 def _starting_orbitals(
-    model: LatticeModel,
+    model: Lattice,
     sector: "Sector",
     symmetry: SymmetryElements,
     options: LatticeOptions,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from hamiltonians import space_group
-from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.model import Lattice
 from nnbf.drivers.lattice import SectorLevel
 from nnbf.drivers.lattice_vmc import SampledLevel
 from nnbf.evaluation import Samples
@@ -15,7 +15,7 @@ from nnbf.states.lattice_sampled import amplitudes_of
 MOST_OBSERVED = 16_384
 
 
-def level_configurations(model: LatticeModel, level: SectorLevel | SampledLevel) -> WeightedConfigurations:
+def level_configurations(model: Lattice, level: SectorLevel | SampledLevel) -> WeightedConfigurations:
     """Configurations with |psi|^2: all of them of a full sum, else the samples of the final energy.
 
     Raises:
@@ -29,7 +29,7 @@ def level_configurations(model: LatticeModel, level: SectorLevel | SampledLevel)
     return WeightedConfigurations.sampled(*level.draws.thinned(MOST_OBSERVED))
 
 
-def level_observables(model: LatticeModel, level: SectorLevel | SampledLevel) -> LatticeObservables | None:
+def level_observables(model: Lattice, level: SectorLevel | SampledLevel) -> LatticeObservables | None:
     """Correlations, structure factors, symmetry and spin of a level.
 
     None for a full sum over more than `MOST_ENUMERATED` configurations.
@@ -41,7 +41,7 @@ def level_observables(model: LatticeModel, level: SectorLevel | SampledLevel) ->
 
 
 def draws_observables(
-    model: LatticeModel, momentum: Any, ansatz: Any, variables: Any, draws: Samples
+    model: Lattice, momentum: Any, ansatz: Any, variables: Any, draws: Samples
 ) -> LatticeObservables:
     """The same of a state from samples of any power of |psi|."""
     configurations = WeightedConfigurations.sampled(*draws.thinned(MOST_OBSERVED))

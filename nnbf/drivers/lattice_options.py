@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge, Interval, Le, MultipleOf
 
 from hamiltonians.errors import InputError
-from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.model import Lattice
 from nnbf._options import Checked, Positive, Seed
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ class LatticeOptions(Checked):
             )
         return "full-sum"
 
-    def require_model(self, model: LatticeModel) -> None:
+    def require_model(self, model: Lattice) -> None:
         """Refuse what does not go with a model.
 
         Raises:

@@ -11,7 +11,7 @@ import netket as nk
 
 from hamiltonians import space_group
 from hamiltonians.errors import InputError
-from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.model import Lattice
 from nnbf.ansatz import ProjectedBackflow, SymmetryElements, free_orbitals
 from nnbf.drivers.lattice_ansatz import make_lattice_ansatz, single_row
 from nnbf.drivers.lattice_options import LatticeOptions
@@ -85,7 +85,7 @@ class SampledLevel:
 
 
 def sampled_lattice_state(
-    model: LatticeModel,
+    model: Lattice,
     sector: "Sector",
     options: LatticeOptions,
     *,
@@ -130,7 +130,7 @@ def sampled_lattice_state(
 
 
 def solve_sector_vmc(
-    model: LatticeModel,
+    model: Lattice,
     sector: "Sector",
     options: LatticeOptions | None = None,
     *,
@@ -233,7 +233,7 @@ def solve_sector_vmc(
 
 
 def _single_determinant(
-    model: LatticeModel, sector: "Sector", ansatz: ProjectedBackflow
+    model: Lattice, sector: "Sector", ansatz: ProjectedBackflow
 ) -> ProjectedBackflow | None:
     """The same network on plane waves and the momentum alone.
 

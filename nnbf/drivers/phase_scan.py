@@ -14,7 +14,7 @@ import numpy as np
 
 from hamiltonians import space_group
 from hamiltonians.errors import InputError
-from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.model import Lattice
 from nnbf.ansatz.orbitals import lowest_momentum
 from nnbf.drivers.lattice import solve_sector
 from nnbf.drivers.lattice_observables import level_configurations
@@ -68,10 +68,10 @@ class Crossing:
 
 
 def scan_interaction(
-    models: Sequence[LatticeModel],
+    models: Sequence[Lattice],
     options: LatticeOptions | None = None,
     *,
-    momentum: Callable[[LatticeModel], tuple[int, int]] = lowest_momentum,
+    momentum: Callable[[Lattice], tuple[int, int]] = lowest_momentum,
     time_limit: float | None = None,
     monitor: Monitor | None = None,
 ) -> Iterator[ScanPoint]:

@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from contextlib import contextmanager
 from typing import Any
 
-from hamiltonians import LatticeModel, Sector
+from hamiltonians import Lattice, Sector
 from nnbf._threads import threads_environment
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.monitor import Monitor
@@ -19,7 +19,7 @@ _INTERVAL = 0.5
 
 
 def solve_in_processes(
-    model: LatticeModel,
+    model: Lattice,
     sectors: Sequence[Sector],
     options: LatticeOptions,
     *,
@@ -111,7 +111,7 @@ def _begin(stop: Any, steps: Any) -> None:
 
 
 def _solve(
-    model: LatticeModel,
+    model: Lattice,
     sector: Sector,
     options: LatticeOptions,
     levels: int,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from hamiltonians import InputError, LatticeModel, Sector, exact_levels, is_affordable
+from hamiltonians import InputError, Lattice, Sector, exact_levels, is_affordable
 from nnbf.drivers.lattice import SectorLevel, solve_sector
 from nnbf.drivers.lattice_ansatz import make_lattice_ansatz
 from nnbf.drivers.lattice_options import LatticeOptions
@@ -25,7 +25,7 @@ DOUBTFUL_IN_FIT = 1e-3
 
 
 def solve_spectrum(
-    model: LatticeModel,
+    model: Lattice,
     sectors: Sequence[Sector],
     options: LatticeOptions | None = None,
     *,
@@ -106,9 +106,7 @@ def _doubtful(level: SectorLevel, options: LatticeOptions) -> float:
     return DOUBTFUL_IF_SMALL if size <= options.dense_limit else DOUBTFUL_VARIANCE
 
 
-def with_determinants(
-    model: LatticeModel, sector: Sector, options: LatticeOptions, more: int
-) -> LatticeOptions:
+def with_determinants(model: Lattice, sector: Sector, options: LatticeOptions, more: int) -> LatticeOptions:
     """The options with more determinants, as far as the momentum has fillings.
 
     One determinant of plane waves cannot reach every state of a momentum: on configurations that a
@@ -127,9 +125,7 @@ def with_determinants(
     return options
 
 
-def level_record(
-    model: LatticeModel, level: SectorLevel | SampledLevel, exact: float | None
-) -> dict[str, Any]:
+def level_record(model: Lattice, level: SectorLevel | SampledLevel, exact: float | None) -> dict[str, Any]:
     """What result files say of a level."""
     sector = level.sector
     distance = level.energy - model.infinite_temperature_energy

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 from scipy.sparse.linalg import eigsh
 
-from hamiltonians import InputError, MolecularSystem, irrep_bits
+from hamiltonians import InputError, Molecule, irrep_bits
 from nnbf.determinants import unpack_occupations
 from nnbf.determinants.configurations import spin_flip_representatives
 from nnbf.drivers.snapshot import unpack_tree
@@ -49,7 +49,7 @@ class Taken:
     """Why not, in one line."""
 
 
-def take_over(state: SelectedState, start: Start, system: MolecularSystem) -> Taken:
+def take_over(state: SelectedState, start: Start, system: Molecule) -> Taken:
     """Give a state the parameters and the space of a start, unless that follows another state.
 
     Where levels cross between two geometries, the start is close to an excited state of the new one, and
@@ -135,7 +135,7 @@ def excess_warning(state: SelectedState, accuracy: float) -> str | None:
     )
 
 
-def _fitting(determinants: np.ndarray, state: SelectedState, system: MolecularSystem) -> np.ndarray:
+def _fitting(determinants: np.ndarray, state: SelectedState, system: Molecule) -> np.ndarray:
     """Return the determinants that lie in the reference's irrep, each once, in their order."""
     determinants = np.ascontiguousarray(determinants, dtype=np.uint64)
     reference = state.hamiltonian.reference

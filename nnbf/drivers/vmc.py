@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import netket as nk
 import numpy as np
 
-from hamiltonians import InputError, MolecularSystem, irrep_bits
+from hamiltonians import InputError, Molecule, irrep_bits
 from nnbf.ansatz import NeuralBackflow
 from nnbf.determinants import enumerate_sector
 from nnbf.drivers.ground_state import SolveResult, evaluated, make_model, make_optimizer
@@ -38,7 +38,7 @@ LARGEST_UNSEEN = 0.3
 
 
 def solve_vmc(
-    system: MolecularSystem,
+    system: Molecule,
     options: SolverOptions | None = None,
     *,
     monitor: Monitor | None = None,
@@ -105,7 +105,7 @@ def solve_vmc(
 
 
 def make_sampler(
-    system: MolecularSystem,
+    system: Molecule,
     options: SolverOptions,
     hamiltonian: MolecularHamiltonian,
     model: NeuralBackflow,

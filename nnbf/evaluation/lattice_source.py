@@ -6,7 +6,7 @@ import netket as nk
 import numpy as np
 
 from hamiltonians.errors import InputError
-from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.model import Lattice
 from nnbf.evaluation.evaluation_options import EvaluationOptions
 from nnbf.evaluation.samples import Samples
 from nnbf.evaluation.sampling_loop import PILOT_POWER
@@ -31,7 +31,7 @@ class LatticeSource:
 
     def __init__(
         self,
-        model: LatticeModel,
+        model: Lattice,
         ansatz: Any,
         variables: Any,
         options: EvaluationOptions | None = None,

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hamiltonians import InputError, LatticeModel, Sector, SpaceGroup, space_group
+from hamiltonians import InputError, Lattice, Sector, SpaceGroup, space_group
 from hamiltonians.lattice.sector import Momentum
 from nnbf.observables.quasiparticle import (
     momentum_extents,
@@ -57,7 +57,7 @@ class Excitation:
 class ChargeExcitations:
     """Ground state of N particles and levels of N - 1 and N + 1. Energies are in units of t."""
 
-    model: LatticeModel
+    model: Lattice
     """The model with N particles."""
     spin: int
     """Spin of the particle: 0 up (and spinless), 1 down."""
@@ -192,7 +192,7 @@ def broadened(
     return peaks @ np.asarray(weights, float)
 
 
-def target_momentum(model: LatticeModel, ground: Momentum, momentum: Momentum, change: int) -> Momentum:
+def target_momentum(model: Lattice, ground: Momentum, momentum: Momentum, change: int) -> Momentum:
     """Return the momentum of a level with a particle of k = `momentum` more (+1) or less (-1)."""
     first, second = momentum_extents(model)
     return (ground[0] + change * momentum[0]) % first, (ground[1] + change * momentum[1]) % second
@@ -246,7 +246,7 @@ def _characters(group: SpaceGroup, sectors: Sequence[Sector], momentum: Momentum
     ]
 
 
-def particle_momenta(model: LatticeModel, momenta: Iterable[Momentum] | None) -> tuple[Momentum, ...]:
+def particle_momenta(model: Lattice, momenta: Iterable[Momentum] | None) -> tuple[Momentum, ...]:
     """Return the momenta asked for, each once; all of a single particle for None.
 
     Raises:
@@ -257,7 +257,7 @@ def particle_momenta(model: LatticeModel, momenta: Iterable[Momentum] | None) ->
     return tuple(dict.fromkeys(particle_momentum(model, momentum) for momentum in momenta))
 
 
-def fillings(model: LatticeModel, spin: int) -> dict[int, LatticeModel]:
+def fillings(model: Lattice, spin: int) -> dict[int, Lattice]:
     """Return the models with a particle less (-1) and more (+1), where there are such.
 
     Raises:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from hamiltonians import InputError, LatticeModel, Sector, all_sectors, exact_levels, space_group
+from hamiltonians import InputError, Lattice, Sector, all_sectors, exact_levels, space_group
 from hamiltonians.lattice.exact import sector_basis
 from hamiltonians.lattice.sector import Momentum
 from hamiltonians.lattice.sector_points import sector_points
@@ -24,7 +24,7 @@ SAME_ENERGY = 1e-8
 
 
 def exact_charge_excitations(
-    model: LatticeModel,
+    model: Lattice,
     *,
     momenta: Iterable[Momentum] | None = None,
     spin: int = 0,
@@ -100,7 +100,7 @@ def exact_charge_excitations(
 class _AllLevels:
     """All levels of a momentum, and the coordinates of states in it."""
 
-    def __init__(self, model: LatticeModel, sector: Sector):
+    def __init__(self, model: Lattice, sector: Sector):
         if sector.n_states > MOST_DENSE:
             raise InputError(
                 f"momentum {sector.label} has {sector.n_states:,} states: all levels are computed up to "
@@ -119,7 +119,7 @@ class _AllLevels:
         return list(zip(self._energies[starts].tolist(), np.add.reduceat(each, starts).tolist(), strict=True))
 
 
-def _exact_ground(model: LatticeModel) -> Sector:
+def _exact_ground(model: Lattice) -> Sector:
     """The sector of the lowest level, a row of its irrep chosen."""
     sectors = all_sectors(model)
     energies = [float(exact_levels(model, sector).energies[0]) for sector in sectors]
@@ -128,12 +128,12 @@ def _exact_ground(model: LatticeModel) -> Sector:
     return space_group(model).sector(chosen.momentum, chosen.irrep, row=row)
 
 
-def _exact_lowest(model: LatticeModel) -> dict[Momentum, float]:
+def _exact_lowest(model: Lattice) -> dict[Momentum, float]:
     sectors = all_sectors(model, irreps=False)
     return {sector.momentum: float(exact_levels(model, sector).energies[0]) for sector in sectors}
 
 
-def _degeneracy(model: LatticeModel, energy: float) -> int:
+def _degeneracy(model: Lattice, energy: float) -> int:
     """How many levels are as low as one, over all sectors."""
     count = 0
     for sector in all_sectors(model):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hamiltonians.errors import InputError
-from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.model import Lattice
 from hamiltonians.lattice.space_group import SpaceGroup, space_group
 from nnbf.observables.lattice_correlations import (
     Correlations,
@@ -72,7 +72,7 @@ class LatticeObservables:
 
 
 def lattice_observables(
-    model: LatticeModel,
+    model: Lattice,
     configurations: WeightedConfigurations,
     log_psi: LogPsi,
     *,

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from hamiltonians.errors import InputError
-from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.model import Lattice
 from nnbf.observables.lattice_samples import WeightedConfigurations
 from nnbf.observables.result import Estimate
 
@@ -88,7 +88,7 @@ class StructureFactor:
         }
 
 
-def site_field(model: LatticeModel, occupations: np.ndarray, quantity: Quantity) -> np.ndarray:
+def site_field(model: Lattice, occupations: np.ndarray, quantity: Quantity) -> np.ndarray:
     """The field f (n, n_sites) of occupations (n, modes); see the module.
 
     Raises:
@@ -105,7 +105,7 @@ def site_field(model: LatticeModel, occupations: np.ndarray, quantity: Quantity)
 
 
 def correlations(
-    model: LatticeModel, configurations: WeightedConfigurations, quantity: Quantity = "density"
+    model: Lattice, configurations: WeightedConfigurations, quantity: Quantity = "density"
 ) -> Correlations:
     """C(r) of a state for all displacements of the lattice; see the module.
 
@@ -130,7 +130,7 @@ def correlations(
 
 
 def structure_factor(
-    model: LatticeModel, configurations: WeightedConfigurations, quantity: Quantity = "density"
+    model: Lattice, configurations: WeightedConfigurations, quantity: Quantity = "density"
 ) -> StructureFactor:
     """S(q) of a state for all momenta of the lattice; see the module.
 
@@ -148,7 +148,7 @@ def structure_factor(
 
 
 def correlation_ratio(
-    model: LatticeModel,
+    model: Lattice,
     configurations: WeightedConfigurations,
     quantity: Quantity = "density",
     momentum: tuple[int, int] | None = None,
@@ -182,7 +182,7 @@ def correlation_ratio(
     return Estimate(1.0 - ratio.value, ratio.error)
 
 
-def zone_wave_vectors(model: LatticeModel) -> np.ndarray:
+def zone_wave_vectors(model: Lattice) -> np.ndarray:
     """(L1, L2, 2) Cartesian momenta m1 b1 / L1 + m2 b2 / L2, the shortest of the equivalent ones."""
     reciprocal = 2 * np.pi * np.linalg.inv(np.array(model.lattice.vectors)).T
     grid = np.stack(np.meshgrid(*map(np.arange, model.size), indexing="ij"), axis=-1) / np.array(model.size)

@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse
 
 from hamiltonians.errors import InputError
-from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.model import Lattice
 from hamiltonians.lattice.operators import lattice_configurations
 from nnbf.determinants.configurations import pack_modes
 from nnbf.determinants.hashing import first_rows, merge_equal
@@ -54,7 +54,7 @@ class WeightedConfigurations:
     """(u,) log psi, where it is known."""
 
     @classmethod
-    def enumerated(cls, model: LatticeModel, log_psi: LogPsi) -> "WeightedConfigurations":
+    def enumerated(cls, model: Lattice, log_psi: LogPsi) -> "WeightedConfigurations":
         """Every configuration with its |psi|^2: averages are exact.
 
         Raises:

@@ -1,15 +1,13 @@
 """<S^2> and double occupancy of Hubbard states."""
 
 from hamiltonians.errors import InputError
-from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.model import Lattice
 from nnbf.observables.lattice_samples import LogPsi, WeightedConfigurations
 from nnbf.observables.result import Estimate
 from nnbf.operators.spin_exchange import doubly_occupied, s_squared_diagonal, spin_exchanges
 
 
-def lattice_s_squared(
-    model: LatticeModel, configurations: WeightedConfigurations, log_psi: LogPsi
-) -> Estimate:
+def lattice_s_squared(model: Lattice, configurations: WeightedConfigurations, log_psi: LogPsi) -> Estimate:
     """<S^2> of a state: S (S + 1) for total spin S.
 
     Raises:
@@ -28,7 +26,7 @@ def lattice_s_squared(
     return configurations.average(diagonal + exchanges.real)
 
 
-def double_occupancy(model: LatticeModel, configurations: WeightedConfigurations) -> Estimate:
+def double_occupancy(model: Lattice, configurations: WeightedConfigurations) -> Estimate:
     """Share of doubly occupied sites, (1 / N_s) sum_i <n_up n_down>.
 
     Raises:
@@ -38,6 +36,6 @@ def double_occupancy(model: LatticeModel, configurations: WeightedConfigurations
     return configurations.average(doubly_occupied(configurations.occupations, model.n_sites).mean(axis=1))
 
 
-def _require_spin(model: LatticeModel) -> None:
+def _require_spin(model: Lattice) -> None:
     if not model.is_spinful:
         raise InputError("spin of a spinless model: give a Hubbard model")

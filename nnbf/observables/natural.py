@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from hamiltonians import MolecularIntegrals, MolecularSystem, irrep_bits
+from hamiltonians import MolecularIntegrals, Molecule, irrep_bits
 from hamiltonians.integrals import determinant_irrep
 from hamiltonians.molecule.determinant import determinant_energy, lowest_determinant
 
@@ -122,7 +122,7 @@ def diagonalised(matrix: np.ndarray, irreps: np.ndarray) -> tuple[np.ndarray, np
     return values[order], vectors
 
 
-def natural_orbital_system(system: MolecularSystem, natural: NaturalOrbitals) -> MolecularSystem:
+def natural_orbital_system(system: Molecule, natural: NaturalOrbitals) -> Molecule:
     """The same system in natural orbitals: where a next calculation can start from.
 
     The reference determinant fills the most occupied ones, if that is in the irrep of the old one, and
@@ -151,7 +151,7 @@ def natural_orbital_system(system: MolecularSystem, natural: NaturalOrbitals) ->
         f"{determinant_energy(integrals):.8f}"
     )
     info = replace(system.info, orbitals="nnbf-natural")
-    return MolecularSystem(integrals, info, system.references, notes, properties, system.truncation)
+    return Molecule(integrals, info, system.references, notes, properties, system.truncation)
 
 
 def _restricted(integrals: MolecularIntegrals) -> np.ndarray:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse
 
-from hamiltonians import InputError, LatticeModel, lattice_configurations, space_group
+from hamiltonians import InputError, Lattice, lattice_configurations, space_group
 from hamiltonians.lattice.permutations import move_configurations
 from hamiltonians.lattice.sector import Momentum
 from nnbf.determinants import build_hash_table, find_rows
@@ -32,7 +32,7 @@ LogPsi = Callable[[np.ndarray], np.ndarray]
 MOST_ENUMERATED = 500_000
 
 
-def with_changed_filling(model: LatticeModel, change: int, spin: int = 0) -> LatticeModel:
+def with_changed_filling(model: Lattice, change: int, spin: int = 0) -> Lattice:
     """Return the model with particles of one spin (0 up, 1 down) added or taken away.
 
     Raises:
@@ -47,18 +47,18 @@ def with_changed_filling(model: LatticeModel, change: int, spin: int = 0) -> Lat
     return replace(model, particles=tuple(particles))
 
 
-def one_particle(model: LatticeModel) -> LatticeModel:
+def one_particle(model: Lattice) -> Lattice:
     """Return the model with a single particle: its momenta are those of c_k."""
     return replace(model, particles=(1, 0)[: len(model.particles)])
 
 
-def momentum_extents(model: LatticeModel) -> tuple[int, int]:
+def momentum_extents(model: Lattice) -> tuple[int, int]:
     """Return the number of momenta of each direction: L, or 1 where it is open."""
     first, second = (L if closed else 1 for L, closed in zip(model.size, model.periodic, strict=True))
     return first, second
 
 
-def particle_momentum(model: LatticeModel, momentum: Momentum) -> Momentum:
+def particle_momentum(model: Lattice, momentum: Momentum) -> Momentum:
     """Return the momentum of a particle as whole numbers from 0 to L - 1.
 
     Raises:
@@ -70,7 +70,7 @@ def particle_momentum(model: LatticeModel, momentum: Momentum) -> Momentum:
     return momentum[0] % extents[0], momentum[1] % extents[1]
 
 
-def plane_wave(model: LatticeModel, momentum: Momentum) -> np.ndarray:
+def plane_wave(model: Lattice, momentum: Momentum) -> np.ndarray:
     """Return (n_sites,) N_s^{-1/2} e^{ik.r} with the positions r of unit cells, twist included.
 
     All sites of a cell have the same phase. Along an open direction there is momentum 0 only.
@@ -86,7 +86,7 @@ def plane_wave(model: LatticeModel, momentum: Momentum) -> np.ndarray:
 class ConfigurationTable:
     """All configurations of a model, in the order of `lattice_configurations`, and where each one is."""
 
-    def __init__(self, model: LatticeModel):
+    def __init__(self, model: Lattice):
         """List them.
 
         Raises:
@@ -169,7 +169,7 @@ class Removal:
 
 
 def enumerated_weight(
-    model: LatticeModel, momentum: Momentum, log_larger: LogPsi, log_smaller: LogPsi, *, spin: int = 0
+    model: Lattice, momentum: Momentum, log_larger: LogPsi, log_smaller: LogPsi, *, spin: int = 0
 ) -> float:
     """Return |<smaller|c_k|larger>|^2 by sums over all configurations; states need not be normalised.
 
@@ -208,7 +208,7 @@ class SampledWave:
 
 
 def sampled_weight(
-    model: LatticeModel, momentum: Momentum, larger: SampledWave, smaller: SampledWave, *, spin: int = 0
+    model: Lattice, momentum: Momentum, larger: SampledWave, smaller: SampledWave, *, spin: int = 0
 ) -> Estimate:
     r"""Return |<smaller|c_k|larger>|^2 from samples of both states, whose norms are not needed.
 

@@ -8,12 +8,12 @@ import netket as nk
 import numpy as np
 from numba import njit
 
-from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.model import Lattice
 from nnbf.operators.connections import Connections
 from nnbf.operators.hamiltonian import Hamiltonian
 
 
-def lattice_hilbert(model: LatticeModel) -> nk.hilbert.AbstractHilbert:
+def lattice_hilbert(model: Lattice) -> nk.hilbert.AbstractHilbert:
     """NetKet's Hilbert space of a lattice model, up block first."""
     if model.is_spinful:
         return nk.hilbert.SpinOrbitalFermions(model.n_sites, s=1 / 2, n_fermions_per_spin=model.particles)
@@ -31,13 +31,13 @@ class LatticeHamiltonian(Hamiltonian):
     configuration once; inside jit, ``get_conn_padded`` is pure jax.
     """
 
-    def __init__(self, model: LatticeModel):
+    def __init__(self, model: Lattice):
         """Take the terms of a model."""
         super().__init__(lattice_hilbert(model))
         self._model = model
 
     @property
-    def model(self) -> LatticeModel:
+    def model(self) -> Lattice:
         """The model."""
         return self._model
 

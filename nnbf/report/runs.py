@@ -155,13 +155,13 @@ def _lowest(history: list[dict[str, Any]]) -> dict[str, Any]:
 
 def lattice_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the description of the lattice model that a configuration asks for; empty if it makes none."""
-    from hamiltonians import LatticeModel
+    from hamiltonians import Lattice
 
     problem = config.get("problem") or {}
     kind = str(problem.get("model") or problem.get("kind") or "")
     interaction = problem.get("interaction", 1.0)
     try:
-        model = LatticeModel(
+        model = Lattice(
             kind,
             problem["size"],
             problem["particles"],

@@ -16,7 +16,7 @@ from nnbf.runs.checkpoint import Checkpoint, CheckpointStore, load_checkpoint, s
 from nnbf.runs.history import HistoryWriter
 
 if TYPE_CHECKING:
-    from hamiltonians import MolecularSystem, SystemInfo
+    from hamiltonians import Molecule, SystemInfo
 
 
 def default_folder(info: "SystemInfo", parent: Path | None = None, now: datetime | None = None) -> Path:
@@ -163,7 +163,7 @@ class RunDirectory:
         """Write config.json."""
         write_json(self.config_file, config)
 
-    def write_system(self, system: "MolecularSystem") -> None:
+    def write_system(self, system: "Molecule") -> None:
         """Write system.npz."""
         system.save(self.system_file)
 
@@ -230,11 +230,11 @@ class RunDirectory:
         lines = self.history_file.read_text(encoding="utf-8").split("\n")
         return [json.loads(line) for line in lines[:-1] if line]
 
-    def read_system(self) -> "MolecularSystem":
+    def read_system(self) -> "Molecule":
         """Return the system that was solved."""
-        from hamiltonians import MolecularSystem, load_problem
+        from hamiltonians import Molecule, load_problem
 
-        return load_problem(self.system_file, MolecularSystem)
+        return load_problem(self.system_file, Molecule)
 
     def read_checkpoint(self) -> Checkpoint:
         """Return final parameters and determinants."""

@@ -9,7 +9,7 @@ from hamiltonians.errors import InputError
 from nnbf._options import Checked
 
 if TYPE_CHECKING:
-    from hamiltonians import LatticeModel, Sector
+    from hamiltonians import Lattice, Sector
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class LatticeProblem:
     boundary: str = "pbc"
     """pbc, apbc, open, or a twist in units of 2 pi; for each direction as "pbc,apbc"."""
 
-    def build(self) -> "LatticeModel":
+    def build(self) -> "Lattice":
         """Return the model.
 
         Raises:
             InputError: A value makes no sense.
         """
-        from hamiltonians import LatticeModel
+        from hamiltonians import Lattice
 
         kind = self.model.strip().casefold()
         if kind not in ("tv", "hubbard"):
@@ -51,7 +51,7 @@ class LatticeProblem:
         is_tv = kind == "tv"
         if is_tv and self.neighbour_repulsion:
             raise InputError("the neighbour repulsion of tv is --interaction")
-        return LatticeModel(
+        return Lattice(
             kind,
             self.size,  # type: ignore[arg-type]
             self.particles,  # type: ignore[arg-type]
@@ -78,7 +78,7 @@ class SectorChoice(Checked):
     levels: Annotated[int, Ge(1)] = 1
     """Levels of each sector, from the lowest."""
 
-    def sectors(self, model: "LatticeModel") -> "list[Sector]":
+    def sectors(self, model: "Lattice") -> "list[Sector]":
         """Return the sectors that have states; of irreps of dimension above 1 the first row.
 
         Raises:
@@ -107,7 +107,7 @@ class OneSector:
     spin: Literal["any", "even", "odd"] = "any"
     """Parity under spin flip (hubbard with N_up = N_down): even or odd total spin."""
 
-    def choice(self, model: "LatticeModel") -> SectorChoice:
+    def choice(self, model: "Lattice") -> SectorChoice:
         """Return the choice of this sector.
 
         Raises:
@@ -132,7 +132,7 @@ class OneSector:
         )
 
 
-def free_momentum(model: "LatticeModel") -> tuple[int, int]:
+def free_momentum(model: "Lattice") -> tuple[int, int]:
     """Return the total momentum of the lowest filling of free particles; (0, 0) with an open boundary."""
     from nnbf.ansatz.orbitals import lowest_momentum
 

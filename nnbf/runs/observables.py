@@ -6,14 +6,14 @@ from hamiltonians.errors import InputError
 from nnbf.runs.archive import write_archive
 
 if TYPE_CHECKING:
-    from hamiltonians import MolecularSystem
+    from hamiltonians import Molecule
     from nnbf.runs.directory import RunDirectory
 
 MOST_BYTES = 64_000_000
 """Integrals larger than this (about 75 orbitals) are not written a second time in natural orbitals."""
 
 
-def write_observables(directory: "RunDirectory", system: "MolecularSystem", solution: Any) -> None:
+def write_observables(directory: "RunDirectory", system: "Molecule", solution: Any) -> None:
     """Write natural_orbitals.npz, and rdm.npz where there are two-particle density matrices.
 
     Args:

@@ -9,13 +9,13 @@ from hamiltonians.errors import InputError
 from hamiltonians.storage import SUFFIXES
 
 if TYPE_CHECKING:
-    from hamiltonians import MolecularSystem
+    from hamiltonians import Molecule
 
 
 class Problem(Protocol):
     """Something a Hamiltonian can be built from."""
 
-    def build(self, *, references: bool = True) -> "MolecularSystem":
+    def build(self, *, references: bool = True) -> "Molecule":
         """Return the system; with `references` False, only HF beside it."""
         ...
 
@@ -59,7 +59,7 @@ class MoleculeProblem:
     fci_limit: int = 5_000_000
     """Largest number of determinants for which FCI is computed."""
 
-    def build(self, *, references: bool = True) -> "MolecularSystem":
+    def build(self, *, references: bool = True) -> "Molecule":
         """Run Hartree-Fock and transform the integrals.
 
         Args:
@@ -101,7 +101,7 @@ class FileProblem:
     fci_limit: int = 5_000_000
     """Largest number of determinants for which FCI is computed."""
 
-    def build(self, *, references: bool = True) -> "MolecularSystem":
+    def build(self, *, references: bool = True) -> "Molecule":
         """Read the file.
 
         Args:
@@ -112,9 +112,9 @@ class FileProblem:
         """
         path = Path(self.file).expanduser()
         if path.suffix.casefold() in SUFFIXES:
-            from hamiltonians import MolecularSystem, load_problem
+            from hamiltonians import Molecule, load_problem
 
-            return load_problem(path, MolecularSystem)
+            return load_problem(path, Molecule)
         from hamiltonians import read_fcidump
 
         return read_fcidump(path, compute_references=self.references and references, fci_limit=self.fci_limit)

@@ -11,7 +11,7 @@ from nnbf.runs.provenance import git_state, hardware, versions
 from nnbf.runs.truncation import truncation_record, with_correction
 
 if TYPE_CHECKING:
-    from hamiltonians import MolecularSystem
+    from hamiltonians import Molecule
     from nnbf.drivers.ground_state import SolveResult
 
 FORMAT = 1
@@ -20,7 +20,7 @@ FORMAT = 1
 ENERGY_UNIT = "Hartree"
 
 
-def system_record(system: "MolecularSystem") -> dict[str, Any]:
+def system_record(system: "Molecule") -> dict[str, Any]:
     """Describe a system: keys that every result has, then what a reader may want to know."""
     integrals, info = system.integrals, system.info
     size = integrals.n_orbitals
@@ -45,7 +45,7 @@ def system_record(system: "MolecularSystem") -> dict[str, Any]:
 
 
 def config_record(
-    system: "MolecularSystem",
+    system: "Molecule",
     options: Any,
     *,
     method: str,

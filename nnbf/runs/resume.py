@@ -16,7 +16,7 @@ from nnbf.runs.session import CompletedRun, OnStep, Session, Warn, cannot_write
 from nnbf.runs.signals import StopRequest
 
 if TYPE_CHECKING:
-    from hamiltonians import MolecularSystem
+    from hamiltonians import Molecule
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +69,7 @@ def plan_resumption(
 
 def resume_run(
     plan: Resumption,
-    system: "MolecularSystem | None" = None,
+    system: "Molecule | None" = None,
     *,
     command_line: str = "",
     on_start: Callable[[RunDirectory, int], None] | None = None,

@@ -15,7 +15,7 @@ from nnbf.runs.signals import StopRequest
 from nnbf.runs.start import PreparedStart, prepare_start
 
 if TYPE_CHECKING:
-    from hamiltonians import MolecularSystem
+    from hamiltonians import Molecule
 
 
 def run_molecule(
@@ -37,7 +37,7 @@ def run_molecule(
 
 
 def run_system(
-    system: "MolecularSystem",
+    system: "Molecule",
     options: Any = None,
     *,
     out: str | Path | None = None,

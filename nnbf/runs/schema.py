@@ -142,12 +142,12 @@ def upgraded_result(result: Mapping[str, Any], config: Mapping[str, Any]) -> dic
 
 def lattice_description(problem: Mapping[str, Any]) -> dict[str, Any]:
     """Return the ``system`` of the lattice that a problem of format 1 asks for; empty if it makes none."""
-    from hamiltonians import LatticeModel
+    from hamiltonians import Lattice
 
     kind = str(problem.get("model") or problem.get("kind") or "")
     interaction = problem.get("interaction", 1.0)
     try:
-        model = LatticeModel(
+        model = Lattice(
             kind,
             problem["size"],
             problem["particles"],

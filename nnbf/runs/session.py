@@ -19,7 +19,7 @@ from nnbf.runs.record import broken_record, result_record
 from nnbf.runs.signals import StopRequest
 
 if TYPE_CHECKING:
-    from hamiltonians import MolecularSystem
+    from hamiltonians import Molecule
     from nnbf.drivers.ground_state import SolveResult
 
 OnStep = Callable[[dict[str, Any]], None]
@@ -57,7 +57,7 @@ class Session:
     """Its folder, with config.json and the system in it."""
     config: Mapping[str, Any]
     """The content of config.json."""
-    system: "MolecularSystem"
+    system: "Molecule"
     """What to solve."""
     options: Any
     """How: the options of the method."""

@@ -20,7 +20,7 @@ from nnbf.runs.lattice_problem import LatticeProblem, SectorChoice
 from nnbf.runs.provenance import git_state, hardware, versions
 
 if TYPE_CHECKING:
-    from hamiltonians import LatticeModel, Sector
+    from hamiltonians import Lattice, Sector
 
 LATTICE_COMMANDS = ("spectrum", "lattice")
 """What config.json says of such folders: several sectors, or one."""
@@ -48,7 +48,7 @@ class SpectrumLimits(LatticeLimits):
 class SpectrumPlan:
     """A spectrum that is about to start or to go on."""
 
-    model: "LatticeModel"
+    model: "Lattice"
     """The model."""
     sectors: "tuple[Sector, ...]"
     """All sectors asked for."""

@@ -14,7 +14,7 @@ from nnbf.runs.schema import is_lattice, load_config
 from nnbf.runs.trained import newest_parameters
 
 if TYPE_CHECKING:
-    from hamiltonians import MolecularSystem
+    from hamiltonians import Molecule
 
 LEAST_OVERLAP = 0.5
 """Smallest singular value of the overlap of orbitals with which a start makes sense."""
@@ -27,7 +27,7 @@ _MAY_DIFFER = ("reference", "orbital_irreps", "noise")
 class PreparedStart:
     """What a run that starts from another one begins with."""
 
-    system: "MolecularSystem"
+    system: "Molecule"
     """What is to be solved, in the orbitals of the other run where there is a start."""
     checkpoint: Checkpoint | None
     """Parameters and variational space; None where the orbitals do not match, and the start is cold."""
@@ -43,7 +43,7 @@ class PreparedStart:
         return f"{used} {self.record['folder']} ({shown})"
 
 
-def prepare_start(folder: str | Path, system: "MolecularSystem", options: Any) -> PreparedStart:
+def prepare_start(folder: str | Path, system: "Molecule", options: Any) -> PreparedStart:
     """Read the trained state of a run, and turn the orbitals of a system to those of that run.
 
     Where the orbitals have no counterparts there, nothing is taken over, and the system says so in its
@@ -99,7 +99,7 @@ def _options(config: dict[str, Any]) -> Any:
     return method_named(config["method"]).make_options(config.get("options"))
 
 
-def _network(system: "MolecularSystem", options: Any) -> dict[str, Any]:
+def _network(system: "Molecule", options: Any) -> dict[str, Any]:
     from nnbf.ansatz import ansatz_spec
     from nnbf.drivers import make_model
 
@@ -120,10 +120,10 @@ def _shown(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
 
 
-def _unknown(system: "MolecularSystem") -> bool:
+def _unknown(system: "Molecule") -> bool:
     return system.properties is None or system.properties.coefficients is None
 
 
-def _warned(system: "MolecularSystem", note: str) -> "MolecularSystem":
+def _warned(system: "Molecule", note: str) -> "Molecule":
     info = replace(system.info, warnings=(*system.info.warnings, note))
     return replace(system, info=info)

@@ -12,7 +12,7 @@ from nnbf.runs.methods import method_named
 from nnbf.runs.spectrum import LATTICE_COMMANDS
 
 if TYPE_CHECKING:
-    from hamiltonians import MolecularSystem
+    from hamiltonians import Molecule
     from nnbf.states import SelectedState
 
 
@@ -22,7 +22,7 @@ class TrainedState:
 
     directory: RunDirectory
     """The folder of the run."""
-    system: "MolecularSystem"
+    system: "Molecule"
     """What was solved."""
     options: Any
     """Options of the run's method."""
@@ -102,7 +102,7 @@ def load_trained(folder: RunDirectory) -> TrainedState:
 
 
 def _state(
-    system: "MolecularSystem", options: Any, found: NewestParameters, folder: RunDirectory
+    system: "Molecule", options: Any, found: NewestParameters, folder: RunDirectory
 ) -> "SelectedState":
     """Return the state; its parameters are the leaves of all variables, or the tree of parameters."""
     import jax

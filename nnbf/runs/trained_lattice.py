@@ -12,7 +12,7 @@ from nnbf.runs.schema import load_config, load_result
 from nnbf.runs.spectrum import state_file
 
 if TYPE_CHECKING:
-    from hamiltonians import LatticeModel
+    from hamiltonians import Lattice
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +21,7 @@ class TrainedLevel:
 
     directory: RunDirectory
     """The folder of the run."""
-    model: "LatticeModel"
+    model: "Lattice"
     """The lattice model."""
     options: Mapping[str, Any]
     """Options of the run."""
@@ -45,7 +45,7 @@ def load_trained_level(folder: str | Path, state: str = "") -> TrainedLevel:
     Raises:
         InputError: There is no such level, or the files do not fit together.
     """
-    from hamiltonians import LatticeModel
+    from hamiltonians import Lattice
 
     directory = RunDirectory.open(folder)
     config = load_config(folder)
@@ -59,7 +59,7 @@ def load_trained_level(folder: str | Path, state: str = "") -> TrainedLevel:
     if name not in records:
         raise InputError(f"there is no state {name!r} in {directory.path}: it has {', '.join(records)}")
     record = records[name]
-    model = LatticeModel.from_dict(config["system"])
+    model = Lattice.from_dict(config["system"])
     ansatz, variables = _network(config, model, record, state_file(directory, record))
     return TrainedLevel(directory, model, config["options"], record, name, ansatz, variables)
 

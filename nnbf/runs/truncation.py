@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hamiltonians import MolecularSystem
+    from hamiltonians import Molecule
 
 MP2_CORRECTED = "mp2_corrected"
 """Kind of the headline energy plus the MP2 correction for virtual orbitals that were left out."""
 
 
-def truncation_record(system: "MolecularSystem") -> dict[str, Any] | None:
+def truncation_record(system: "Molecule") -> dict[str, Any] | None:
     """Return what was left out and the energies of the whole basis; None where nothing was cut.
 
     See `hamiltonians.Truncation.record` for the keys.

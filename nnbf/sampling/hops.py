@@ -20,7 +20,7 @@ import netket as nk
 import numpy as np
 from netket.utils import struct
 
-from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.model import Lattice
 
 
 class HopRule(nk.sampler.rules.MetropolisRule):
@@ -43,7 +43,7 @@ class HopRule(nk.sampler.rules.MetropolisRule):
     """(modes,) the ordered configuration that chains start from."""
 
     def __init__(
-        self, model: LatticeModel, *, far: float = 0.2, exchange: float | None = None, guide: float = 1.0
+        self, model: Lattice, *, far: float = 0.2, exchange: float | None = None, guide: float = 1.0
     ):
         """Make a rule.
 
@@ -140,7 +140,7 @@ class HopRule(nk.sampler.rules.MetropolisRule):
         return f"HopRule(far={self.far}, exchange={self.exchange}, guide={self.guide})"
 
 
-def ordered_configuration(model: LatticeModel) -> np.ndarray:
+def ordered_configuration(model: Lattice) -> np.ndarray:
     """Occupations (modes,) int8 of a configuration with few neighbours of the same spin, and few pairs.
 
     Spread along a breadth-first colouring: on a bipartite lattice the first spin fills one sublattice before

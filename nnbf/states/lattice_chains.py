@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import netket as nk
 import numpy as np
 
-from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.model import Lattice
 from nnbf.operators import LatticeHamiltonian
 from nnbf.sampling import HopRule
 from nnbf.states.batches import model_at_once
@@ -16,7 +16,7 @@ ADJUSTMENT = 16
 
 
 def lattice_sampler(
-    model: LatticeModel, ansatz: Any, n_chains: int, *, sweep_size: int | None = None, power: float = 2.0
+    model: Lattice, ansatz: Any, n_chains: int, *, sweep_size: int | None = None, power: float = 2.0
 ) -> nk.sampler.MetropolisSampler:
     """Metropolis chains of |psi|^power with :class:`~nnbf.sampling.HopRule`.
 

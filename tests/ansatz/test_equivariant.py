@@ -10,7 +10,7 @@ import pytest
 from netket.utils import HashableArray
 
 from hamiltonians import InputError
-from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.model import Lattice
 from hamiltonians.lattice.operators import lattice_configurations, lattice_to_sparse
 from hamiltonians.lattice.space_group import space_group
 from nnbf.ansatz.convolution import LatticeNetwork
@@ -43,7 +43,7 @@ def test_network_moves_with_its_input(options):
 
 def test_jastrow_factors():
     """Against sums over pairs; the same for moved configurations."""
-    model = LatticeModel("hubbard", "4x3", (2, 3))
+    model = Lattice("hubbard", "4x3", (2, 3))
     rng = np.random.default_rng(1)
     x = np.stack([rng.permutation(np.repeat([1.0, 0.0], [5, 19])) for _ in range(6)])
     moved = np.roll(x.reshape(6, 2, 4, 3), (1, 2), (2, 3)).reshape(6, 24)
@@ -64,7 +64,7 @@ def test_jastrow_factors():
 
 def test_amplitudes_by_hand():
     """Network, changed orbitals, determinants and Jastrow factors, all written out; an open direction."""
-    model = LatticeModel("hubbard", "3x4", (2, 1), boundary=("open", "pbc"))
+    model = Lattice("hubbard", "3x4", (2, 1), boundary=("open", "pbc"))
     rng = np.random.default_rng(3)
     start = [rng.normal(size=(2, n, 12)) for n in (2, 1)]
     orbitals = tuple(given_orbitals(matrix) for matrix in start)
@@ -103,16 +103,16 @@ def test_amplitudes_by_hand():
 
 
 MOMENTUM_CASES = [
-    (LatticeModel("tv", "3x4", 3), (0, 2), True, {}),
-    (LatticeModel("tv", "3x4", 3, boundary=("apbc", 0.3)), (1, 3), False, {"backflow": "both"}),
+    (Lattice("tv", "3x4", 3), (0, 2), True, {}),
+    (Lattice("tv", "3x4", 3, boundary=("apbc", 0.3)), (1, 3), False, {"backflow": "both"}),
     (
-        LatticeModel("hubbard", "2x3", (2, 2), boundary=("apbc", "pbc")),
+        Lattice("hubbard", "2x3", (2, 2), boundary=("apbc", "pbc")),
         (1, 1),
         False,
         {"param_dtype": complex},
     ),
-    (LatticeModel("tv", "3x3", 2, geometry="honeycomb"), (1, 2), False, {"backflow": "additive"}),
-    (LatticeModel("tv", "4x3", 2, boundary=("apbc", "pbc")), (3, 0), True, {}),
+    (Lattice("tv", "3x3", 2, geometry="honeycomb"), (1, 2), False, {"backflow": "additive"}),
+    (Lattice("tv", "4x3", 2, boundary=("apbc", "pbc")), (3, 0), True, {}),
 ]
 
 
@@ -138,7 +138,7 @@ def test_one_determinant_of_plane_waves_has_exact_momentum(model, momentum, is_r
 
 def test_free_fermions_are_an_eigenstate():
     """A projected state in NetKet's FullSumState, on the matrix of the Hamiltonian."""
-    model = LatticeModel("tv", "3x4", 3, boundary=("pbc", "apbc"))
+    model = Lattice("tv", "3x4", 3, boundary=("pbc", "apbc"))
     module = EquivariantBackflow(
         model.size,
         free_orbitals(model, (0, 2)),
@@ -166,10 +166,10 @@ def test_free_fermions_are_an_eigenstate():
 @pytest.mark.parametrize(
     "model",
     [
-        LatticeModel("tv", "3x2", 3, boundary=("apbc", 0.1)),
-        LatticeModel("hubbard", "3x3", (2, 1), t_prime=0.2),
-        LatticeModel("tv", "2x3", 3, geometry="honeycomb"),
-        LatticeModel("tv", "6x1", 2),
+        Lattice("tv", "3x2", 3, boundary=("apbc", 0.1)),
+        Lattice("hubbard", "3x3", (2, 1), t_prime=0.2),
+        Lattice("tv", "2x3", 3, geometry="honeycomb"),
+        Lattice("tv", "6x1", 2),
     ],
     ids=str,
 )
@@ -196,7 +196,7 @@ def test_free_orbitals_are_the_lowest_of_their_momentum(model):
 
 
 def test_fillings_in_the_order_of_their_energies():
-    model = LatticeModel("hubbard", "3x2", (2, 1), t_prime=0.3)
+    model = Lattice("hubbard", "3x2", (2, 1), t_prime=0.3)
     turns = [(m1 / 3, m2 / 2) for m1 in range(3) for m2 in range(2)]
     energy = [
         np.real(np.exp(2j * np.pi * (model.cells / model.size) @ (3 * a, 2 * b)) @ model.hopping[0])
@@ -222,13 +222,13 @@ def test_fillings_in_the_order_of_their_energies():
 
 
 def test_bad_arguments_say_what_is_wrong():
-    model = LatticeModel("tv", "4x4", 5)
+    model = Lattice("tv", "4x4", 5)
     with pytest.raises(InputError, match="unit cell 3x1 does not divide the 4x4"):
         free_orbitals(model, cell=(3, 1))
     with pytest.raises(InputError, match="pairs k, -k: the orbitals must be complex"):
         free_orbitals(model, (1, 0), real=True)
     with pytest.raises(InputError, match="open boundary"):
-        free_orbitals(LatticeModel("tv", "4x4", 5, boundary="open"), n_determinants=2)
+        free_orbitals(Lattice("tv", "4x4", 5, boundary="open"), n_determinants=2)
     with pytest.raises(ValueError, match="N <= n_sites"):
         given_orbitals(np.ones((5, 4)))
     (real,) = free_orbitals(model, (0, 0))
@@ -250,7 +250,7 @@ def test_bad_arguments_say_what_is_wrong():
 
 def test_batches_and_empty_spins():
     """Any leading dimensions; no particle of one spin; single precision stays single."""
-    model = LatticeModel("hubbard", "3x2", (2, 0))
+    model = Lattice("hubbard", "3x2", (2, 0))
     module = EquivariantBackflow(
         model.size, free_orbitals(model, (0, 0), real=False), features=2, depth=1, param_dtype=jnp.float32
     )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from netket.utils import HashableArray
 
-from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.model import Lattice
 from hamiltonians.lattice.space_group import space_group
 from nnbf.ansatz.equivariant import EquivariantBackflow, ProjectedBackflow
 from nnbf.ansatz.orbitals import free_orbitals, given_orbitals
@@ -38,10 +38,10 @@ def psi_and_log(module, variables, x):
     return tuple(np.asarray(values) for values in run(variables))
 
 
-TV = LatticeModel("tv", "3x3", 3)
-TWISTED = LatticeModel("tv", "3x4", 3, boundary=("apbc", 0.3))
-HUBBARD = LatticeModel("hubbard", "2x3", (2, 2), boundary=("pbc", "apbc"))
-HONEYCOMB = LatticeModel("tv", "2x2", 3, geometry="honeycomb")
+TV = Lattice("tv", "3x3", 3)
+TWISTED = Lattice("tv", "3x4", 3, boundary=("apbc", 0.3))
+HUBBARD = Lattice("hubbard", "2x3", (2, 2), boundary=("pbc", "apbc"))
+HONEYCOMB = Lattice("tv", "2x2", 3, geometry="honeycomb")
 
 
 def plane_waves_and_point_group():
@@ -132,7 +132,7 @@ def test_parity_under_any_permutation():
 
 def test_same_as_netket_projection():
     """NetKet runs the network on every moved configuration, with fermionic signs of its own."""
-    model = LatticeModel("hubbard", "3x3", (1, 2))
+    model = Lattice("hubbard", "3x3", (1, 2))
     orbitals = free_orbitals(model, (1, 0), cell=model.size, real=False)
     backflow = network(model, orbitals)
     x = all_configurations(model.n_sites, model.particles)[::7]

@@ -10,7 +10,7 @@ import pytest
 from netket.utils import HashableArray
 
 from hamiltonians.errors import InputError
-from hamiltonians.lattice.model import LatticeModel
+from hamiltonians.lattice.model import Lattice
 from nnbf.ansatz import (
     EquivariantBackflow,
     NeuralBackflow,
@@ -49,11 +49,11 @@ def test_molecular_networks_come_back_equal(module):
 
 
 def spinless():
-    return LatticeModel("tv", (3, 2), (2,), V=1.0)
+    return Lattice("tv", (3, 2), (2,), V=1.0)
 
 
 def hubbard():
-    return LatticeModel("hubbard", (4, 2), (4, 4), U=4.0)
+    return Lattice("hubbard", (4, 2), (4, 4), U=4.0)
 
 
 def lattice_networks():

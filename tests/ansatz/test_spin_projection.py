@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from netket.utils import HashableArray
 
-from hamiltonians import LatticeModel, lattice_configurations, space_group
+from hamiltonians import Lattice, lattice_configurations, space_group
 from hamiltonians.lattice.hartree_fock import _density, _energy, mean_field
 from nnbf.ansatz import EquivariantBackflow, ProjectedBackflow, SymmetryElements, given_orbitals
 from nnbf.ansatz.projection import projection_plan
@@ -46,7 +46,7 @@ def psi_of(model, configurations, key=0):
 def test_slater_determinants_split_into_their_total_spins(particles, is_real):
     """Each part is an eigenstate of S^2, and all of them add up to the determinant."""
     rng = np.random.default_rng(sum(particles))
-    model = LatticeModel("hubbard", "5x1", particles, U=1.0, boundary="open")
+    model = Lattice("hubbard", "5x1", particles, U=1.0, boundary="open")
     rows = [rng.normal(size=(n, 5)) + (0 if is_real else 1j * rng.normal(size=(n, 5))) for n in particles]
     orbitals = tuple(given_orbitals(r) for r in rows)
     configurations = np.asarray(lattice_configurations(model), np.int8)
@@ -79,12 +79,12 @@ def test_spins_that_particles_do_not_have():
 
 
 BIPARTITE = [
-    LatticeModel("hubbard", "4x2", (4, 4), U=4.0),
-    LatticeModel("hubbard", "4x4", (8, 8), U=4.0),
-    LatticeModel("hubbard", "4x4", (8, 8), U=2.0, boundary="apbc"),
-    LatticeModel("hubbard", "6x2", (6, 6), U=6.0, boundary=("apbc", "pbc")),
-    LatticeModel("hubbard", "3x3", (9, 9), U=5.0, geometry="honeycomb"),
-    LatticeModel("hubbard", "4x2", (4, 4), U=4.0, boundary=(0.1, "pbc")),
+    Lattice("hubbard", "4x2", (4, 4), U=4.0),
+    Lattice("hubbard", "4x4", (8, 8), U=4.0),
+    Lattice("hubbard", "4x4", (8, 8), U=2.0, boundary="apbc"),
+    Lattice("hubbard", "6x2", (6, 6), U=6.0, boundary=("apbc", "pbc")),
+    Lattice("hubbard", "3x3", (9, 9), U=5.0, geometry="honeycomb"),
+    Lattice("hubbard", "4x2", (4, 4), U=4.0, boundary=(0.1, "pbc")),
 ]
 
 
@@ -101,12 +101,12 @@ def test_staggered_orbitals_are_those_of_hartree_fock(model):
 
 def test_no_staggered_orbitals():
     for model in (
-        LatticeModel("hubbard", "4x4", (7, 7), U=4.0),
-        LatticeModel("hubbard", "4x4", (8, 8), U=-4.0),
-        LatticeModel("hubbard", "3x4", (6, 6), U=4.0),
-        LatticeModel("hubbard", "4x4", (8, 8), U=4.0, t_prime=0.2),
-        LatticeModel("hubbard", "4x4", (8, 8), U=4.0, boundary="open"),
-        LatticeModel("tv", "4x4", 8, V=4.0),
+        Lattice("hubbard", "4x4", (7, 7), U=4.0),
+        Lattice("hubbard", "4x4", (8, 8), U=-4.0),
+        Lattice("hubbard", "3x4", (6, 6), U=4.0),
+        Lattice("hubbard", "4x4", (8, 8), U=4.0, t_prime=0.2),
+        Lattice("hubbard", "4x4", (8, 8), U=4.0, boundary="open"),
+        Lattice("tv", "4x4", 8, V=4.0),
     ):
         assert staggered_orbitals(model) is None
 
@@ -151,7 +151,7 @@ def test_the_tower_of_an_antiferromagnet():
 
 def test_overlaps_in_a_sector_are_those_of_the_states():
     """<Phi|P_S P|Phi> from overlaps of orbitals, and from amplitudes on all configurations."""
-    model = LatticeModel("hubbard", "4x2", (4, 4), U=4.0)
+    model = Lattice("hubbard", "4x2", (4, 4), U=4.0)
     orbitals = staggered_orbitals(model)
     configurations = jnp.asarray(lattice_configurations(model), jnp.int8)
     rows = [o.initial_rows[0] for o in orbitals]
@@ -177,7 +177,7 @@ def test_overlaps_in_a_sector_are_those_of_the_states():
 
 def test_backflow_keeps_momentum_and_charge_backflow_keeps_spin():
     """With F that depends on the charge alone the state stays a singlet; momentum stays with any F."""
-    model = LatticeModel("hubbard", "4x2", (4, 4), U=4.0)
+    model = Lattice("hubbard", "4x2", (4, 4), U=4.0)
     sector = space_group(model).sector((0, 0), None)
     options = LatticeOptions(method="vmc", features=3, depth=1, noise=0.4)
     ansatz = make_lattice_ansatz(model, sector, options, "vmc")

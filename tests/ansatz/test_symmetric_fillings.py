@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from hamiltonians import LatticeModel, lattice_configurations, space_group
+from hamiltonians import Lattice, lattice_configurations, space_group
 from hamiltonians.lattice.permutations import move_configurations
 from nnbf.ansatz import SymmetryElements, free_orbitals
 from nnbf.ansatz.orbitals import lowest_momentum
 
-CLOSED = LatticeModel("tv", (4, 4), 5, V=1.0)
+CLOSED = Lattice("tv", (4, 4), 5, V=1.0)
 
 
 def elements(sector):
@@ -58,7 +58,7 @@ def test_the_closed_shell_is_in_b2_alone():
 
 
 def test_open_shells_take_all_fillings_of_the_lowest_energy():
-    model = LatticeModel("tv", (4, 4), 7, V=1.0)
+    model = Lattice("tv", (4, 4), 7, V=1.0)
     assert free_orbitals(model, (0, 0), n_determinants=None)[0].n_determinants == 2
     assert free_orbitals(CLOSED, (0, 0), n_determinants=None)[0].n_determinants == 1
     # Thirteen there: as many as are taken at most.
@@ -67,6 +67,6 @@ def test_open_shells_take_all_fillings_of_the_lowest_energy():
 
 def test_lowest_momentum():
     assert lowest_momentum(CLOSED) == (0, 0)
-    assert lowest_momentum(LatticeModel("tv", (4, 4), 1)) == (0, 0)
-    assert lowest_momentum(LatticeModel("tv", (4, 1), 2)) in ((1, 0), (3, 0))
-    assert lowest_momentum(LatticeModel("tv", (4, 4), 5, boundary="open")) == (0, 0)
+    assert lowest_momentum(Lattice("tv", (4, 4), 1)) == (0, 0)
+    assert lowest_momentum(Lattice("tv", (4, 1), 2)) in ((1, 0), (3, 0))
+    assert lowest_momentum(Lattice("tv", (4, 4), 5, boundary="open")) == (0, 0)

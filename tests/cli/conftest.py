@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hamiltonians import MolecularIntegrals, MolecularSystem, SystemInfo
+from hamiltonians import MolecularIntegrals, Molecule, SystemInfo
 from nnbf.cli import main
 
 ENERGIES = (-1.05, -1.09, -1.1011)
@@ -16,12 +16,12 @@ FCI = -1.1011503302326
 
 
 @pytest.fixture
-def system() -> MolecularSystem:
+def system() -> Molecule:
     """Two electrons in two orbitals, with made-up references."""
     integrals = MolecularIntegrals(0.7, np.diag([-1.2, -0.4]), 0.1 * np.eye(3), 1, 1)
     info = SystemInfo(formula="H2", name="H2", basis="sto-3g", warnings=("RHF DID NOT CONVERGE",))
     references = {"hf": -1.066, "ccsd": -1.1, "fci": FCI}
-    return MolecularSystem(integrals, info, references, {"ccsd_t": "too expensive for this size"})
+    return Molecule(integrals, info, references, {"ccsd_t": "too expensive for this size"})
 
 
 def rows(energies=ENERGIES) -> list[dict]:

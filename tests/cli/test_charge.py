@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from hamiltonians import LatticeModel
+from hamiltonians import Lattice
 from nnbf.cli import main
 from nnbf.observables.exact_charge import exact_charge_excitations
 
@@ -20,7 +20,7 @@ def run(tmp_path_factory):
 
 def test_result(run):
     result = json.loads((run / "result.json").read_text())
-    exact = exact_charge_excitations(LatticeModel("tv", (2, 2), 2, V=1.0))
+    exact = exact_charge_excitations(Lattice("tv", (2, 2), 2, V=1.0))
     assert result["charge_gap"] == pytest.approx(exact.charge_gap, abs=1e-6)
     assert result["exact"]["charge_gap"] == pytest.approx(exact.charge_gap, abs=1e-9)
     assert {tuple(e["momentum"]) for e in result["excitations"]} == {(0, 0), (1, 0)}

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from hamiltonians import InputError, LatticeModel, exact_levels, named_momenta
+from hamiltonians import InputError, Lattice, exact_levels, named_momenta
 from nnbf.cli import main
 
 MODEL = ("tv", "--size", "3x2", "--particles", "2", "--interaction", "2")
@@ -24,7 +24,7 @@ def result_of(path):
 
 def test_levels_are_those_of_the_whole_spectrum(folder):
     result = result_of(folder)
-    exact = exact_levels(LatticeModel("tv", (3, 2), 2, V=2.0), k=1).energies[0]
+    exact = exact_levels(Lattice("tv", (3, 2), 2, V=2.0), k=1).energies[0]
     assert result["energy"] == pytest.approx(exact, abs=1e-5)
     assert result["references"]["ed"] == pytest.approx(exact, abs=1e-9)
     assert (result["status"], result["energy_kind"], result["energy_unit"]) == ("converged", "full_sum", "t")
@@ -130,13 +130,13 @@ def test_dry_run_writes_nothing(tmp_path, monkeypatch, capsys):
 
 
 def test_named_momenta_and_the_path():
-    square = LatticeModel("tv", (4, 4), 5)
+    square = Lattice("tv", (4, 4), 5)
     assert named_momenta(square, ["G", "m", "1,0"]) == ["0,0", "2,2", "1,0"]
     assert named_momenta(square, ["path"]) == ["0,0", "1,0", "2,0", "2,1", "2,2", "1,1"]
     for model, word in (
-        (LatticeModel("tv", (3, 3), 2), "X"),
-        (LatticeModel("tv", (4, 2), 2), "path"),
-        (LatticeModel("tv", (4, 4), 2, boundary=("apbc", "pbc")), "M"),
+        (Lattice("tv", (3, 3), 2), "X"),
+        (Lattice("tv", (4, 2), 2), "path"),
+        (Lattice("tv", (4, 4), 2, boundary=("apbc", "pbc")), "M"),
     ):
         with pytest.raises(InputError, match=r"sides"):
             named_momenta(model, [word])

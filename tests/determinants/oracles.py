@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from hamiltonians import MolecularIntegrals, MolecularSystem
+from hamiltonians import MolecularIntegrals, Molecule
 from nnbf.determinants import diagonal_elements, multiplicities
 from nnbf.determinants.spaces import connected_partitions
 
@@ -41,9 +41,9 @@ def random_integrals(
     )
 
 
-def random_system(*arguments, **options) -> MolecularSystem:
+def random_system(*arguments, **options) -> Molecule:
     """A system that holds nothing but :func:`random_integrals`."""
-    return MolecularSystem(random_integrals(*arguments, **options))
+    return Molecule(random_integrals(*arguments, **options))
 
 
 def configurations(n_orbitals, n_alpha, n_beta) -> list[Configuration]:

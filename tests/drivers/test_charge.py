@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hamiltonians import InputError, LatticeModel, exact_levels, space_group
+from hamiltonians import InputError, Lattice, exact_levels, space_group
 from hamiltonians.lattice.exact import sector_basis
 from nnbf.drivers import filling_levels
 from nnbf.drivers.charge import charge_excitations, sampled_charge_weight
@@ -66,7 +66,7 @@ def assert_weights_are_exact(found, exact, tolerance=1e-9):
 
 def test_the_level_that_carries_the_weight_is_found(exactly):
     """k = 0, 5 -> 4 particles: the lowest level has none by symmetry, one above it nearly all of n_k."""
-    model = LatticeModel("tv", (4, 4), 5, V=1.0)
+    model = Lattice("tv", (4, 4), 5, V=1.0)
     found = charge_excitations(model, momenta=[(0, 0), (1, 0), (3, 0)], changes=[-1])
     assert (found.ground.label, found.ground_degeneracy) == ("(0,0) B2", 1)
     assert found.mu_minus == pytest.approx(-10.240650492312 + 9.012245668770, abs=1e-9)
@@ -86,7 +86,7 @@ def test_the_level_that_carries_the_weight_is_found(exactly):
 
 def test_levels_above_are_sought_where_the_lowest_has_no_weight(exactly):
     """The torus of 4x4 sites is a hypercube: its symmetry forbids more than the point group knows of."""
-    model = LatticeModel("tv", (4, 4), 5, V=1.0)
+    model = Lattice("tv", (4, 4), 5, V=1.0)
     *without, carrier = charge_excitations(model, momenta=[(1, 0)], changes=[1]).of((1, 0), 1)
     assert [e.weight for e in without] == pytest.approx([0.0] * len(without), abs=1e-20)
     assert {(e.irrep, e.level) for e in without if e.allowed} == {("A''", n) for n in range(carrier.level)}
@@ -96,7 +96,7 @@ def test_levels_above_are_sought_where_the_lowest_has_no_weight(exactly):
 
 def test_weights_are_those_of_exact_levels(exactly):
     """The lowest levels of each irrep that couples are among all exact ones, weights included."""
-    model = LatticeModel("tv", (4, 3), 3, V=2.0)
+    model = Lattice("tv", (4, 3), 3, V=2.0)
     found = charge_excitations(model)
     assert {e.change for e in found.excitations} == {-1, 1}
     assert_weights_are_exact(found, exact_charge_excitations(model, ground=found.ground))
@@ -105,9 +105,9 @@ def test_weights_are_those_of_exact_levels(exactly):
 @pytest.mark.parametrize(
     ("model", "spin"),
     [
-        (LatticeModel("tv", (3, 3), 2, V=2.0), 0),
-        (LatticeModel("hubbard", (3, 2), (1, 2), U=4.0, boundary=("apbc", 0.2)), 1),
-        (LatticeModel("tv", (2, 2), 1, V=1.0, geometry="honeycomb"), 0),
+        (Lattice("tv", (3, 3), 2, V=2.0), 0),
+        (Lattice("hubbard", (3, 2), (1, 2), U=4.0, boundary=("apbc", 0.2)), 1),
+        (Lattice("tv", (2, 2), 1, V=1.0, geometry="honeycomb"), 0),
     ],
     ids=["degenerate", "spin and twist", "two sites a cell"],
 )
@@ -124,13 +124,13 @@ def test_all_levels_fulfil_the_sum_rule(exactly, model, spin):
     assert record["charge_gap"] == pytest.approx(found.charge_gap)
 
 
-DIMER = LatticeModel("hubbard", (2, 1), (1, 1), U=6.0)
+DIMER = Lattice("hubbard", (2, 1), (1, 1), U=6.0)
 # Quick to compile; a network changes nothing in what is tested here.
 QUICK = LatticeOptions(backflow="none")
 
 
 def test_picture_has_a_row_for_each_different_momentum(exactly):
-    model = LatticeModel("tv", (4, 2), 3, V=2.0)
+    model = Lattice("tv", (4, 2), 3, V=2.0)
     found = charge_excitations(model).record()
     exact = exact_charge_excitations(model).record()
     figure = draw_spectral(found, exact, width=0.2, shape="gaussian")
@@ -149,7 +149,7 @@ def test_picture_has_a_row_for_each_different_momentum(exactly):
 
 def test_optimised_states_have_the_exact_weights():
     """Only the state of two particles has anything to optimise; it is one of a degenerate pair."""
-    model = LatticeModel("tv", (4, 1), 2, V=3.0)
+    model = Lattice("tv", (4, 1), 2, V=3.0)
     seen = []
     found = charge_excitations(model, QUICK, on_level=seen.append)
     exact = exact_charge_excitations(model, ground=found.ground)
@@ -193,14 +193,14 @@ def test_networks_give_the_weights_of_their_vectors():
 
 
 def test_bad_input():
-    model = LatticeModel("tv", (3, 2), 2)
+    model = Lattice("tv", (3, 2), 2)
     with pytest.raises(InputError, match="not on the lattice"):
         charge_excitations(model, momenta=[(5, 0)])
     with pytest.raises(InputError, match="no particle to remove"):
-        charge_excitations(LatticeModel("tv", (3, 2), 0), changes=[-1])
+        charge_excitations(Lattice("tv", (3, 2), 0), changes=[-1])
     with pytest.raises(InputError, match="levels must be"):
         charge_excitations(model, levels=0)
     with pytest.raises(InputError, match="there is one"):
         charge_excitations(model, spin=1)
     with pytest.raises(InputError, match="sample both states"):
-        charge_excitations(LatticeModel("tv", (6, 6), 13))
+        charge_excitations(Lattice("tv", (6, 6), 13))

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
 
-from hamiltonians import InputError, LatticeModel, exact_levels, space_group
+from hamiltonians import InputError, Lattice, exact_levels, space_group
 from nnbf.drivers.lattice import sector_state, solve_sector
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.monitor import Monitor
 
-MODEL = LatticeModel("tv", (4, 3), 3, V=1.0)
+MODEL = Lattice("tv", (4, 3), 3, V=1.0)
 SMALL = LatticeOptions(features=4, depth=1, noise=0.3)
 
 
@@ -85,7 +85,7 @@ def test_second_level_is_orthogonal_to_the_first():
 
 
 def test_a_row_of_a_doublet_has_its_energy():
-    model = LatticeModel("tv", (4, 4), 2, V=1.0)
+    model = Lattice("tv", (4, 4), 2, V=1.0)
     group = space_group(model)
     exact = exact_levels(model, group.sector((0, 0), "E")).energies[0]
     level = solve_sector(model, group.sector((0, 0), "E", row=1), LatticeOptions(features=4))
@@ -93,7 +93,7 @@ def test_a_row_of_a_doublet_has_its_energy():
 
 
 def test_two_spins_and_a_twist():
-    model = LatticeModel("hubbard", (2, 2), (2, 1), U=4.0, boundary=(0.2, "apbc"))
+    model = Lattice("hubbard", (2, 2), (2, 1), U=4.0, boundary=(0.2, "apbc"))
     sector = space_group(model).sector((1, 0))
     exact = exact_levels(model, sector).energies[0]
     level = solve_sector(model, sector, LatticeOptions(features=4))
@@ -104,7 +104,7 @@ def test_bad_input():
     group = space_group(MODEL)
     with pytest.raises(InputError, match="full_sum_limit"):
         sector_state(MODEL, group.sector((0, 0)), LatticeOptions(full_sum_limit=3))
-    square = LatticeModel("tv", (4, 4), 2)
+    square = Lattice("tv", (4, 4), 2)
     with pytest.raises(InputError, match="choose a row"):
         sector_state(square, space_group(square).sector((0, 0), "E"))
     with pytest.raises(InputError, match="features must be at least 1"):

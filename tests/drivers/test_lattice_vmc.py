@@ -11,7 +11,7 @@ from jax.flatten_util import ravel_pytree
 
 from hamiltonians import (
     InputError,
-    LatticeModel,
+    Lattice,
     exact_levels,
     lattice_configurations,
     lattice_to_sparse,
@@ -27,7 +27,7 @@ from nnbf.operators import LatticeHamiltonian
 from nnbf.operators.spin_exchange import s_squared_diagonal, spin_exchanges
 from nnbf.states import lattice_step
 
-MODEL = LatticeModel("tv", (4, 2), 3, V=1.5, boundary=("apbc", "pbc"))
+MODEL = Lattice("tv", (4, 2), 3, V=1.5, boundary=("apbc", "pbc"))
 SMALL = LatticeOptions(features=3, depth=1, n_samples=1024, seed=3, cell=(1, 1), sampling_power=2.0)
 
 
@@ -140,14 +140,14 @@ def test_reaches_the_level_and_resumes(sector):
 
 
 def test_rows_of_irreps_must_be_chosen():
-    model = LatticeModel("tv", (4, 4), 5, V=1.0)
+    model = Lattice("tv", (4, 4), 5, V=1.0)
     with pytest.raises(InputError, match="row"):
         solve_sector_vmc(model, space_group(model).sector((0, 0), "E"))
 
 
 def test_spin_penalty_is_that_of_s_squared():
     """What the step follows is H + w S^2, with S^2 as a dense matrix; its energies are those of H."""
-    model = LatticeModel("hubbard", (2, 2), (2, 2), U=3.0, boundary="open")
+    model = Lattice("hubbard", (2, 2), (2, 2), U=3.0, boundary="open")
     configurations = lattice_configurations(model).astype(np.int8)
     place = {c.tobytes(): i for i, c in enumerate(configurations)}
     row, images, sign = spin_exchanges(configurations, model.n_sites)
@@ -186,7 +186,7 @@ def test_works_in_netket_drivers(state):
     assert np.all(np.isfinite(np.asarray(log.data["Energy"]["Mean"])))
 
 
-CLOSED = LatticeModel("tv", (3, 3), 5, V=1.0)
+CLOSED = Lattice("tv", (3, 3), 5, V=1.0)
 
 
 def test_the_warm_up_is_for_the_irrep_of_the_lowest_filling():
@@ -247,7 +247,7 @@ def test_stages_resume():
 
 
 def test_open_shells_start_from_hartree_fock():
-    model = LatticeModel("hubbard", (2, 2), (2, 2), U=4.0, V=0.1)
+    model = Lattice("hubbard", (2, 2), (2, 2), U=4.0, V=0.1)
     sector = space_group(model).sector((0, 0), None)
     options = LatticeOptions(features=2, depth=1, method="vmc")
     ansatz = make_lattice_ansatz(model, sector, options, "vmc")
@@ -265,7 +265,7 @@ def test_open_shells_start_from_hartree_fock():
 
 def test_half_filling_is_projected_on_total_spin():
     """The triplet at M, from the determinant of an antiferromagnet, close to the exact level."""
-    model = LatticeModel("hubbard", (2, 2), (2, 2), U=4.0)
+    model = Lattice("hubbard", (2, 2), (2, 2), U=4.0)
     options = LatticeOptions(
         features=3, depth=1, n_samples=256, max_steps=25, final_samples=2048, seed=1, learning_rate=0.1
     )

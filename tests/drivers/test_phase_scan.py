@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hamiltonians import InputError, LatticeModel, lattice_configurations, lattice_to_sparse
+from hamiltonians import InputError, Lattice, lattice_configurations, lattice_to_sparse
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.phase_scan import (
     ScanPoint,
@@ -69,7 +69,7 @@ def test_order_parameter_is_the_limit_of_infinite_size():
 
 
 def test_a_scan_finds_the_structure_factor_of_exact_states():
-    model = LatticeModel("tv", (4, 2), 3, V=2.0)
+    model = Lattice("tv", (4, 2), 3, V=2.0)
     options = LatticeOptions(features=3, depth=1, max_steps=60)
     (found,) = scan_interaction([model], options)
     vectors = np.linalg.eigh(lattice_to_sparse(model).toarray())
@@ -80,4 +80,4 @@ def test_a_scan_finds_the_structure_factor_of_exact_states():
     sign = (-1.0) ** model.cells.sum(axis=1)
     assert found.structure == pytest.approx(weights @ (n @ sign) ** 2 / 64, abs=1e-4)
     with pytest.raises(InputError, match="even sides"):
-        next(scan_interaction([LatticeModel("tv", (3, 3), 2)]))
+        next(scan_interaction([Lattice("tv", (3, 3), 2)]))

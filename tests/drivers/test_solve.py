@@ -12,7 +12,7 @@ import netket as nk
 import numpy as np
 import pytest
 
-from hamiltonians import InputError, MolecularSystem, build_molecule
+from hamiltonians import InputError, Molecule, build_molecule
 from nnbf.determinants import build_tables, diagonal_elements
 from nnbf.drivers import Monitor, SolverOptions, make_model, solve
 from tests.determinants.oracles import flat, lowest_energy, random_system, second_order_energy
@@ -30,7 +30,7 @@ MOLECULES = {
 
 
 @cache
-def molecule(name) -> MolecularSystem:
+def molecule(name) -> Molecule:
     return build_molecule(name, "sto-3g", **MOLECULES[name][0])
 
 

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from hamiltonians import InputError, MolecularSystem, build_molecule
+from hamiltonians import InputError, Molecule, build_molecule
 from nnbf.determinants import build_tables, enumerate_sector, hamiltonian_matrix
 from nnbf.determinants.spin_ladder import spin_raising_matrix
 from nnbf.drivers import Monitor, SolverOptions, solve
@@ -17,7 +17,7 @@ CH2 = "C 0 0 0; H 0 0.98 0.45; H 0 -0.98 0.45"
 
 
 @cache
-def methylene() -> MolecularSystem:
+def methylene() -> Molecule:
     """CH2 with M_S = 0 and an open-shell reference: the triplet lies below all singlets."""
     system = build_molecule(CH2, "sto-3g", spin=0, symmetry=False, frozen_core=1, compute_references=False)
     return replace(system, integrals=replace(system.integrals, reference_occupation=((0, 1, 2), (0, 1, 3))))
@@ -74,7 +74,7 @@ def test_the_triplet_of_a_closed_shell_molecule():
 
 def test_spin_penalties_that_cannot_be_are_refused():
     options = SolverOptions(spin_penalty=0.1)
-    bare = MolecularSystem(random_integrals(3, 1, 1, spin_resolved=True))
+    bare = Molecule(random_integrals(3, 1, 1, spin_resolved=True))
     with pytest.raises(InputError, match="needs the overlap"):
         solve(bare, options)
     frozen = build_molecule("OH", "sto-3g", reference="uhf", frozen_core=1, compute_references=False)
@@ -83,7 +83,7 @@ def test_spin_penalties_that_cannot_be_are_refused():
     with pytest.raises(InputError, match="spin_penalty must be at least 0"):
         SolverOptions(spin_penalty=-1.0)
     with pytest.raises(InputError, match="41 orbitals do not fit"):
-        solve(MolecularSystem(random_integrals_of(41)), SolverOptions(rdm2=True))
+        solve(Molecule(random_integrals_of(41)), SolverOptions(rdm2=True))
 
 
 def random_integrals_of(size):

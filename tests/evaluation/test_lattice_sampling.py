@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from hamiltonians import InputError, LatticeModel, lattice_configurations, lattice_to_sparse, space_group
+from hamiltonians import InputError, Lattice, lattice_configurations, lattice_to_sparse, space_group
 from nnbf.drivers.lattice_ansatz import make_lattice_ansatz
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.estimate import Estimate
@@ -21,7 +21,7 @@ from nnbf.sampling import ordered_configuration
 from nnbf.states.batches import initial_variables
 from nnbf.states.lattice_sampled import log_amplitudes
 
-MODEL = LatticeModel("tv", (4, 2), 3, V=1.5, boundary=("apbc", "pbc"))
+MODEL = Lattice("tv", (4, 2), 3, V=1.5, boundary=("apbc", "pbc"))
 SEEDS = 12
 
 

@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 
-from hamiltonians import MolecularSystem, build_molecule, irrep_bits
+from hamiltonians import Molecule, build_molecule, irrep_bits
 from nnbf.determinants import determinant_irrep, occupied_spin_orbitals
 from nnbf.observables import Expansion
 from tests.observables.vectors import strings, vector_to_lists
@@ -22,7 +22,7 @@ MOLECULES = {
 
 
 @cache
-def molecule(name) -> MolecularSystem:
+def molecule(name) -> Molecule:
     geometry, options = MOLECULES[name]
     return build_molecule(geometry, "sto-3g", compute_references=False, **options)
 

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from hamiltonians import DEBYE, MolecularIntegrals, MolecularSystem, OrbitalProperties, load_problem
+from hamiltonians import DEBYE, MolecularIntegrals, Molecule, OrbitalProperties, load_problem
 from hamiltonians.integrals import determinant_irrep
 from nnbf.observables import Observables, natural_orbital_system, observables_of
 from nnbf.observables.density import TwoBodyDensity, two_body_density
@@ -173,7 +173,7 @@ def test_natural_orbitals_keep_the_irrep_of_the_reference():
     one[0, :2, :2] = 0.4 * np.eye(2)
     one[0, 2:, 2:] = 0.1 * np.eye(2)
     natural = natural_orbitals(one, np.array([0, 0, 1, 1]))
-    found = natural_orbital_system(MolecularSystem(blocked), natural).integrals
+    found = natural_orbital_system(Molecule(blocked), natural).integrals
     assert found.orbital_irreps == labels
     assert found.reference_occupation[0][0] in (2, 3)
 
@@ -187,7 +187,7 @@ def test_unknown_properties_are_none():
     assert found.natural_occupations is None
     record = found.record()
     assert record["dipole_debye"] is None
-    assert natural_orbital_system(MolecularSystem(integrals), found.natural).integrals.n_orbitals == 3
+    assert natural_orbital_system(Molecule(integrals), found.natural).integrals.n_orbitals == 3
     # Overlaps of active spaces that span different orbitals: S^2 is known, common orbitals are not.
     properties = OrbitalProperties(overlap_alpha_beta=0.9 * np.eye(3))
     found = observables_of(state, integrals, properties)
@@ -199,7 +199,7 @@ def test_rotated_systems_have_the_same_lowest_energy():
     integrals = random_integrals(4, 2, 1, seed=3)
     state = expand(random_vector(4, (2, 1), seed=1), 4, (2, 1))
     natural = observables_of(state, integrals).natural
-    rotated = natural_orbital_system(MolecularSystem(integrals), natural)
+    rotated = natural_orbital_system(Molecule(integrals), natural)
     assert lowest_energy(rotated.integrals) == pytest.approx(lowest_energy(integrals), abs=1e-10)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from hamiltonians import (
     InputError,
-    LatticeModel,
+    Lattice,
     exact_levels,
     lattice_configurations,
     space_group,
@@ -19,8 +19,8 @@ from nnbf.observables.lattice_spin import double_occupancy, lattice_s_squared
 from nnbf.observables.lattice_symmetry import measured_symmetry, sector_weight, symmetry_eigenvalues
 from nnbf.report.lattice import draw_correlations, draw_structure_factor
 
-TV = LatticeModel("tv", "4x4", 5, V=1.0)
-HUBBARD = LatticeModel("hubbard", "4x2", "2,2", U=4.0)
+TV = Lattice("tv", "4x4", 5, V=1.0)
+HUBBARD = Lattice("hubbard", "4x2", "2,2", U=4.0)
 
 
 def log_psi_of(model, vector):
@@ -97,11 +97,11 @@ def displacement(model, i, j):
 
 
 CASES = {
-    "tv": (LatticeModel("tv", "3x3", 4, V=0.7), "density"),
-    "cylinder, twist": (LatticeModel("tv", "4x3", 3, V=0.7, boundary=(0.2, "open")), "density"),
-    "honeycomb": (LatticeModel("tv", "3x2", 3, V=0.7, geometry="honeycomb"), "density"),
-    "hubbard": (LatticeModel("hubbard", "4x1", "2,1", U=3.0), "density"),
-    "spin": (LatticeModel("hubbard", "3x2", "2,1", U=3.0, geometry="triangular"), "spin"),
+    "tv": (Lattice("tv", "3x3", 4, V=0.7), "density"),
+    "cylinder, twist": (Lattice("tv", "4x3", 3, V=0.7, boundary=(0.2, "open")), "density"),
+    "honeycomb": (Lattice("tv", "3x2", 3, V=0.7, geometry="honeycomb"), "density"),
+    "hubbard": (Lattice("hubbard", "4x1", "2,1", U=3.0), "density"),
+    "spin": (Lattice("hubbard", "3x2", "2,1", U=3.0, geometry="triangular"), "spin"),
 }
 
 
@@ -156,7 +156,7 @@ def test_sum_rules_and_norm(ground_state):
 
 
 def test_an_ordered_state_has_correlation_ratio_one():
-    model = LatticeModel("tv", "4x4", 8, V=1.0)
+    model = Lattice("tv", "4x4", 8, V=1.0)
     even = (model.cells.sum(axis=1) % 2).astype(np.uint8)
 
     def log_psi(occupations):
@@ -166,7 +166,7 @@ def test_an_ordered_state_has_correlation_ratio_one():
     configurations = WeightedConfigurations.enumerated(model, log_psi)
     assert structure_factor(model, configurations).values.value[2, 2] == pytest.approx(16 / 4)
     assert correlation_ratio(model, configurations).value == pytest.approx(1.0)
-    for open_or_odd in (LatticeModel("tv", "3x4", 3), LatticeModel("tv", "4x4", 3, boundary="open")):
+    for open_or_odd in (Lattice("tv", "3x4", 3), Lattice("tv", "4x4", 3, boundary="open")):
         with pytest.raises(InputError, match=r"pi, pi|periodic"):
             correlation_ratio(open_or_odd, configurations)
 
@@ -175,7 +175,7 @@ def test_hubbard_derivative_gives_double_occupancy(singlet):
     """Hellmann and Feynman: dE/dU = N_s D."""
     step, sector = 1e-3, space_group(HUBBARD).sector((0, 0), spin_flip="even")
     energies = [
-        exact_levels(LatticeModel("hubbard", "4x2", "2,2", U=4.0 + shift), sector).energies[0]
+        exact_levels(Lattice("hubbard", "4x2", "2,2", U=4.0 + shift), sector).energies[0]
         for shift in (-step, step)
     ]
     configurations, _ = enumerated(HUBBARD, singlet)
@@ -209,7 +209,7 @@ def test_momentum_and_irrep_are_measured(momentum, irrep):
 @pytest.mark.parametrize("momentum", [(0, 1), (3, 2)])
 def test_momentum_of_a_twisted_lattice(momentum):
     """Complex amplitudes: the phases are e^{-ik}, not their conjugates, and k holds N times the twist."""
-    model = LatticeModel("tv", "4x3", 3, V=0.7, boundary=(0.2, "pbc"))
+    model = Lattice("tv", "4x3", 3, V=0.7, boundary=(0.2, "pbc"))
     group = space_group(model)
     configurations, log_psi = enumerated(model, level(model, momentum))
     found = measured_symmetry(group, configurations, log_psi)
@@ -241,7 +241,7 @@ def test_expectation_is_that_of_the_matrix():
     """A random complex state and random elements: <psi|U|psi> from U as a matrix, spin flip included."""
     from hamiltonians import move_configurations
 
-    model = LatticeModel("hubbard", "3x2", "2,2", U=3.0, boundary=(0.1, "pbc"))
+    model = Lattice("hubbard", "3x2", "2,2", U=3.0, boundary=(0.1, "pbc"))
     rng = np.random.default_rng(2)
     vector = rng.normal(size=(model.n_configurations, 2)) @ [1.0, 1.0j]
     vector /= np.linalg.norm(vector)
@@ -279,7 +279,7 @@ def spin_raising(model):
 
 @pytest.mark.parametrize("particles", ["2,2", "2,1", "3,1", "1,2"])
 def test_s_squared_of_any_state(particles):
-    model = LatticeModel("hubbard", "2x2", particles, U=3.0)
+    model = Lattice("hubbard", "2x2", particles, U=3.0)
     rng = np.random.default_rng(3)
     vector = rng.normal(size=(model.n_configurations, 2)) @ [1.0, 1.0j]
     vector /= np.linalg.norm(vector)
@@ -437,7 +437,7 @@ def test_record_is_json(singlet):
 
 def test_more_than_64_modes():
     """Two up particles and a down one in the lower of their orbitals: S = 1/2, on every configuration."""
-    model = LatticeModel("hubbard", "6x6", "2,1", U=4.0)
+    model = Lattice("hubbard", "6x6", "2,1", U=4.0)
     x, y = model.cells.T
     orbitals = np.stack([1.5 + np.cos(np.pi * x / 3), np.sin(np.pi * (x + y) / 3) + 0.3 * y], axis=1)
 
@@ -474,7 +474,7 @@ def test_what_are_no_samples(samples, message):
 
 def test_what_cannot_be_measured(ground_state):
     with pytest.raises(InputError, match="at most 500,000"):
-        WeightedConfigurations.enumerated(LatticeModel("tv", "6x6", 13), lambda x: np.zeros(len(x)))
+        WeightedConfigurations.enumerated(Lattice("tv", "6x6", 13), lambda x: np.zeros(len(x)))
     with pytest.raises(FloatingPointError, match="not finite"):
         WeightedConfigurations.enumerated(TV, lambda x: np.full(len(x), np.nan))
     configurations, log_psi = enumerated(TV, ground_state)
@@ -498,7 +498,7 @@ def test_what_cannot_be_measured(ground_state):
 
 @pytest.mark.parametrize("geometry", ["square", "honeycomb"])
 def test_pictures(geometry):
-    model = LatticeModel("tv", "4x4" if geometry == "square" else "2x2", 3, V=2.0, geometry=geometry)
+    model = Lattice("tv", "4x4" if geometry == "square" else "2x2", 3, V=2.0, geometry=geometry)
     configurations, _ = enumerated(model, np.ones(model.n_configurations))
     factor = structure_factor(model, configurations).record()
     figure = draw_structure_factor(factor)

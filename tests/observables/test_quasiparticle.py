@@ -5,7 +5,7 @@ import pytest
 
 from hamiltonians import (
     InputError,
-    LatticeModel,
+    Lattice,
     all_sectors,
     exact_levels,
     lattice_configurations,
@@ -23,8 +23,8 @@ from nnbf.observables.quasiparticle import (
     with_changed_filling,
 )
 
-SPINLESS = LatticeModel("tv", (4, 2), 3, V=1.5, boundary=("apbc", "pbc"))
-SPINFUL = LatticeModel("hubbard", (3, 2), (2, 2), U=4.0, boundary=(0.2, "pbc"))
+SPINLESS = Lattice("tv", (4, 2), 3, V=1.5, boundary=("apbc", "pbc"))
+SPINFUL = Lattice("hubbard", (3, 2), (2, 2), U=4.0, boundary=(0.2, "pbc"))
 
 
 def fock_annihilator(n_modes, mode):
@@ -60,7 +60,7 @@ def level(model, momentum, irrep=None, k=1, row=None):
 
 
 @pytest.mark.parametrize(
-    ("model", "spin"), [(SPINLESS, 0), (LatticeModel("hubbard", (2, 2), (2, 1)), 1)], ids=["tv", "spin down"]
+    ("model", "spin"), [(SPINLESS, 0), (Lattice("hubbard", (2, 2), (2, 1)), 1)], ids=["tv", "spin down"]
 )
 def test_removal_is_that_of_jordan_and_wigner(model, spin):
     smaller = with_changed_filling(model, -1, spin)
@@ -95,7 +95,7 @@ def test_momenta_add_up_and_weights_to_the_occupation(model, spin):
 def test_published_weights():
     """4x4, 5 -> 4 particles: 0.977000 at V = 1 and 0.474131 at V = 10; none for the lowest level at k = 0."""
     for V, expected in ((1.0, 0.977000), (10.0, 0.474131)):
-        model = LatticeModel("tv", (4, 4), 5, V=V)
+        model = Lattice("tv", (4, 4), 5, V=V)
         smaller = with_changed_filling(model, -1)
         larger = log_of(model, level(model, (0, 0), "B2")[1])
         found = enumerated_weight(model, (1, 0), larger, log_of(smaller, 3.0 * level(smaller, (3, 0))[1]))
@@ -105,7 +105,7 @@ def test_published_weights():
 
 
 def test_exact_excitations_are_those_of_single_levels():
-    model = LatticeModel("tv", (4, 4), 3, V=2.0)
+    model = Lattice("tv", (4, 4), 3, V=2.0)
     found = exact_charge_excitations(model, momenta=[(0, 0), (1, 0)])
     state = exact_levels(model, found.ground).full_vectors()[:, 0]
     energies = {c: min(levels.values()) for c, levels in found.lowest.items()}
@@ -128,9 +128,9 @@ def test_exact_excitations_are_those_of_single_levels():
 @pytest.mark.parametrize(
     ("model", "start"),
     [
-        (LatticeModel("tv", (4, 4), 3, V=2.0), ((0, 0), "B1")),
-        (LatticeModel("tv", (4, 4), 2, V=2.0), ((0, 0), "E")),
-        (LatticeModel("tv", (4, 4), 3, V=1.0, boundary="apbc"), ((2, 0), None)),
+        (Lattice("tv", (4, 4), 3, V=2.0), ((0, 0), "B1")),
+        (Lattice("tv", (4, 4), 2, V=2.0), ((0, 0), "E")),
+        (Lattice("tv", (4, 4), 3, V=1.0, boundary="apbc"), ((2, 0), None)),
     ],
     ids=["one row", "two rows", "antiperiodic"],
 )
@@ -217,7 +217,7 @@ def test_peaks_have_area_one():
 
 
 def test_bad_input():
-    one = LatticeModel("tv", (3, 2), 0)
+    one = Lattice("tv", (3, 2), 0)
     with pytest.raises(InputError, match="give 0 to 6"):
         with_changed_filling(one, -1)
     with pytest.raises(InputError, match="there is one"):
@@ -225,8 +225,8 @@ def test_bad_input():
     with pytest.raises(InputError, match="not on the lattice"):
         plane_wave(one, (3, 0))
     with pytest.raises(InputError, match="sample both states"):
-        ConfigurationTable(LatticeModel("tv", (6, 6), 13))
+        ConfigurationTable(Lattice("tv", (6, 6), 13))
     with pytest.raises(InputError, match="width must be positive"):
         broadened([0.0], [1.0], np.zeros(1), width=0.0)
     with pytest.raises(InputError, match="one particle less"):
-        Removal(*(ConfigurationTable(LatticeModel("tv", (3, 2), n)) for n in (3, 1)))
+        Removal(*(ConfigurationTable(Lattice("tv", (3, 2), n)) for n in (3, 1)))

@@ -4,17 +4,17 @@ import jax
 import numpy as np
 import pytest
 
-from hamiltonians import LatticeModel, lattice_configurations, lattice_to_sparse
+from hamiltonians import Lattice, lattice_configurations, lattice_to_sparse
 from nnbf.determinants.configurations import pack_modes
 from nnbf.operators import LatticeHamiltonian, merged_connections
 
 MODELS = {
-    "t-V": LatticeModel("tv", (3, 2), 2, V=1.7),
-    "t', open": LatticeModel("tv", (3, 2), 3, V=0.3, t_prime=0.4, boundary=("open", "pbc")),
-    "honeycomb, twist": LatticeModel("tv", (2, 2), 3, V=2.0, geometry="honeycomb", boundary=(0.13, "apbc")),
-    "Hubbard": LatticeModel("hubbard", (2, 2), (2, 1), U=3.0, V=0.5),
-    "Hubbard, twist": LatticeModel("hubbard", (3, 1), (2, 1), U=3.0, boundary=(0.2, "pbc")),
-    "full": LatticeModel("hubbard", (2, 1), (2, 0), U=1.0),
+    "t-V": Lattice("tv", (3, 2), 2, V=1.7),
+    "t', open": Lattice("tv", (3, 2), 3, V=0.3, t_prime=0.4, boundary=("open", "pbc")),
+    "honeycomb, twist": Lattice("tv", (2, 2), 3, V=2.0, geometry="honeycomb", boundary=(0.13, "apbc")),
+    "Hubbard": Lattice("hubbard", (2, 2), (2, 1), U=3.0, V=0.5),
+    "Hubbard, twist": Lattice("hubbard", (3, 1), (2, 1), U=3.0, boundary=(0.2, "pbc")),
+    "full": Lattice("hubbard", (2, 1), (2, 0), U=1.0),
 }
 
 
@@ -79,7 +79,7 @@ def test_more_than_64_modes_do_not_overflow():
     keys = pack_modes(rows)
     assert keys.shape == (50, 3)
     assert len(np.unique(keys, axis=0)) == 50
-    model = LatticeModel("tv", (9, 9), 3, V=1.0)
+    model = Lattice("tv", (9, 9), 3, V=1.0)
     found = LatticeHamiltonian(model).listed(np.eye(81, dtype=np.int8)[[0, 40]].sum(0)[None])
     # Of the eight hops only the one from site 0 around the edge to site 72 passes the other particle.
     assert sorted(found.element[1:]) == [-1.0] * 7 + [1.0]

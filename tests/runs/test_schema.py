@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hamiltonians import InputError, LatticeModel, space_group
+from hamiltonians import InputError, Lattice, space_group
 from nnbf.runs.schema import FORMAT, load_config, load_result, sector_label
 
 FOLDERS = Path(__file__).resolve().parents[1] / "fixtures" / "folders"
@@ -113,7 +113,7 @@ def test_levels_of_a_lattice_keep_what_format_1_said_of_them():
 
 
 def test_labels_are_those_of_sectors():
-    group = space_group(LatticeModel("hubbard", (2, 2), (2, 2), U=4.0))
+    group = space_group(Lattice("hubbard", (2, 2), (2, 2), U=4.0))
     for irrep, flip in ((None, None), ("A1", 1), ("B2", -1)):
         sector = group.sector((0, 0), irrep, spin_flip=flip)
         assert sector_label(sector.momentum, irrep, flip) == sector.label

@@ -5,17 +5,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hamiltonians import LatticeModel, lattice_configurations
+from hamiltonians import Lattice, lattice_configurations
 from nnbf.sampling import HopRule, ordered_configuration
 
 
 @pytest.mark.parametrize(
     ("model", "moves"),
     [
-        (LatticeModel("tv", (3, 2), 2, V=1.0, boundary=("open", "pbc")), {"far": 0.3, "guide": 0.0}),
-        (LatticeModel("tv", (3, 2), 2, V=4.0, boundary=("open", "pbc")), {"far": 0.3}),
+        (Lattice("tv", (3, 2), 2, V=1.0, boundary=("open", "pbc")), {"far": 0.3, "guide": 0.0}),
+        (Lattice("tv", (3, 2), 2, V=4.0, boundary=("open", "pbc")), {"far": 0.3}),
         (
-            LatticeModel("hubbard", (2, 2), (2, 1), U=3.0, V=1.0, boundary="open"),
+            Lattice("hubbard", (2, 2), (2, 1), U=3.0, V=1.0, boundary="open"),
             {"far": 0.2, "exchange": 0.4},
         ),
     ],
@@ -51,17 +51,17 @@ def test_detailed_balance(model, moves):
 
 
 def test_ordered_configuration_has_few_neighbours():
-    model = LatticeModel("tv", (4, 4), 8, V=1.0)
+    model = Lattice("tv", (4, 4), 8, V=1.0)
     x = ordered_configuration(model)
     assert x.sum() == 8
     assert x @ model.repulsion @ x == 0.0
-    hubbard = LatticeModel("hubbard", (4, 4), (8, 8), U=4.0)
+    hubbard = Lattice("hubbard", (4, 4), (8, 8), U=4.0)
     up, down = ordered_configuration(hubbard).reshape(2, -1)
     assert up @ down == 0
 
 
 def test_shares_must_be_probabilities():
-    model = LatticeModel("tv", (3, 2), 2)
+    model = Lattice("tv", (3, 2), 2)
     with pytest.raises(ValueError, match="shares"):
         HopRule(model, far=1.5)
     with pytest.raises(ValueError, match="exchange"):

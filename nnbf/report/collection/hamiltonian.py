@@ -63,13 +63,11 @@ def infinite_temperature(run: RunRecord, integrals: IntegralFacts | str) -> Infi
         integrals: Those of a molecule; see `read_integrals`.
     """
     if run.is_lattice:
-        from hamiltonians import LatticeModel
+        from hamiltonians import Lattice
 
         system = run.result.get("system") or {}
         try:
-            return InfiniteTemperature(
-                LatticeModel.from_dict(system).infinite_temperature_energy, OF_LATTICES
-            )
+            return InfiniteTemperature(Lattice.from_dict(system).infinite_temperature_energy, OF_LATTICES)
         except InputError as error:
             return InfiniteTemperature(None, f"unknown: the model is not described ({error})")
     if isinstance(integrals, str):
@@ -154,10 +152,10 @@ def read_integrals(path: Path) -> IntegralFacts | str:
     """Return what a report says of the integrals in a file, or why it can say nothing."""
     if not path.is_file():
         return "the run folder has no system.npz"
-    from hamiltonians import MolecularSystem, load_problem
+    from hamiltonians import Molecule, load_problem
 
     try:
-        integrals = load_problem(path, MolecularSystem).integrals
+        integrals = load_problem(path, Molecule).integrals
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except (InputError, OSError) as error:
         return f"system.npz cannot be read ({error})"

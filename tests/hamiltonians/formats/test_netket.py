@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from hamiltonians import (
-    LatticeModel,
+    Lattice,
     build_molecule,
     lattice_configurations,
     lattice_to_netket,
@@ -46,10 +46,10 @@ def test_alpha_fills_the_first_block(build):
     "model",
     [
         pytest.param(
-            LatticeModel("hubbard", "2x2", "1,3", U=2.0, V=-0.3, t_prime=0.1, boundary=("apbc", "open")),
+            Lattice("hubbard", "2x2", "1,3", U=2.0, V=-0.3, t_prime=0.1, boundary=("apbc", "open")),
             marks=pytest.mark.slow,
         ),
-        LatticeModel("tv", "3x2", 3, V=2.0, t_prime=0.3, boundary=(0.2, -0.35)),
+        Lattice("tv", "3x2", 3, V=2.0, t_prime=0.3, boundary=(0.2, -0.35)),
     ],
     ids=str,
 )

@@ -5,7 +5,7 @@ import pytest
 
 from hamiltonians import (
     InputError,
-    LatticeModel,
+    Lattice,
     all_sectors,
     exact_levels,
     is_affordable,
@@ -17,21 +17,19 @@ from hamiltonians import (
 
 # C4v, C6v with E1 and E2, C3v corners, stars, mixed and twisted boundaries, spin flip.
 SMALL = {
-    "square": LatticeModel("tv", "3x3", 4, V=0.7, t_prime=0.2),
-    "square apbc": LatticeModel("tv", "3x3", 4, V=1.4, boundary="apbc"),
-    "rectangle": LatticeModel("tv", "4x2", 3, V=1.4, boundary=("apbc", "pbc")),
-    "twist": LatticeModel("tv", "4x3", 3, V=0.7, boundary=(0.2, "pbc")),
-    "triangular": LatticeModel("tv", "3x3", 3, V=-0.6, geometry="triangular"),
-    "triangular, C3v flux": LatticeModel(
-        "tv", "3x3", 4, V=0.7, geometry="triangular", boundary=(1 / 3, 2 / 3)
-    ),
-    "honeycomb": LatticeModel("tv", "2x2", 4, V=0.7, t_prime=0.1, geometry="honeycomb"),
-    "honeycomb cylinder": LatticeModel("tv", "2x3", 3, V=0.7, geometry="honeycomb", boundary=("open", 0.3)),
-    "hubbard": LatticeModel("hubbard", "2x2", "2,2", U=3.0, V=0.4, t_prime=0.3),
-    "hubbard apbc": LatticeModel("hubbard", "3x2", "2,2", U=4.0, boundary="apbc"),
-    "hubbard open": LatticeModel("hubbard", "2x2", "2,1", U=4.0, boundary="open"),
-    "hubbard full": LatticeModel("hubbard", "2x2", "4,4", U=4.0),
-    "hubbard triangular": LatticeModel("hubbard", "3x1", "2,2", U=5.0, geometry="triangular"),
+    "square": Lattice("tv", "3x3", 4, V=0.7, t_prime=0.2),
+    "square apbc": Lattice("tv", "3x3", 4, V=1.4, boundary="apbc"),
+    "rectangle": Lattice("tv", "4x2", 3, V=1.4, boundary=("apbc", "pbc")),
+    "twist": Lattice("tv", "4x3", 3, V=0.7, boundary=(0.2, "pbc")),
+    "triangular": Lattice("tv", "3x3", 3, V=-0.6, geometry="triangular"),
+    "triangular, C3v flux": Lattice("tv", "3x3", 4, V=0.7, geometry="triangular", boundary=(1 / 3, 2 / 3)),
+    "honeycomb": Lattice("tv", "2x2", 4, V=0.7, t_prime=0.1, geometry="honeycomb"),
+    "honeycomb cylinder": Lattice("tv", "2x3", 3, V=0.7, geometry="honeycomb", boundary=("open", 0.3)),
+    "hubbard": Lattice("hubbard", "2x2", "2,2", U=3.0, V=0.4, t_prime=0.3),
+    "hubbard apbc": Lattice("hubbard", "3x2", "2,2", U=4.0, boundary="apbc"),
+    "hubbard open": Lattice("hubbard", "2x2", "2,1", U=4.0, boundary="open"),
+    "hubbard full": Lattice("hubbard", "2x2", "4,4", U=4.0),
+    "hubbard triangular": Lattice("hubbard", "3x1", "2,2", U=5.0, geometry="triangular"),
 }
 
 
@@ -79,7 +77,7 @@ def test_eigenvectors(name):
 
 def test_momentum_resolved_energies_of_4x4():
     """t-V, 4x4 PBC, 5 particles, V = 1: tV_4x4_pbc_momentum_resolved_ed.csv."""
-    model = LatticeModel("tv", "4x4", 5, V=1.0)
+    model = Lattice("tv", "4x4", 5, V=1.0)
     expected = {
         (0, 0): -10.240650492312,
         (1, 0): -8.061059964306,
@@ -99,7 +97,7 @@ def test_momentum_resolved_energies_of_4x4():
 @pytest.mark.parametrize(("geometry", "momentum"), [("square", (2, 0)), ("triangular", (2, 0))])
 def test_labels_agree_over_the_star(geometry, momentum):
     """X of the square and M of the triangular lattice: one energy for one name, others for others."""
-    model = LatticeModel("tv", "4x4", 3, V=1.0, t_prime=0.37, geometry=geometry)
+    model = Lattice("tv", "4x4", 3, V=1.0, t_prime=0.37, geometry=geometry)
     group = space_group(model)
     energies = []
     for member in group.star(momentum):
@@ -113,7 +111,7 @@ def test_labels_agree_over_the_star(geometry, momentum):
 
 def test_near_degenerate_pair_of_4x4():
     """8 particles, V = 4: two charge-ordered states, of Gamma and of M."""
-    group = space_group(LatticeModel("tv", "4x4", 8, V=4.0))
+    group = space_group(Lattice("tv", "4x4", 8, V=4.0))
     levels = {m: exact_levels(group.model, group.sector(m, "A1")).energies[0] for m in ((0, 0), (2, 2))}
     assert levels == pytest.approx({(0, 0): -2.54517054, (2, 2): -2.54512386}, abs=1e-8)
 
@@ -132,7 +130,7 @@ def test_near_degenerate_pair_of_4x4():
 )
 def test_symmetry_resolved_energies_of_6x6(momentum, irrep, energies, n_states):
     """t-V, 6x6 PBC, 5 particles, V = 1: tV_6x6_nf5_pbc_symmetry_resolved_ed.csv."""
-    model = LatticeModel("tv", "6x6", 5, V=1.0)
+    model = Lattice("tv", "6x6", 5, V=1.0)
     sector = space_group(model).sector(momentum, irrep)
     assert sector.n_states == n_states
     np.testing.assert_allclose(exact_levels(model, sector, k=2).energies, energies, atol=1e-9)
@@ -140,7 +138,7 @@ def test_symmetry_resolved_energies_of_6x6(momentum, irrep, energies, n_states):
 
 def test_hubbard_4x4():
     """U = 4, PBC: VarBench (Wu et al., Science 386, 296, 2024). The open shell of 4 + 4 is B1, not A1."""
-    model = LatticeModel("hubbard", "4x4", "4,4", U=4.0)
+    model = Lattice("hubbard", "4x4", "4,4", U=4.0)
     lowest = {
         irrep: exact_levels(model, space_group(model).sector((0, 0), irrep, spin_flip="even")).energies[0]
         for irrep in ("A1", "B1")
@@ -152,14 +150,14 @@ def test_hubbard_4x4():
 @pytest.mark.slow
 def test_hubbard_4x4_closed_shell():
     """U = 4, 5 + 5, PBC: VarBench."""
-    model = LatticeModel("hubbard", "4x4", "5,5", U=4.0)
+    model = Lattice("hubbard", "4x4", "5,5", U=4.0)
     sector = space_group(model).sector((0, 0), "A1", spin_flip="even")
     assert exact_levels(model, sector).energies[0] == pytest.approx(-19.580937525419, abs=1e-9)
 
 
 def test_lanczos_finds_both_states_of_a_doublet():
     """A momentum alone holds both rows of E: exactly degenerate pairs in one sparse matrix."""
-    model = LatticeModel("tv", "4x4", 7, V=1.0)
+    model = Lattice("tv", "4x4", 7, V=1.0)
     group = space_group(model)
     sector = group.sector((0, 0))
     result = exact_levels(model, sector, k=9)
@@ -171,7 +169,7 @@ def test_lanczos_finds_both_states_of_a_doublet():
 
 def test_a_sector_without_states():
     """One doubly occupied site is a singlet: no triplet."""
-    model = LatticeModel("hubbard", "1x1", "1,1", U=2.0)
+    model = Lattice("hubbard", "1x1", "1,1", U=2.0)
     group = space_group(model)
     assert exact_levels(model, group.sector(spin_flip="even")).energies == pytest.approx([2.0])
     result = exact_levels(model, group.sector(spin_flip="odd"), k=2)
@@ -180,28 +178,28 @@ def test_a_sector_without_states():
 
 
 def test_affordable():
-    large = LatticeModel("tv", "6x6", 13, V=1.0)
+    large = Lattice("tv", "6x6", 13, V=1.0)
     sector = space_group(large).sector((0, 0), "B1")
     assert not is_affordable(large)
     assert not is_affordable(large, sector)
     with pytest.raises(InputError, match="too many for exact diagonalisation"):
         exact_levels(large, sector)
-    hubbard = LatticeModel("hubbard", "4x4", "8,8", U=4.0)
+    hubbard = Lattice("hubbard", "4x4", "8,8", U=4.0)
     assert not is_affordable(hubbard)
     assert is_affordable(hubbard, space_group(hubbard).sector((0, 0), "A1", spin_flip="even"))
-    many = LatticeModel("tv", "8x8", 1)
+    many = Lattice("tv", "8x8", 1)
     with pytest.raises(InputError, match="64 sites: give at most 63"):
         exact_levels(many)
     # One particle on 63 sites uses the last bit of a word that has a sign.
-    chain = LatticeModel("tv", "63x1", 2, V=1.0, boundary="open")
+    chain = Lattice("tv", "63x1", 2, V=1.0, boundary="open")
     whole = np.linalg.eigvalsh(chain.hopping)
-    free = LatticeModel("tv", "63x1", 2, V=0.0, boundary="open")
+    free = Lattice("tv", "63x1", 2, V=0.0, boundary="open")
     assert exact_levels(free).energies[0] == pytest.approx(whole[:2].sum(), abs=1e-9)
 
 
 def test_bad_input():
-    model = LatticeModel("tv", "3x3", 4)
-    other = space_group(LatticeModel("tv", "3x3", 3)).sector((0, 0))
+    model = Lattice("tv", "3x3", 4)
+    other = space_group(Lattice("tv", "3x3", 3)).sector((0, 0))
     with pytest.raises(InputError, match="another lattice or filling"):
         exact_levels(model, other)
     with pytest.raises(InputError, match="give at least one level"):

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from hamiltonians import LatticeModel, exact_levels, lattice_configurations, lattice_to_sparse
+from hamiltonians import Lattice, exact_levels, lattice_configurations, lattice_to_sparse
 from hamiltonians.lattice.hartree_fock import mean_field
 
 
@@ -23,8 +23,8 @@ def determinant_vector(model, orbitals):
 @pytest.mark.parametrize(
     "model",
     [
-        LatticeModel("tv", (3, 2), 2, V=1.5, boundary=("apbc", "pbc")),
-        LatticeModel("hubbard", (3, 2), (2, 1), U=3.0, V=0.7, boundary=(0.3, "pbc")),
+        Lattice("tv", (3, 2), 2, V=1.5, boundary=("apbc", "pbc")),
+        Lattice("hubbard", (3, 2), (2, 1), U=3.0, V=0.7, boundary=(0.3, "pbc")),
     ],
     ids=str,
 )
@@ -39,14 +39,14 @@ def test_the_energy_is_that_of_the_determinant(model):
 
 
 def test_nothing_to_correlate():
-    model = LatticeModel("tv", (4, 3), 3)
+    model = Lattice("tv", (4, 3), 3)
     found = mean_field(model)
     assert found.converged
     assert found.energy == pytest.approx(np.sort(np.linalg.eigvalsh(model.hopping))[:3].sum(), abs=1e-9)
 
 
 def test_the_half_filled_hubbard_model_is_an_antiferromagnet():
-    model = LatticeModel("hubbard", (4, 2), (4, 4), U=8.0)
+    model = Lattice("hubbard", (4, 2), (4, 4), U=8.0)
     found = mean_field(model)
     assert found.converged
     magnetisation = [np.sum(np.abs(rows) ** 2, axis=0) for rows in found.orbitals]

@@ -8,30 +8,26 @@ import pytest
 
 from hamiltonians import (
     InputError,
-    LatticeModel,
+    Lattice,
     lattice_configurations,
     lattice_to_fermion_operator,
     lattice_to_sparse,
 )
 
 MODELS = {
-    "chain": LatticeModel("tv", "4x1", 2, V=0.7),
-    "square pbc": LatticeModel("tv", "3x3", 4, V=1.3),
-    "square apbc": LatticeModel("tv", "2x3", 3, V=1.3, t_prime=-0.4, boundary=("pbc", "apbc")),
-    "square open": LatticeModel("tv", "3x2", 2, t=0.8, V=0.5, boundary="open"),
-    "square twist": LatticeModel("tv", "3x2", 3, V=2.0, t_prime=0.3, boundary=(0.2, -0.35)),
-    "triangular cylinder": LatticeModel(
-        "tv", "3x2", 3, V=0.9, geometry="triangular", boundary=("apbc", "open")
-    ),
-    "honeycomb": LatticeModel("tv", "2x2", 3, V=1.1, t_prime=0.2, geometry="honeycomb"),
-    "hubbard": LatticeModel("hubbard", "2x2", "2,1", U=4.0),
-    "hubbard twist": LatticeModel("hubbard", "3x1", "2,2", U=3.0, boundary=(0.15, "open")),
-    "hubbard extended, apbc": LatticeModel(
+    "chain": Lattice("tv", "4x1", 2, V=0.7),
+    "square pbc": Lattice("tv", "3x3", 4, V=1.3),
+    "square apbc": Lattice("tv", "2x3", 3, V=1.3, t_prime=-0.4, boundary=("pbc", "apbc")),
+    "square open": Lattice("tv", "3x2", 2, t=0.8, V=0.5, boundary="open"),
+    "square twist": Lattice("tv", "3x2", 3, V=2.0, t_prime=0.3, boundary=(0.2, -0.35)),
+    "triangular cylinder": Lattice("tv", "3x2", 3, V=0.9, geometry="triangular", boundary=("apbc", "open")),
+    "honeycomb": Lattice("tv", "2x2", 3, V=1.1, t_prime=0.2, geometry="honeycomb"),
+    "hubbard": Lattice("hubbard", "2x2", "2,1", U=4.0),
+    "hubbard twist": Lattice("hubbard", "3x1", "2,2", U=3.0, boundary=(0.15, "open")),
+    "hubbard extended, apbc": Lattice(
         "hubbard", "2x2", "1,3", U=2.0, V=-0.3, t_prime=0.1, boundary=("apbc", "open")
     ),
-    "hubbard triangular": LatticeModel(
-        "hubbard", "2x2", 4, U=8.0, geometry="triangular", boundary=("open", 0.3)
-    ),
+    "hubbard triangular": Lattice("hubbard", "2x2", 4, U=8.0, geometry="triangular", boundary=("open", 0.3)),
 }
 
 
@@ -67,7 +63,7 @@ def test_hubbard_dimer():
     """Two sites at half filling: U/2 - sqrt(U^2/4 + 4 t^2), with 2 t where the ring closes on itself."""
     U = 3.0
     for boundary, t in (("open", 1.0), ("pbc", 2.0)):
-        matrix = lattice_to_sparse(LatticeModel("hubbard", "2x1", 2, U=U, boundary=(boundary, "open")))
+        matrix = lattice_to_sparse(Lattice("hubbard", "2x1", 2, U=U, boundary=(boundary, "open")))
         energy = np.linalg.eigvalsh(matrix.toarray())[0]
         assert energy == pytest.approx(U / 2 - np.sqrt(U**2 / 4 + 4 * t**2), abs=1e-12)
 
@@ -76,7 +72,7 @@ def test_hubbard_dimer():
 @pytest.mark.parametrize("geometry", ["square", "triangular", "honeycomb"])
 def test_free_dispersions(geometry, boundary):
     """Plane waves of k = 2 pi (m + twist) / L."""
-    model = LatticeModel("tv", "4x3", 1, t_prime=0.3, geometry=geometry, boundary=boundary)
+    model = Lattice("tv", "4x3", 1, t_prime=0.3, geometry=geometry, boundary=boundary)
     k1, k2 = np.meshgrid(
         *(2 * np.pi * (np.arange(L) + f) / L for L, f in zip((4, 3), model.flux, strict=True))
     )
@@ -94,7 +90,7 @@ def test_free_dispersions(geometry, boundary):
 
 @pytest.mark.parametrize(("geometry", "neighbours"), [("square", 4), ("triangular", 6), ("honeycomb", 3)])
 def test_bonds_join_neighbours(geometry, neighbours):
-    model = LatticeModel("tv", "5x4", 1, geometry=geometry)
+    model = Lattice("tv", "5x4", 1, geometry=geometry)
     bonds = model.bonds
     cells = np.array(model.size) * np.array(model.lattice.vectors).T
     lengths = np.linalg.norm(
@@ -113,26 +109,26 @@ def test_bonds_join_neighbours(geometry, neighbours):
 
 def test_distance_shells():
     """Lengths of the nearest image; an open direction has none."""
-    shells = LatticeModel("tv", "6x6", 1).distance_shells[0].reshape(6, 6)
+    shells = Lattice("tv", "6x6", 1).distance_shells[0].reshape(6, 6)
     assert (shells[1, 0], shells[1, 1], shells[2, 0], shells[5, 0], shells[3, 3]) == (1, 2, 3, 1, 9)
     assert np.array_equal(shells, shells.T)
-    ends = LatticeModel("tv", "6x2", 1, boundary="open,pbc").distance_shells[0].reshape(6, 2)
+    ends = Lattice("tv", "6x2", 1, boundary="open,pbc").distance_shells[0].reshape(6, 2)
     assert (ends[1, 0], ends[0, 1], ends[5, 0], ends[5, 1]) == (1, 1, 9, 10)
 
 
 def test_short_periods_have_two_bonds():
-    model = LatticeModel("tv", "2x3", 2, V=0.5)
+    model = Lattice("tv", "2x3", 2, V=0.5)
     assert model.hopping[0, 3] == -2.0
     assert model.repulsion[0, 3] == 1.0
-    assert LatticeModel("tv", "2x3", 2, V=0.5, boundary=("apbc", "pbc")).hopping[0, 3] == 0.0
+    assert Lattice("tv", "2x3", 2, V=0.5, boundary=("apbc", "pbc")).hopping[0, 3] == 0.0
 
 
 def test_a_full_twist_is_none():
-    assert LatticeModel("tv", "3x3", 2, boundary=(1.0, -2)) == LatticeModel("tv", "3x3", 2)
-    assert LatticeModel("tv", "3x3", 2, boundary=(0.5, -0.5)) == LatticeModel("tv", "3x3", 2, boundary="apbc")
+    assert Lattice("tv", "3x3", 2, boundary=(1.0, -2)) == Lattice("tv", "3x3", 2)
+    assert Lattice("tv", "3x3", 2, boundary=(0.5, -0.5)) == Lattice("tv", "3x3", 2, boundary="apbc")
     spectra = []
     for twist in (0.3, 1.3, -0.3, 0.30001):
-        model = LatticeModel("tv", "3x2", 2, V=1.0, boundary=(twist, "pbc"))
+        model = Lattice("tv", "3x2", 2, V=1.0, boundary=(twist, "pbc"))
         spectra.append(np.linalg.eigvalsh(lattice_to_sparse(model).toarray()))
     np.testing.assert_allclose(spectra[1], spectra[0], atol=1e-12)
     np.testing.assert_allclose(spectra[2], spectra[0], atol=1e-12)
@@ -149,7 +145,7 @@ def test_particle_hole_symmetry_of_tv(size, geometry, boundary, bonds, neighbour
     spectra = [
         np.linalg.eigvalsh(
             lattice_to_sparse(
-                LatticeModel("tv", size, number, V=V, geometry=geometry, boundary=boundary)
+                Lattice("tv", size, number, V=V, geometry=geometry, boundary=boundary)
             ).toarray()
         )
         for number in (3, 5)
@@ -160,9 +156,7 @@ def test_particle_hole_symmetry_of_tv(size, geometry, boundary, bonds, neighbour
 def test_particle_hole_symmetry_of_hubbard():
     """Bipartite: E(n_sites - N) = E(N) + U (n_sites - N_up - N_down)."""
     spectra = [
-        np.linalg.eigvalsh(
-            lattice_to_sparse(LatticeModel("hubbard", "2x3", p, U=5.0, boundary="open")).toarray()
-        )
+        np.linalg.eigvalsh(lattice_to_sparse(Lattice("hubbard", "2x3", p, U=5.0, boundary="open")).toarray())
         for p in ("2,1", "4,5")
     ]
     np.testing.assert_allclose(spectra[1], spectra[0] + 5.0 * (6 - 3), atol=1e-10)
@@ -171,15 +165,15 @@ def test_particle_hole_symmetry_of_hubbard():
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
-        (LatticeModel("hubbard", "4x4", (8, 8), U=4.0), True),
-        (LatticeModel("hubbard", "4x4", (8, 8), U=4.0, boundary="apbc"), True),
-        (LatticeModel("hubbard", "4x4", (5, 5), U=4.0), False),
-        (LatticeModel("hubbard", "4x4", (8, 8), U=-4.0), False),
-        (LatticeModel("hubbard", "4x4", (8, 8), U=4.0, V=1.0), False),
-        (LatticeModel("hubbard", "4x4", (8, 8), U=4.0, t_prime=0.1), False),
-        (LatticeModel("hubbard", "3x4", (6, 6), U=4.0), False),
-        (LatticeModel("hubbard", "3x4", (6, 6), U=4.0, boundary="open"), True),
-        (LatticeModel("hubbard", "2x2", (2, 2), U=4.0, boundary=(0.1, "pbc")), False),
+        (Lattice("hubbard", "4x4", (8, 8), U=4.0), True),
+        (Lattice("hubbard", "4x4", (8, 8), U=4.0, boundary="apbc"), True),
+        (Lattice("hubbard", "4x4", (5, 5), U=4.0), False),
+        (Lattice("hubbard", "4x4", (8, 8), U=-4.0), False),
+        (Lattice("hubbard", "4x4", (8, 8), U=4.0, V=1.0), False),
+        (Lattice("hubbard", "4x4", (8, 8), U=4.0, t_prime=0.1), False),
+        (Lattice("hubbard", "3x4", (6, 6), U=4.0), False),
+        (Lattice("hubbard", "3x4", (6, 6), U=4.0, boundary="open"), True),
+        (Lattice("hubbard", "2x2", (2, 2), U=4.0, boundary=(0.1, "pbc")), False),
     ],
 )
 def test_where_lieb_has_singlets(model, expected):
@@ -197,9 +191,7 @@ def test_where_lieb_has_singlets(model, expected):
 )
 def test_the_sign_of_t_is_gauge_on_bipartite_clusters(size, geometry, is_bipartite):
     spectra = [
-        np.linalg.eigvalsh(
-            lattice_to_sparse(LatticeModel("tv", size, 3, t=t, V=1.0, geometry=geometry)).toarray()
-        )
+        np.linalg.eigvalsh(lattice_to_sparse(Lattice("tv", size, 3, t=t, V=1.0, geometry=geometry)).toarray())
         for t in (1.0, -1.0)
     ]
     assert np.allclose(*spectra, atol=1e-10) == is_bipartite
@@ -207,17 +199,17 @@ def test_the_sign_of_t_is_gauge_on_bipartite_clusters(size, geometry, is_biparti
 
 @pytest.mark.parametrize("particles", [(0, 0), (1, 0), (4, 4)])
 def test_empty_and_full_shells(particles):
-    model = LatticeModel("hubbard", "2x2", particles, U=2.0, V=0.5)
+    model = Lattice("hubbard", "2x2", particles, U=2.0, V=0.5)
     matrix = lattice_to_sparse(model).toarray()
     assert matrix.shape == (model.n_configurations,) * 2
     if particles == (4, 4):
         # Eight bonds (two on each short side), each with 2 x 2 electrons.
         assert matrix[0, 0] == pytest.approx(4 * 2.0 + 8 * 4 * 0.5)
-    assert LatticeModel("tv", "1x1", 1).hopping.shape == (1, 1)
+    assert Lattice("tv", "1x1", 1).hopping.shape == (1, 1)
 
 
 def test_configurations_are_in_order():
-    model = LatticeModel("tv", "3x3", 4)
+    model = Lattice("tv", "3x3", 4)
     configurations = lattice_configurations(model)
     integers = configurations.astype(np.int64) @ (1 << np.arange(9))
     assert len(configurations) == model.n_configurations == 126
@@ -226,13 +218,13 @@ def test_configurations_are_in_order():
 
 
 def test_more_than_63_sites():
-    model = LatticeModel("hubbard", "9x8", (36, 35), U=4.0, V=0.1, boundary=("pbc", "apbc"))
+    model = Lattice("hubbard", "9x8", (36, 35), U=4.0, V=0.1, boundary=("pbc", "apbc"))
     assert model.n_sites == 72
     assert model.n_modes == 144
     assert model.n_configurations == comb(72, 36) * comb(72, 35)
     assert np.array_equal(model.hopping, model.hopping.T)
     assert np.abs(model.hopping).sum() == 4 * 72
-    staggered = LatticeModel("tv", "9x8", 36, V=0.1)
+    staggered = Lattice("tv", "9x8", 36, V=0.1)
     columns = (np.arange(72) // 8 + np.arange(72)) % 2
     energy = 0.5 * columns @ staggered.repulsion @ columns
     # Staggered around nine columns: pairs along one seam only.
@@ -243,14 +235,14 @@ def test_more_than_63_sites():
 
 def test_models_survive_json():
     for model in MODELS.values():
-        assert LatticeModel.from_dict(json.loads(json.dumps(model.to_dict()))) == model
-        assert hash(LatticeModel.from_dict(model.to_dict())) == hash(model)
+        assert Lattice.from_dict(json.loads(json.dumps(model.to_dict()))) == model
+        assert hash(Lattice.from_dict(model.to_dict())) == hash(model)
 
 
 def test_texts_are_accepted():
-    model = LatticeModel("TV", "4X3", "5", boundary="p,antiperiodic")
+    model = Lattice("TV", "4X3", "5", boundary="p,antiperiodic")
     assert (model.size, model.particles, model.boundary) == ((4, 3), (5,), ("pbc", "apbc"))
-    assert LatticeModel("hubbard", (4, 2), 5).particles == (3, 2)
+    assert Lattice("hubbard", (4, 2), 5).particles == (3, 2)
     assert str(model) == "t-V 4x3 square, pbc x apbc, N=5"
 
 
@@ -279,7 +271,7 @@ def test_texts_are_accepted():
 )
 def test_bad_input(values, message):
     with pytest.raises(InputError, match=message) as raised:
-        LatticeModel(**{"kind": "tv", "size": "4x4", "particles": 5, **values})
+        Lattice(**{"kind": "tv", "size": "4x4", "particles": 5, **values})
     assert "\n" not in str(raised.value)
 
 
@@ -292,15 +284,15 @@ def test_bad_input(values, message):
 )
 def test_bad_dictionaries(values, message):
     with pytest.raises(InputError, match=message):
-        LatticeModel.from_dict(values)
+        Lattice.from_dict(values)
 
 
 @pytest.mark.parametrize(
     "model",
     [
-        LatticeModel("tv", "3x2", 3, V=1.7, t_prime=0.3),
-        LatticeModel("hubbard", "3x2", (2, 1), U=3.0, V=0.4, boundary=(0.1, "apbc")),
-        LatticeModel("tv", "2x1", 1),
+        Lattice("tv", "3x2", 3, V=1.7, t_prime=0.3),
+        Lattice("hubbard", "3x2", (2, 1), U=3.0, V=0.4, boundary=(0.1, "apbc")),
+        Lattice("tv", "2x1", 1),
     ],
 )
 def test_infinite_temperature_energy_is_the_mean_of_the_diagonal(model):

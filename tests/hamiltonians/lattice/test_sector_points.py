@@ -1,16 +1,16 @@
 import numpy as np
 import pytest
 
-from hamiltonians import LatticeModel, all_sectors, lattice_configurations
+from hamiltonians import Lattice, all_sectors, lattice_configurations
 from hamiltonians.lattice.exact import sector_basis
 from hamiltonians.lattice.sector_points import sector_points
 
 MODELS = {
-    "square, doublets": LatticeModel("tv", (4, 4), 3, V=1.3),
-    "triangular": LatticeModel("tv", (3, 3), 4, V=1.3, geometry="triangular"),
-    "honeycomb": LatticeModel("tv", (2, 2), 3, V=1.0, geometry="honeycomb"),
-    "twist, two spins": LatticeModel("hubbard", (2, 3), (2, 1), U=4.0, boundary=(0.13, "apbc")),
-    "two spins": LatticeModel("hubbard", (3, 3), (2, 1), U=4.0),
+    "square, doublets": Lattice("tv", (4, 4), 3, V=1.3),
+    "triangular": Lattice("tv", (3, 3), 4, V=1.3, geometry="triangular"),
+    "honeycomb": Lattice("tv", (2, 2), 3, V=1.0, geometry="honeycomb"),
+    "twist, two spins": Lattice("hubbard", (2, 3), (2, 1), U=4.0, boundary=(0.13, "apbc")),
+    "two spins": Lattice("hubbard", (3, 3), (2, 1), U=4.0),
 }
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from hamiltonians import (
     InputError,
-    LatticeModel,
+    Lattice,
     all_sectors,
     lattice_configurations,
     lattice_to_sparse,
@@ -18,18 +18,16 @@ from hamiltonians.lattice.cluster import GEOMETRIES
 from hamiltonians.lattice.point_group import point_group_irreps, point_group_name, point_operations
 
 MODELS = {
-    "square": LatticeModel("tv", "3x3", 4, V=0.7, t_prime=0.2),
-    "square apbc": LatticeModel("tv", "3x3", 3, V=0.7, boundary="apbc"),
-    "square open": LatticeModel("tv", "3x3", 3, V=0.7, boundary="open"),
-    "rectangle, twist": LatticeModel("tv", "4x2", 3, V=0.7, boundary=(0.2, "pbc")),
-    "triangular": LatticeModel("tv", "3x3", 3, V=0.7, geometry="triangular"),
-    "triangular, C3v flux": LatticeModel(
-        "tv", "3x3", 2, V=0.7, geometry="triangular", boundary=(1 / 3, 2 / 3)
-    ),
-    "honeycomb": LatticeModel("tv", "2x2", 3, V=0.7, geometry="honeycomb"),
-    "honeycomb cylinder": LatticeModel("tv", "2x2", 3, V=0.7, geometry="honeycomb", boundary=("pbc", "open")),
-    "hubbard": LatticeModel("hubbard", "2x2", "2,2", U=3.0, V=0.4),
-    "hubbard, twist": LatticeModel("hubbard", "3x1", "2,1", U=3.0, boundary=(0.3, "open")),
+    "square": Lattice("tv", "3x3", 4, V=0.7, t_prime=0.2),
+    "square apbc": Lattice("tv", "3x3", 3, V=0.7, boundary="apbc"),
+    "square open": Lattice("tv", "3x3", 3, V=0.7, boundary="open"),
+    "rectangle, twist": Lattice("tv", "4x2", 3, V=0.7, boundary=(0.2, "pbc")),
+    "triangular": Lattice("tv", "3x3", 3, V=0.7, geometry="triangular"),
+    "triangular, C3v flux": Lattice("tv", "3x3", 2, V=0.7, geometry="triangular", boundary=(1 / 3, 2 / 3)),
+    "honeycomb": Lattice("tv", "2x2", 3, V=0.7, geometry="honeycomb"),
+    "honeycomb cylinder": Lattice("tv", "2x2", 3, V=0.7, geometry="honeycomb", boundary=("pbc", "open")),
+    "hubbard": Lattice("hubbard", "2x2", "2,2", U=3.0, V=0.4),
+    "hubbard, twist": Lattice("hubbard", "3x1", "2,1", U=3.0, boundary=(0.3, "open")),
 }
 
 
@@ -137,7 +135,7 @@ def test_rows_of_e_are_x_and_y():
     ],
 )
 def test_point_group_of_a_cluster(size, options, name):
-    model = LatticeModel("tv", size, 3, t_prime=0.3, **options)
+    model = Lattice("tv", size, 3, t_prime=0.3, **options)
     group = space_group(model)
     assert group.name == name
     # One-particle statement of [U_g, H] = 0.
@@ -168,7 +166,7 @@ def test_elements_commute_with_the_hamiltonian(name):
 
 
 def test_a_turn_around_the_lattice_is_the_twist():
-    model = LatticeModel("tv", "4x2", 3, boundary=(0.2, "pbc"))
+    model = Lattice("tv", "4x2", 3, boundary=(0.2, "pbc"))
     group = space_group(model)
     step = next(
         g
@@ -185,7 +183,7 @@ def test_a_turn_around_the_lattice_is_the_twist():
 
 
 def test_momenta_stars_and_little_groups():
-    group = space_group(LatticeModel("tv", "6x6", 5))
+    group = space_group(Lattice("tv", "6x6", 5))
     assert len(group.momenta()) == 36
     little = {m: group.little_group_name(m) for m in group.momenta(inequivalent=True)}
     assert little == {
@@ -195,7 +193,7 @@ def test_momenta_stars_and_little_groups():
     assert group.star((0, 3)) == ((3, 0), (0, 3))
     assert len(group.star((2, 1))) == 8
     assert group.wave_vector((3, -1)) == pytest.approx((np.pi, -np.pi / 3))
-    hexagonal = space_group(LatticeModel("tv", "6x6", 5, geometry="triangular"))
+    hexagonal = space_group(Lattice("tv", "6x6", 5, geometry="triangular"))
     corners = [m for m in hexagonal.momenta(inequivalent=True) if hexagonal.little_group_name(m) == "C3v"]
     assert len(corners) == 1
     assert np.linalg.norm(hexagonal.wave_vector(corners[0])) == pytest.approx(4 * np.pi / 3)
@@ -206,7 +204,7 @@ def test_momenta_stars_and_little_groups():
 @pytest.mark.parametrize("boundary", ["pbc", "apbc", (0.2, 0.45)])
 def test_momentum_is_the_sum_of_plane_waves(boundary):
     """T psi = e^{-ik tau} psi of a filled set of plane waves, k the sum of theirs."""
-    model = LatticeModel("tv", "4x3", 3, boundary=boundary)
+    model = Lattice("tv", "4x3", 3, boundary=boundary)
     group = space_group(model)
     filled = np.array([[0, 0], [1, 0], [2, 1]])
     turns = (filled + np.array(model.flux)) / np.array(model.size)
@@ -224,7 +222,7 @@ def test_momentum_is_the_sum_of_plane_waves(boundary):
 @pytest.mark.parametrize(("size", "shells", "irrep"), [("4x4", 1, "B2"), ("6x6", 2, "B1")])
 def test_closed_shells(size, shells, irrep):
     """The filled shells of 4x4 with 5 and of 6x6 with 13 particles are B2 and B1 at Gamma, not A1."""
-    model = LatticeModel("tv", size, {1: 5, 2: 13}[shells])
+    model = Lattice("tv", size, {1: 5, 2: 13}[shells])
     energies, orbitals = np.linalg.eigh(model.hopping)
     filled = orbitals[:, : model.n_particles]
     assert energies[model.n_particles] - energies[model.n_particles - 1] > 0.5
@@ -268,19 +266,19 @@ def test_projectors(name):
 
 
 def test_sectors_fill_large_spaces():
-    model = LatticeModel("tv", "6x6", 13)
+    model = Lattice("tv", "6x6", 13)
     sectors = all_sectors(model)
     assert sum(s.degeneracy * s.n_states for s in sectors) == model.n_configurations == 2310789600
     assert {s.irrep for s in sectors if s.momentum == (0, 0)} == {"A1", "A2", "B1", "B2", "E"}
     momenta = all_sectors(model, irreps=False)
     assert sum(len(s.star) * s.n_states for s in momenta) == model.n_configurations
-    spinful = LatticeModel("hubbard", "4x4", "8,8", U=4)
+    spinful = Lattice("hubbard", "4x4", "8,8", U=4)
     resolved = all_sectors(spinful, spin_flip=True)
     assert sum(s.degeneracy * s.n_states for s in resolved) == spinful.n_configurations == 165636900
 
 
 def test_more_than_63_sites():
-    model = LatticeModel("hubbard", "10x10", "41,41", U=8.0, boundary="apbc")
+    model = Lattice("hubbard", "10x10", "41,41", U=8.0, boundary="apbc")
     group = space_group(model)
     assert group.permutations.shape == (800, 100)
     sector = group.sector((3, 1), spin_flip="even")
@@ -294,21 +292,21 @@ def test_more_than_63_sites():
 
 def test_spin_flip_tells_singlets_from_triplets():
     """Even: S = 0 and 2, odd: S = 1; counted by the configurations of every S_z."""
-    model = LatticeModel("hubbard", "3x1", "2,2")
-    counts = [LatticeModel("hubbard", "3x1", particles).n_configurations for particles in ("2,2", "3,1")]
+    model = Lattice("hubbard", "3x1", "2,2")
+    counts = [Lattice("hubbard", "3x1", particles).n_configurations for particles in ("2,2", "3,1")]
     singlets, triplets = counts[0] - counts[1], counts[1]
     by_parity = {1: 0, -1: 0}
     for sector in all_sectors(model, spin_flip=True):
         by_parity[sector.spin_flip] += sector.degeneracy * sector.n_states
     assert by_parity == {1: singlets, -1: triplets}
     # One doubly occupied site is a singlet.
-    pair = LatticeModel("hubbard", "1x1", "1,1")
+    pair = Lattice("hubbard", "1x1", "1,1")
     assert space_group(pair).sector(spin_flip="even").n_states == 1
     assert space_group(pair).sector(spin_flip="odd").n_states == 0
 
 
 def test_labels():
-    group = space_group(LatticeModel("hubbard", "4x4", "5,5"))
+    group = space_group(Lattice("hubbard", "4x4", "5,5"))
     sector = group.sector("2,0", "b2", spin_flip="odd")
     assert (sector.momentum, sector.irrep, sector.little_group) == ((2, 0), "B2", "C2v")
     assert sector.label == "(2,0) B2 odd spin"
@@ -341,23 +339,23 @@ def test_labels():
     ],
 )
 def test_bad_sectors(options, arguments, message):
-    group = space_group(LatticeModel(**{"kind": "tv", "size": "4x4", "particles": 5, **options}))
+    group = space_group(Lattice(**{"kind": "tv", "size": "4x4", "particles": 5, **options}))
     with pytest.raises(InputError, match=re.escape(message)) as raised:
         group.sector(**arguments)
     assert "\n" not in str(raised.value)
 
 
 def test_subgroups_and_broken_groups():
-    model = LatticeModel("tv", "4x4", 5)
+    model = Lattice("tv", "4x4", 5)
     for name in ("C4v", "C4", "C2v", "C2", "Cs", "C1"):
         assert space_group(model, name).name == name
     with pytest.raises(InputError, match=r"point group C4v is broken: this cluster has C2v, .*4x6"):
-        space_group(LatticeModel("tv", "4x6", 5), "C4v")
+        space_group(Lattice("tv", "4x6", 5), "C4v")
     with pytest.raises(
         InputError, match=r"C2v is broken: this cluster has Cs, .*4x6 and .*twist 0.2 and pbc"
     ):
-        space_group(LatticeModel("tv", "4x6", 5, boundary=(0.2, "pbc")), "C2v")
+        space_group(Lattice("tv", "4x6", 5, boundary=(0.2, "pbc")), "C2v")
     with pytest.raises(InputError, match="open triangular cluster"):
-        space_group(LatticeModel("tv", "3x3", 3, geometry="triangular", boundary="open"), "C6v")
+        space_group(Lattice("tv", "3x3", 3, geometry="triangular", boundary="open"), "C6v")
     with pytest.raises(InputError, match="give one of C4v, C4, C2v, C2, Cs, C1"):
         space_group(model, "C6v")

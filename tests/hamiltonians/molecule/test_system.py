@@ -8,7 +8,7 @@ import pytest
 from hamiltonians import (
     InputError,
     MolecularIntegrals,
-    MolecularSystem,
+    Molecule,
     SystemInfo,
     build_molecule,
     load_problem,
@@ -53,7 +53,7 @@ def test_random_and_signed_zero_integrals(tmp_path, random_integrals, spin_resol
     two_body = np.array(integrals.two_body)
     two_body[..., 0, 0] = -0.0
     two_body[..., 1, 1] = 0.0
-    system = MolecularSystem(MolecularIntegrals(0.1, integrals.one_body, two_body, 2, 0))
+    system = Molecule(MolecularIntegrals(0.1, integrals.one_body, two_body, 2, 0))
     _same(system, load_problem(system.save(tmp_path / "x.npz")))
 
 
@@ -127,12 +127,12 @@ def test_missing_file_and_folder(tmp_path, build):
 
 
 def test_references_are_complete_and_frozen(build):
-    system = MolecularSystem(build("LiH").integrals, SystemInfo(), {"hf": -1.0})
+    system = Molecule(build("LiH").integrals, SystemInfo(), {"hf": -1.0})
     assert dict(system.references) == {"hf": -1.0, "mp2": None, "ccsd": None, "ccsd_t": None, "fci": None}
     with pytest.raises(TypeError):
         system.references["hf"] = 0.0
     with pytest.raises(InputError, match="'dmrg' is unknown"):
-        MolecularSystem(build("LiH").integrals, SystemInfo(), {"dmrg": -1.0})
+        Molecule(build("LiH").integrals, SystemInfo(), {"dmrg": -1.0})
 
 
 def test_loading_needs_no_chemistry_package(tmp_path, build):
