@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from nnbf.cli._progress import clock
+from nnbf.cli.console import clock
 from nnbf.sweep import Point, PointRun, PointState, SweepObserver, SweepPlan, last_row, milli_error
 
 _MOST_LINES = 12

@@ -1,16 +1,14 @@
 """The command `nnbf evaluate`: the energy of a trained state by sampling, and extrapolations of its run."""
 
-import contextlib
-import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nnbf._text import value_with_error
-from nnbf.cli.console import say_error, say_warning
+from nnbf.cli.console import Progress, say_error
 from nnbf.cli.main import DONE, FAILED
 from nnbf.cli.options import parse_command
+from nnbf.cli.report import conclude
 from nnbf.evaluation.evaluation_options import EvaluationOptions
 
 if TYPE_CHECKING:
@@ -22,7 +20,6 @@ _EXAMPLES = (
     "nnbf evaluate runs/demo --sampler metropolis --seed 1",
     "nnbf evaluate runs/tv_6x6_13 --precision 5e-4 --time-limit 3600",
 )
-_PLAIN_INTERVAL = 5.0  # seconds between plain lines
 
 
 @dataclass(frozen=True)
@@ -64,10 +61,10 @@ def evaluate(arguments: Sequence[str]) -> int:
     from nnbf.runs.evaluate_run import evaluate_run
     from nnbf.runs.signals import StopRequest
 
-    shown = _Shown(command.evaluation, quiet=command.output.quiet)
+    shown = _Rounds(quiet=command.output.quiet, time_limit=command.evaluation.time_limit)
     stop = StopRequest(announce=shown.announce_stop)
     try:
-        with stop, shown.working():
+        with stop, shown.following():
             done = evaluate_run(
                 command.target.folder,
                 command.evaluation,
@@ -79,49 +76,22 @@ def evaluate(arguments: Sequence[str]) -> int:
         say_error(f"{error}: 'nnbf resume {command.target.folder}' goes on from the last checkpoint")
         return FAILED
     for warning in done.warnings:
-        say_warning(warning)
-    _conclude(done, quiet=command.output.quiet)
+        shown.warn(warning)
+    conclude(
+        done.directory.path, shown, result=done.result, facts=[*_of_level(done), *_facts(done), *_fits(done)]
+    )
     return DONE
 
 
-class _Shown:
-    """Shows what is going on: one changing line on a terminal, a plain line now and then elsewhere."""
-
-    def __init__(self, options: EvaluationOptions, *, quiet: bool) -> None:
-        from rich.console import Console
-
-        self._options, self._quiet = options, quiet
-        self._console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
-        self._status: Any = None
-        self._last_plain = float("-inf")
-        self._last, self._printed = "", ""
-
-    @contextlib.contextmanager
-    def working(self) -> Iterator[None]:
-        """Show the line, and leave its last state behind."""
-        if self._quiet:
-            yield
-            return
-        if self._console.is_terminal:
-            with self._console.status("reading the run ...") as self._status:
-                yield
-            self._status = None
-        else:
-            yield
-        if self._last != self._printed:
-            self._print(self._last)
+class _Rounds(Progress):
+    """Rounds of samples as they come in."""
 
     def note(self, what: str) -> None:
         """Say what begins now."""
-        if self._status is not None:
-            self._status.update(f"{what} ...")
-        elif not self._quiet:
-            self._print(f"{what} ...")
+        self.show(f"{what} ...", now=True)
 
     def round(self, row: dict[str, Any]) -> None:
         """Show a round of samples."""
-        from nnbf.cli._progress import clock
-
         parts = [
             f"round {row['round']}",
             f"E {value_with_error(row['energy'], row['error'])}",
@@ -131,52 +101,19 @@ class _Shown:
             parts.append(f"weight outside {row['outside']:.1e}")
         if row["r_hat"] is not None:
             parts.append(f"R-hat {row['r_hat']:.3f}")
-        parts.append(f"{clock(row['time_s'])} of {clock(self._options.time_limit)}")
-        self._last = "  ".join(parts)
-        if self._status is not None:
-            self._status.update(self._last)
-        elif not self._quiet and time.monotonic() - self._last_plain >= _PLAIN_INTERVAL:
-            self._last_plain = time.monotonic()
-            self._printed = self._last
-            self._print(self._last)
+        if not self.console.is_terminal:
+            parts.append(self.clock(row["time_s"]))
+        self.show("  ".join(parts))
 
     def announce_stop(self, reason: str) -> None:
         """Say that a request to stop was heard."""
-        if not self._quiet:
-            self._print(f"{reason}: stopping after this round, then writing what there is")
-
-    def _print(self, text: str) -> None:
-        self._console.print(text, markup=False)
-
-
-def _conclude(done: "EvaluatedRun", *, quiet: bool) -> None:
-    if done.level is not None:
-        from nnbf.cli.spectrum import conclude_spectrum
-
-        conclude_spectrum(done.directory, done.result, facts=[*_of_level(done), *_facts(done)])
-        return
-    from rich.console import Console
-
-    from nnbf.cli._summary import energy_table
-
-    console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        console.width = 110
-    console.print(energy_table(done.result))
-    if quiet:
-        return
-    plot = None
-    try:
-        from nnbf.report import write_report
-
-        plot = write_report(done.directory.path).plot.with_name("extrapolation.png")
-    except (ImportError, OSError) as error:
-        say_warning(f"no report was written ({error}): try 'nnbf report {done.directory.path}'")
-    console.print("\n".join([*_facts(done), *_fits(done, plot)]), markup=False)
+        self.say(f"{reason}: stopping after this round, then writing what there is")
 
 
 def _of_level(done: "EvaluatedRun") -> list[str]:
-    level = done.level or {}
+    level = done.level
+    if level is None:
+        return []
     compared = [f"sampled     {done.evaluation.energy}, state {done.record['state']}"]
     if level["kind"] != "vmc":
         compared.append(f"full sum {level['energy']:.6f}")
@@ -208,7 +145,7 @@ def _facts(done: "EvaluatedRun") -> list[str]:
     return lines
 
 
-def _fits(done: "EvaluatedRun", plot: Any) -> list[str]:
+def _fits(done: "EvaluatedRun") -> list[str]:
     lines = []
     for name, fit in done.record["extrapolations"].items():
         title = {"pt2": "PT2", "variance": "variance"}[name]
@@ -217,6 +154,4 @@ def _fits(done: "EvaluatedRun", plot: Any) -> list[str]:
         else:
             energy = value_with_error(fit["energy"], fit["error"])
             lines.append(f"{title} extrapolation {energy} ({len(fit['x'])} points; no bound)")
-    if plot is not None and plot.is_file():
-        lines.append(f"plot        {plot}")
-    return [*lines, f"run folder  {done.directory.path}/"]
+    return lines

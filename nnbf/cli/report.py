@@ -1,10 +1,13 @@
-"""The command `nnbf report`: the report of a run again, or one over many runs and sweeps."""
+"""The end of a run on the screen, and the command `nnbf report`."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from nnbf.cli.console import say_warning
+from nnbf._text import setting, value_with_error
+from nnbf.cli.console import Progress, clock, say_warning
 from nnbf.cli.main import DONE
 from nnbf.cli.options import parse_command
 
@@ -67,17 +70,114 @@ def report(arguments: Sequence[str]) -> int:
 
 
 def _one(folder: str, *, quiet: bool) -> int:
-    """Write the report of one run into its folder."""
-    from nnbf.cli.charge import report_charge
-    from nnbf.cli.spectrum import report_spectrum
-    from nnbf.report import write_report
-    from nnbf.runs.spectrum import LATTICE_COMMANDS, command_of
-
-    shown = {**dict.fromkeys(LATTICE_COMMANDS, report_spectrum), "charge": report_charge}
-    name = command_of(folder)
-    if name in shown:
-        return shown[name](folder, quiet=quiet)
-    written = write_report(folder)
+    """Write the report of one run into its folder, and print its tables where it has ended."""
+    if not quiet and (Path(folder).expanduser() / "result.json").is_file():
+        conclude(folder, Progress())
+        return DONE
+    lines = written_report(folder)
     if not quiet:
-        print(f"page   {written.page}\nplot   {written.plot}\ntable  {written.table}")
+        print("\n".join(lines))
     return DONE
+
+
+def conclude(
+    folder: str | Path,
+    progress: Progress,
+    *,
+    result: Mapping[str, Any] | None = None,
+    facts: Sequence[str] = (),
+) -> None:
+    """Print tables and notes of a run, after its report was written.
+
+    Args:
+        folder: The run folder.
+        progress: Prints, and has printed some of the warnings.
+        result: Content of its result.json, of a run that has not ended what that would be.
+        facts: Further lines.
+    """
+    from nnbf.cli._ends import tables_of
+    from nnbf.runs.schema import load_config, load_result, upgraded_result
+
+    if result is None:
+        result = load_result(folder)
+    elif "levels" not in result:
+        result = upgraded_result(result, load_config(folder))
+    for warning in result["warnings"]:
+        progress.warn(warning)
+    lines: list[str] = []
+    try:
+        lines = written_report(folder)
+    except (ImportError, OSError) as error:  # the result is safe: say so, and go on
+        say_warning(f"no report was written ({error}): try 'nnbf report {folder}'")
+    if result.get("energy") is None:
+        say_warning("stopped before the first level was done")
+        return
+    notes = [*_notes(result), *facts, f"run folder  {folder}{os.sep}", *lines]
+    progress.tables(tables_of(result), notes)
+
+
+def written_report(folder: str | Path) -> list[str]:
+    """Write the report of one run into its folder, and return lines that say where it is.
+
+    Raises:
+        InputError: The folder holds no run, or cannot be written.
+    """
+    from nnbf.cli._ends import figures_of
+    from nnbf.report import write_report
+    from nnbf.report.runs import read_run
+
+    if read_run(folder).is_lattice:
+        return [f"plot        {path}" for path in figures_of(folder)]
+    written = write_report(folder)
+    if written is None:
+        return []
+    return [f"plot        {written.plot}", f"page        {written.page}"]
+
+
+def _notes(result: Mapping[str, Any]) -> list[str]:
+    """Return what belongs to the tables: references, sizes, quality, observables, and how the run ended."""
+    from nnbf.report.energies import best_reference, missing_references, truncation_lines
+
+    notes = []
+    best = best_reference(result.get("references") or {})
+    if best is not None and not best.is_exact:
+        notes.append(f"differences are to {best.label}, the best reference here, which is not exact")
+    notes += [f"{name}: not computed ({why})" for name, why in missing_references(result)]
+    notes += truncation_lines(result)
+    sizes = {"|V|": "n_determinants", "|C|": "n_connected", "parameters": "n_parameters"}
+    notes.append("  ".join(f"{name} {result[key]:,}" for name, key in sizes.items() if result.get(key)))
+    quality = {"variance": ("variance", ".2e"), "V-score": ("v_score", ".2e"), "<S^2>": ("s_squared", ".4f")}
+    notes.append(
+        "  ".join(f"{name} {result[k]:{f}}" for name, (k, f) in quality.items() if result.get(k) is not None)
+    )
+    notes.append("  ".join(_observables(result.get("observables") or {})))
+    ended = result.get("message") or setting(result["status"])
+    wanted = result.get("n_levels_wanted")
+    levels = f", {len(result['levels'])} of {wanted} levels" if wanted is not None else ""
+    notes.append(
+        f"{result.get('n_steps')} steps in {clock(result.get('wall_time_s') or 0.0)}: {ended}{levels}"
+    )
+    return [note for note in notes if note]
+
+
+def _observables(found: Mapping[str, Any]) -> list[str]:
+    """Return the few observables that the screen shows; the page has them all."""
+    shown = []
+    dipole, ratio = found.get("dipole_debye"), found.get("inverse_participation_ratio")
+    if dipole is not None:
+        shown.append(f"dipole {value_with_error(dipole['norm'], dipole['norm_error'], digits=4)} debye")
+    if ratio is not None:
+        shown.append(f"IPR {value_with_error(ratio['value'], ratio['error'], digits=4)}")
+    # Occupations far from 0 and 2 tell how strongly the state is correlated.
+    occupied = (found.get("natural_occupations") or {}).get("value") or ()
+    active = [n for n in occupied if 0.02 < n < 1.98]
+    if active:
+        shown.append("natural occupations " + " ".join(f"{n:.3f}" for n in active[:8]))
+    symmetry = found.get("symmetry") or {}
+    for name, weight in (symmetry.get("irreps") or {}).items():
+        if weight["value"] > 5e-4:
+            shown.append(f"weight of {name} {value_with_error(weight['value'], weight['error'], digits=4)}")
+    for name, key in {"pairs/site": "double_occupancy", "correlation ratio": "correlation_ratio"}.items():
+        if found.get(key) is not None:
+            shown.append(f"{name} {value_with_error(found[key]['value'], found[key]['error'], digits=4)}")
+    return shown

@@ -1,22 +1,25 @@
-"""The command `nnbf resume`: go on with a run from its last checkpoint."""
+"""The command `nnbf resume`: go on with a run of any kind from its last checkpoint."""
 
 import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Interval
 
 from hamiltonians.errors import InputError
 from nnbf._options import Checked
-from nnbf.cli._outcome import shown_run
-from nnbf.cli.console import say_warning
+from nnbf.cli.console import Progress, counted
 from nnbf.cli.main import DONE
 from nnbf.cli.options import parse_command
+from nnbf.cli.solve import molecular_job, run_sectors, sectors_job, shown_run
 
-_EXAMPLES = ("nnbf resume runs/demo", "nnbf resume runs/demo --max-steps 2000 --time-limit 3600")
+if TYPE_CHECKING:
+    from nnbf.runs import StopRequest
+
+_EXAMPLES = ("nnbf resume runs/demo", "nnbf resume runs/demo --time-limit 3600 --max-steps 5000")
 
 
 @dataclass(frozen=True)
@@ -55,31 +58,55 @@ class ResumeCommand:
 def resume(arguments: Sequence[str]) -> int:
     """Run `nnbf resume` and return its exit code."""
     command = parse_command(ResumeCommand, arguments, prog="nnbf resume", examples=_EXAMPLES)
-    from nnbf.cli._progress import Progress
-    from nnbf.cli.spectrum import resume_spectrum
-    from nnbf.runs import plan_resumption, resume_run
-    from nnbf.runs.spectrum import command_of, is_spectrum
+    from nnbf.runs.schema import is_lattice, load_config
+
+    if is_lattice(load_config(command.target.folder)):
+        return _sectors(command)
+    return _molecule(command, shlex.join(["nnbf", "resume", *arguments]))
+
+
+def _sectors(command: ResumeCommand) -> int:
+    from nnbf.runs.schema import load_config
+    from nnbf.runs.spectrum import resumed_spectrum
 
     options = command.options
-    if is_spectrum(command.target.folder):
-        if options.max_steps is not None:
-            raise InputError("a spectrum is resumed sector by sector: max_steps cannot be changed")
-        return resume_spectrum(command.target.folder, time_limit=options.time_limit, quiet=options.quiet)
-    if command_of(command.target.folder) == "charge":
+    if load_config(command.target.folder)["command"] == "charge":
         raise InputError("charge excitations are not resumed: run the command in its config.json again")
+    if options.max_steps is not None:
+        raise InputError("a spectrum is resumed sector by sector: max_steps cannot be changed")
+    directory, plan = resumed_spectrum(command.target.folder, options.time_limit)
+    if not plan.remaining():
+        print(f"{directory.path}: {counted(len(plan.sectors), 'sector')} done, nothing is missing")
+        return DONE
+
+    def run(progress: Progress, stop: "StopRequest") -> Path:
+        return run_sectors(plan, directory, directory.read_config(), progress, stop)
+
+    return shown_run(sectors_job(plan, run), Progress(quiet=options.quiet, time_limit=plan.limits.time_limit))
+
+
+def _molecule(command: ResumeCommand, command_line: str) -> int:
+    from nnbf.runs import plan_resumption, resume_run
+
+    options = command.options
     plan = plan_resumption(command.target.folder, max_steps=options.max_steps, time_limit=options.time_limit)
     if plan.nothing_to_do is not None:
         print(f"{plan.directory.path}: {plan.nothing_to_do}")
         return DONE
-    progress = Progress(plan.options, quiet=options.quiet)
     system = plan.directory.read_system()
-    for warning in system.info.warnings:
-        say_warning(warning)
-    run = partial(
-        resume_run,
-        plan,
-        system,
-        command_line=shlex.join(["nnbf", "resume", *arguments]),
-        on_start=progress.resume,
+
+    def run(progress: Progress, stop: "StopRequest") -> Path:
+        done = resume_run(
+            plan,
+            system,
+            command_line=command_line,
+            on_start=lambda directory, step: progress.begun(directory.path, step),
+            on_step=progress.row,
+            warn=progress.warn,
+            stop=stop,
+        )
+        return done.directory.path
+
+    return shown_run(
+        molecular_job(system, run), Progress(quiet=options.quiet, time_limit=plan.options.time_limit)
     )
-    return shown_run(run, system, progress, quiet=options.quiet)

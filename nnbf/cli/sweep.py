@@ -118,17 +118,9 @@ def sweep(arguments: Sequence[str], program: Sequence[str] | None = None) -> int
 
 def vocabularies() -> dict[str, Vocabulary]:
     """Return the commands that a sweep can run, with their options."""
-    from nnbf.cli._commands import SolveFile, SolveMolecule
-    from nnbf.cli.lattice import LatticeCommand
-    from nnbf.cli.spectrum import SpectrumCommand
+    from nnbf.cli.commands import SOLVING
 
-    commands: dict[str, type] = {
-        "molecule": SolveMolecule,
-        "fcidump": SolveFile,
-        "lattice": LatticeCommand,
-        "spectrum": SpectrumCommand,
-    }
-    return {name: _vocabulary(name, kind) for name, kind in commands.items()}
+    return {name: _vocabulary(name, kind) for name, (kind, _) in SOLVING.items() if name != "charge"}
 
 
 def _vocabulary(name: str, kind: type) -> Vocabulary:

@@ -3,7 +3,7 @@
 import pytest
 
 from nnbf.cli import main
-from nnbf.cli._commands import SolveMolecule
+from nnbf.cli.commands import SolveMolecule
 from nnbf.cli.options import parse_command
 
 

@@ -89,7 +89,7 @@ def test_the_screen_and_the_reports_say_so(cut, here, solver, monkeypatch, capsy
     monkeypatch.setattr("nnbf.runs.problem.MoleculeProblem.build", lambda self, references=True: cut)
     assert main(["molecule", "H2", "--out", "run"]) == 0
     screen = capsys.readouterr().out
-    (row,) = (line for line in screen.splitlines() if line.startswith(" with MP2 correction"))
+    (row,) = (line for line in screen.splitlines() if line.strip().startswith("with MP2 correction"))
     # No distance: the references of the table are those of the kept orbitals.
     assert row.split() == ["with", "MP2", "correction", "-1.11340000", "no"]
     for text in (screen, *((here / "run/report" / name).read_text() for name in ("report.md", "index.html"))):

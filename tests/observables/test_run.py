@@ -67,9 +67,10 @@ def test_natural_orbitals_start_a_next_run(run_folder, result, tmp_path, capsys)
 
 
 def test_pages_and_tables_show_them(run_folder, result, capsys):
-    from nnbf.cli._summary import print_summary
+    from nnbf.cli.console import Progress
+    from nnbf.cli.report import conclude
 
-    print_summary(run_folder, result, None)
+    conclude(run_folder, Progress())
     dipole = f"{result['observables']['dipole_debye']['norm']:.4f}"
     assert f"dipole {dipole} debye" in capsys.readouterr().out
     page = (run_folder / "report" / "index.html").read_text()

@@ -1,0 +1,190 @@
+"""The commands that solve a problem, as data: groups of options, whose fields are options and help texts."""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from annotated_types import Ge
+
+from nnbf._options import Checked
+from nnbf.drivers.lattice_options import LatticeOptions
+from nnbf.drivers.options import SolverOptions
+from nnbf.runs.checkpoint import INTERVAL
+from nnbf.runs.lattice_problem import LatticeProblem, OneSector, SectorChoice
+from nnbf.runs.problem import FileProblem, MoleculeProblem
+from nnbf.runs.spectrum import LatticeLimits, SpectrumLimits
+
+
+@dataclass(frozen=True)
+class RunOptions(Checked):
+    """Files and what is printed."""
+
+    out: str | None = None
+    """Run folder, new or empty; left out: runs/<problem>_<time>."""
+    config: str | None = None
+    """TOML file with options; the command line goes before the file, the file before defaults."""
+    dry_run: bool = False
+    """Show what would be done and how large it is, and write nothing."""
+    quiet: bool = False
+    """Print only the final tables."""
+
+
+@dataclass(frozen=True)
+class MolecularRunOptions(RunOptions):
+    """Method, files and what is printed."""
+
+    method: Literal["selected", "vmc"] = "selected"
+    """selected: deterministic optimisation on a growing variational space of determinants; vmc:
+    variational Monte Carlo, the energy with a statistical error."""
+    start_from: str | None = None
+    """Run folder whose trained state this run starts from: another geometry of the same molecule, with
+    the same network; orbitals are turned to those of that run."""
+    checkpoint_interval: Annotated[float, Ge(0)] = INTERVAL
+    """Seconds between checkpoints, from which 'nnbf resume' goes on; 0: before every step."""
+
+
+@dataclass(frozen=True)
+class ChargeChoice(Checked):
+    """Which particle is added and removed."""
+
+    momenta: str = ""
+    """Momenta k of the particle in units of 2 pi / L, such as "0,0 1,0", or G, X, M, path; left out: all."""
+    electron: Literal["up", "down"] = "up"
+    """Its spin (hubbard)."""
+    levels: Annotated[int, Ge(1)] = 1
+    """Levels of each sector that carries weight."""
+    exact: bool = True
+    """Diagonalise beside, where that is affordable."""
+
+
+@dataclass(frozen=True)
+class SolveMolecule:
+    """Compute the ground state of a molecule and compare with HF, MP2, CCSD, CCSD(T) and FCI.
+
+    Energies are in Hartree.
+    """
+
+    problem: MoleculeProblem
+    """What to solve."""
+    solver: SolverOptions = field(default_factory=SolverOptions)
+    """How to solve it."""
+    run: MolecularRunOptions = field(default_factory=MolecularRunOptions)
+    """Method, files and what is printed."""
+
+
+@dataclass(frozen=True)
+class SolveFile:
+    """Compute the ground state of a Hamiltonian in a file: FCIDUMP, or a saved system.
+
+    Energies are in Hartree.
+    """
+
+    problem: FileProblem
+    """What to solve."""
+    solver: SolverOptions = field(default_factory=SolverOptions)
+    """How to solve it."""
+    run: MolecularRunOptions = field(default_factory=MolecularRunOptions)
+    """Method, files and what is printed."""
+
+
+@dataclass(frozen=True)
+class SolveLattice:
+    """Find the lowest state of a lattice model in one symmetry sector, by symmetry-aware backflow.
+
+    Energies are in units of t. 'nnbf spectrum' searches all sectors.
+    """
+
+    problem: LatticeProblem
+    """What to solve."""
+    sector: OneSector = field(default_factory=OneSector)
+    """Where."""
+    solver: LatticeOptions = field(default_factory=LatticeOptions)
+    """Method, network, orbitals, optimiser."""
+    limits: LatticeLimits = field(default_factory=LatticeLimits)
+    """Limits."""
+    run: RunOptions = field(default_factory=RunOptions)
+    """Files and what is printed."""
+
+
+@dataclass(frozen=True)
+class SolveSpectrum:
+    """Find the lowest levels of a lattice model in every symmetry sector, by symmetry-aware backflow.
+
+    Sectors (momentum, irrep of its little group, spin flip) up to --full-sum-limit are summed completely:
+    their energies are exact expectation values. Larger ones are sampled, with an error bar. Exact
+    diagonalisation stands beside them where it is affordable. Energies are in units of t.
+    """
+
+    problem: LatticeProblem
+    """What to solve."""
+    choice: SectorChoice = field(default_factory=SectorChoice)
+    """Which levels."""
+    solver: LatticeOptions = field(default_factory=LatticeOptions)
+    """Network, orbitals, optimiser."""
+    limits: SpectrumLimits = field(default_factory=SpectrumLimits)
+    """Limits."""
+    run: RunOptions = field(default_factory=RunOptions)
+    """Files and what is printed."""
+
+
+@dataclass(frozen=True)
+class SolveCharge:
+    """Find chemical potentials, the charge gap and quasiparticle weights of a lattice model.
+
+    States of N, N - 1 and N + 1 particles are optimised by full sums; Z_k = |<N-1|c_k|N>|^2 is an exact sum
+    over both. Energies are in units of t.
+    """
+
+    problem: LatticeProblem
+    """What to solve; N is its number of particles."""
+    choice: ChargeChoice = field(default_factory=ChargeChoice)
+    """Which excitations."""
+    solver: LatticeOptions = field(default_factory=LatticeOptions)
+    """Network, orbitals, optimiser."""
+    run: RunOptions = field(default_factory=RunOptions)
+    """Files and what is printed."""
+
+
+SOLVING: dict[str, tuple[type, tuple[str, ...]]] = {
+    "molecule": (
+        SolveMolecule,
+        (
+            "nnbf molecule N2 --basis sto-3g",
+            'nnbf molecule "O 0 0 0; H 0 0.757 0.587; H 0 -0.757 0.587" --basis cc-pvdz --frozen-core',
+            "nnbf molecule OH --basis 6-31g --charge -1 --max-space 50000 --time-limit 3600",
+            'nnbf molecule ethene.xyz --basis cc-pvdz --active-space "12,12" --out runs/ethene',
+            "nnbf molecule Cr2 --basis def2-svp --config chromium.toml --dry-run",
+        ),
+    ),
+    "fcidump": (
+        SolveFile,
+        (
+            "nnbf fcidump H2O.FCIDUMP",
+            "nnbf fcidump N2.FCIDUMP --hidden 256,256 --optimizer sr --out runs/n2_sr",
+            "nnbf fcidump runs/n2_sr/system.npz --seed 1",
+        ),
+    ),
+    "lattice": (
+        SolveLattice,
+        (
+            "nnbf lattice tv --size 6x6 --particles 13 --interaction 1 --time-limit 1800",
+            "nnbf lattice hubbard --size 4x4 --particles 5,5 --interaction 4 --method vmc",
+            "nnbf lattice tv --size 4x4 --particles 8 --interaction 4 --momentum 2,2 --irrep A1",
+        ),
+    ),
+    "spectrum": (
+        SolveSpectrum,
+        (
+            "nnbf spectrum tv --size 4x4 --particles 5 --interaction 1",
+            'nnbf spectrum tv --size 6x6 --particles 5 --momenta "0,0 3,3" --irreps "B1 B2"',
+            "nnbf spectrum hubbard --size 4x2 --particles 4,4 --boundary apbc,pbc --spin both",
+        ),
+    ),
+    "charge": (
+        SolveCharge,
+        (
+            'nnbf charge tv --size 4x4 --particles 5 --interaction 1 --momenta "0,0 1,0"',
+            "nnbf charge hubbard --size 4x2 --particles 4,4 --interaction 4 --boundary apbc,pbc",
+        ),
+    ),
+}
+"""Data class of the options and examples, by command."""
