@@ -101,7 +101,7 @@ def make_file() -> None:
 def _untrained(spin_flip: str) -> tuple[Any, Any]:
     system = build_molecule("H2O", "6-31g", compute_references=False)
     model = theirs.plain_model(system, nnbf.SolverOptions(spin_flip=spin_flip))
-    return system, nnbf.SelectedState(nnbf.MolecularHamiltonian(system.integrals), model, seed=0)
+    return system, nnbf.SpaceState(nnbf.MolecularHamiltonian(system.integrals), model, seed=0)
 
 
 if __name__ == "__main__":

@@ -81,15 +81,15 @@ def curves_of(name: str, options: argparse.Namespace) -> list[dict[str, Any]]:
     exact = system.references["fci"]
     if exact is None:
         raise SystemExit(f"{name}/{options.basis}: FCI is not computed for it, so there is no error to plot")
-    sector = symmetry_sector(nnbf.SelectedState(hamiltonian, model), irrep_bits(system.integrals), 20_000)
+    sector = symmetry_sector(nnbf.SpaceState(hamiltonian, model), irrep_bits(system.integrals), 20_000)
     if sector is None:
         raise SystemExit(f"{name}/{options.basis}: more than 20,000 determinants; give a smaller molecule")
     found = []
     for optimiser, settings in SETTINGS.items():
         for label, method in settings.items():
-            state = nnbf.SelectedState(hamiltonian, model, determinants=sector, seed=options.seed)
+            state = nnbf.SpaceState(hamiltonian, model, space=sector, seed=options.seed)
             run(state, method, exact, seconds=None, steps=2)  # compiles
-            state = nnbf.SelectedState(hamiltonian, model, determinants=sector, seed=options.seed)
+            state = nnbf.SpaceState(hamiltonian, model, space=sector, seed=options.seed)
             times, errors = run(state, method, exact, seconds=options.seconds, steps=1_000_000)
             found.append(
                 {

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     )
     from nnbf.operators import MolecularHamiltonian, local_energies
     from nnbf.optimize import FirstOrder, RayleighGaussNewton, StochasticReconfiguration
-    from nnbf.states import SelectedState
+    from nnbf.states import SpaceState
 
 __all__ = [
     "FirstOrder",
@@ -29,9 +29,9 @@ __all__ = [
     "NeuralBackflow",
     "RayleighGaussNewton",
     "SelectedSpaceDriver",
-    "SelectedState",
     "SolveResult",
     "SolverOptions",
+    "SpaceState",
     "StochasticReconfiguration",
     "local_energies",
     "solve",
@@ -47,7 +47,7 @@ _LAZY = {
     "NeuralBackflow": "nnbf.ansatz",
     "RayleighGaussNewton": "nnbf.optimize",
     "SelectedSpaceDriver": "nnbf.drivers",
-    "SelectedState": "nnbf.states",
+    "SpaceState": "nnbf.states",
     "SolveResult": "nnbf.drivers",
     "SolverOptions": "nnbf.drivers",
     "StochasticReconfiguration": "nnbf.optimize",

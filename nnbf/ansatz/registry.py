@@ -21,7 +21,7 @@ from netket.utils import HashableArray
 
 from hamiltonians.errors import InputError
 
-_CLASSES: dict[str, type] = {}
+_CLASSES: dict[str, Any] = {}
 _FUNCTIONS: dict[str, Callable] = {
     name: getattr(nn, name) for name in ("celu", "elu", "gelu", "relu", "sigmoid", "silu", "softplus", "tanh")
 }
@@ -115,7 +115,7 @@ def _encoded(value, where):
         return {"kind": "array", **_array_fields(value)}
     for kind, cls in _CLASSES.items():
         if type(value) is cls:
-            names = [field.name for field in dataclasses.fields(value) if field.name not in _OF_FLAX]
+            names = [field.name for field in dataclasses.fields(cls) if field.name not in _OF_FLAX]
             return {"kind": kind, **{n: _encoded(getattr(value, n), f"{kind}.{n}") for n in names}}
     for kind, table in (("function", _FUNCTIONS), ("dtype", _DTYPES)):
         for name, known in table.items():

@@ -32,8 +32,8 @@ from nnbf.observables.quasiparticle import (
     sampled_weight,
 )
 from nnbf.observables.result import Estimate
+from nnbf.states.amplitudes import log_psi_function
 from nnbf.states.lattice_chains import change_power
-from nnbf.states.lattice_sampled import amplitudes_of
 
 if TYPE_CHECKING:
     import netket as nk
@@ -147,7 +147,7 @@ def sampled_charge_weight(
         change_power(state, 2.0)
     waves = [
         SampledWave(
-            amplitudes_of(state.model, state.variables, model.n_sites),
+            log_psi_function(state.model, state.variables, model.n_sites),
             np.asarray(state.samples).reshape(-1, *np.shape(state.samples)[-2:]),
         )
         for state in (larger, smaller)

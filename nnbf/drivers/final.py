@@ -6,22 +6,22 @@ from hamiltonians import InputError, Molecule, irrep_bits
 from nnbf.drivers.options import SolverOptions
 from nnbf.observables import Expansion, Observables, observables_of
 from nnbf.observables.density import require_two_body_room
-from nnbf.states import SelectedState, SpinPenalty
+from nnbf.states import SpaceState, SpinPenalty
 
 #: Deviation of <S^2> from S (S + 1) above which a result carries a warning.
 SPIN_TOLERANCE = 0.05
 
 
-def make_spin_penalty(system: Molecule, options: SolverOptions) -> SpinPenalty | None:
-    """The spin penalty that ``options`` describe, or None.
+def make_penalties(system: Molecule, options: SolverOptions) -> tuple[SpinPenalty, ...]:
+    """The penalties that ``options`` describe: a spin penalty, or none.
 
     Raises:
         InputError: S^2 is not known in the orbitals of the system, or leads out of them.
     """
     if not options.spin_penalty:
-        return None
+        return ()
     if not system.integrals.is_spin_resolved:
-        return SpinPenalty(options.spin_penalty)
+        return (SpinPenalty(options.spin_penalty),)
     overlap = None if system.properties is None else system.properties.overlap_alpha_beta
     if overlap is None:
         raise InputError(
@@ -30,7 +30,7 @@ def make_spin_penalty(system: Molecule, options: SolverOptions) -> SpinPenalty |
         )
     if len(overlap) == system.integrals.n_orbitals:
         try:
-            return SpinPenalty(options.spin_penalty, np.asarray(overlap))
+            return (SpinPenalty(options.spin_penalty, np.asarray(overlap)),)
         except ValueError:
             pass
     raise InputError(
@@ -55,7 +55,7 @@ def check_observables(system: Molecule, options: SolverOptions) -> None:
 def final_observables(
     system: Molecule,
     options: SolverOptions,
-    state: SelectedState,
+    state: SpaceState,
     kind: str,
     sector: np.ndarray | None = None,
     sector_psi: np.ndarray | None = None,

@@ -13,7 +13,7 @@ from nnbf.drivers.base import ExactDriver
 from nnbf.drivers.line_search import search_line
 from nnbf.drivers.snapshot import Snapshot, pack_fields, pack_tree, unpack_fields, unpack_tree
 from nnbf.optimize import RayleighGaussNewton
-from nnbf.states.sector import SectorState
+from nnbf.states import SpaceState
 
 PyTree = Any
 
@@ -30,7 +30,7 @@ def _static():
 
 
 class FullSumDriver(ExactDriver):
-    """Minimises the energy of a :class:`~nnbf.states.sector.SectorState`.
+    """Minimises the energy of a :class:`~nnbf.states.SpaceState`.
 
     A NetKet driver: ``run(n_iter, out=loggers, callback=...)`` takes NetKet's loggers and callbacks. The
     run ends by itself when the energy has settled. Optimisers are those of ``nnbf.optimize``.
@@ -52,7 +52,7 @@ class FullSumDriver(ExactDriver):
 
     def __init__(
         self,
-        state: SectorState,
+        state: SpaceState,
         *,
         optimizer: Any = None,
         tolerance: float = 1e-8,
@@ -140,7 +140,7 @@ class FullSumDriver(ExactDriver):
 
     def compute_loss_and_update(self):
         """One step: propose, search the line."""
-        state: SectorState = self.state
+        state: SpaceState = self.state
         problem = state.tangent_problem()
         proposal, optimizer_state = self._optimizer.propose(problem, self.optimizer_state)
         if not np.isfinite(proposal.predicted):

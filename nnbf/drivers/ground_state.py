@@ -11,7 +11,7 @@ from nnbf.ansatz import NeuralBackflow
 from nnbf.drivers.final import (
     check_observables,
     final_observables,
-    make_spin_penalty,
+    make_penalties,
     spin_warnings,
 )
 from nnbf.drivers.growth import Growth, TailTraining
@@ -24,7 +24,8 @@ from nnbf.observables import Observables
 from nnbf.operators import MolecularHamiltonian
 from nnbf.optimize import FirstOrder, RayleighGaussNewton, StochasticReconfiguration
 from nnbf.states import (
-    SelectedState,
+    Objective,
+    SpaceState,
     connected_estimates,
     full_sum_energy,
     sector_amplitudes,
@@ -74,7 +75,7 @@ class SolveResult:
     """Whether it began from a start that was given, and not from Hartree-Fock."""
     observables: Observables | None = None
     """Dipole moment, spin, density matrices ... of the state behind ``energy``."""
-    state: SelectedState | None = field(default=None, repr=False, compare=False)
+    state: SpaceState | None = field(default=None, repr=False, compare=False)
     """The optimised NetKet state."""
 
 
@@ -156,12 +157,8 @@ def solve(
     stopwatch = Stopwatch(monitor.resume)
     model = make_model(system, options)
     check_observables(system, options)
-    state = SelectedState(
-        MolecularHamiltonian(system.integrals),
-        model,
-        seed=options.seed,
-        spin_penalty=make_spin_penalty(system, options),
-    )
+    objective = Objective(MolecularHamiltonian(system.integrals), make_penalties(system, options))
+    state = SpaceState(objective, model, seed=options.seed)
     taken = None if start is None else take_over(state, start, system)
     sector = None
     if options.full_sum_limit:
@@ -195,7 +192,7 @@ def solve(
 def evaluated(
     system: Molecule,
     options: SolverOptions,
-    state: SelectedState,
+    state: SpaceState,
     sector: np.ndarray | None,
     ending: Ending,
     stopwatch: Stopwatch,

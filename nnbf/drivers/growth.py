@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nnbf.determinants import connected_space, multiplicities
-from nnbf.states import SelectedState
+from nnbf.states import SpaceState
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Growth:
 class TailTraining:
     """Steps, after V has settled, that teach the network the determinants outside V.
 
-    Every step draws a new sample of the connected space (:mod:`nnbf.states.extended`) and makes one
+    Every step draws a new sample of the connected space (:mod:`nnbf.states.complement`) and makes one
     Gauss-Newton step on V and the sample together. The damping is large, so that a step averages over
     what the samples before it taught, and grows towards the end.
     """
@@ -100,7 +100,7 @@ class GrowthStep:
     """<(H - E)^2> of the state on the old V, the part that leaves V (screened) included, Hartree^2."""
 
 
-def rank_connected(state: SelectedState, growth: Growth, size: int) -> GrowthStep:
+def rank_connected(state: SpaceState, growth: Growth, size: int) -> GrowthStep:
     """Choose the ``size`` most important determinants of V and its connected space.
 
     Args:

@@ -15,9 +15,9 @@ from nnbf.drivers.lattice_ansatz import make_lattice_ansatz, single_row
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.monitor import Monitor
 from nnbf.drivers.supervision import Stopwatch, supervise
-from nnbf.operators import lattice_hilbert
+from nnbf.operators import LatticeHamiltonian
 from nnbf.optimize import RayleighGaussNewton
-from nnbf.states.sector import SectorState
+from nnbf.states import Exclude, Objective, Space, SpaceState
 
 if TYPE_CHECKING:
     from hamiltonians import Sector
@@ -48,7 +48,7 @@ class SectorLevel:
     """Parameters of the network."""
     wall_time_s: float
     """Seconds."""
-    state: SectorState
+    state: SpaceState
     """The state."""
 
 
@@ -58,7 +58,7 @@ def sector_state(
     options: LatticeOptions | None = None,
     *,
     basis: SectorBasis | None = None,
-) -> SectorState:
+) -> SpaceState:
     """A state of the default ansatz on the whole of a sector.
 
     Args:
@@ -82,10 +82,10 @@ def sector_state(
         raise InputError(f"sector {sector.label} has no states at this filling")
     ansatz = make_lattice_ansatz(model, sector, options)
     points, transform = sector_points(basis, sector.row or 0)
-    is_real = basis.is_real and ansatz.backflow.is_real and not np.iscomplexobj(sector.weights)
-    return SectorState(
-        lattice_hilbert(model), ansatz, points, transform, basis.matrix(), is_real=is_real, seed=options.seed
-    )
+    hamiltonian = LatticeHamiltonian(model)
+    space = Space.sector(hamiltonian.pack(points), transform, basis.matrix())
+    is_real = basis.is_real and ansatz.is_real
+    return SpaceState(hamiltonian, ansatz, space, seed=options.seed, is_real=is_real)
 
 
 def solve_sector(
@@ -117,8 +117,9 @@ def solve_sector(
     state = sector_state(model, sector, options)
     known = np.array([level.state.vector() for level in lower]).reshape(len(lower), state.n_states)
     if len(lower):
-        orthonormal = np.linalg.qr(known.T)[0].T
-        state.exclude(orthonormal, PENALTY * _largest_gap(state, [level.energy for level in lower]))
+        strength = PENALTY * _largest_gap(state, [level.energy for level in lower])
+        penalty = Exclude(tuple(level.state for level in lower), strength)
+        state.objective = Objective(state.hamiltonian, (penalty,))
     settings = options.settings("full-sum")
     driver = FullSumDriver(
         state,
@@ -142,7 +143,7 @@ def solve_sector(
     )
 
 
-def _largest_gap(state: SectorState, lower: Sequence[float]) -> float:
+def _largest_gap(state: SpaceState, lower: Sequence[float]) -> float:
     """Bound on the distance of the next level from the lowest: the next is not above the mean of the rest."""
     trace = float(state.matrix.diagonal().sum()) / (1 if state.is_real else 2)
     mean_of_rest = (trace - sum(lower)) / (state.n_states - len(lower))

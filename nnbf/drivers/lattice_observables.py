@@ -9,7 +9,7 @@ from nnbf.drivers.lattice_vmc import SampledLevel
 from nnbf.evaluation import Samples
 from nnbf.observables.lattice import LatticeObservables, lattice_observables
 from nnbf.observables.lattice_samples import MOST_ENUMERATED, WeightedConfigurations
-from nnbf.states.lattice_sampled import amplitudes_of
+from nnbf.states.amplitudes import log_psi_function
 
 #: Most samples that observables are averaged over: symmetry takes some ten amplitudes of each.
 MOST_OBSERVED = 16_384
@@ -24,7 +24,7 @@ def level_configurations(model: Lattice, level: SectorLevel | SampledLevel) -> W
     if isinstance(level, SectorLevel):
         state = level.state
         return WeightedConfigurations.enumerated(
-            model, amplitudes_of(state.model, state.variables, model.n_sites)
+            model, log_psi_function(state.model, state.variables, model.n_sites)
         )
     return WeightedConfigurations.sampled(*level.draws.thinned(MOST_OBSERVED))
 
@@ -52,7 +52,7 @@ def _observables(model, momentum, configurations, ansatz, variables):
     return lattice_observables(
         model,
         configurations,
-        amplitudes_of(ansatz, variables, model.n_sites),
+        log_psi_function(ansatz, variables, model.n_sites),
         group=space_group(model),
         momentum=momentum,
     )

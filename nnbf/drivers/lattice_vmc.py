@@ -24,7 +24,7 @@ from nnbf.operators import LatticeHamiltonian
 from nnbf.optimize import StochasticReconfiguration
 from nnbf.sampling import ordered_configuration
 from nnbf.states import lattice_step
-from nnbf.states.batches import initial_variables
+from nnbf.states.amplitudes import initial_variables
 from nnbf.states.lattice_chains import lattice_sampler, settle
 
 if TYPE_CHECKING:

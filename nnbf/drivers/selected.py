@@ -15,7 +15,7 @@ from nnbf.drivers.growth import Growth, TailTraining, rank_connected
 from nnbf.drivers.line_search import search_line
 from nnbf.drivers.snapshot import Snapshot, pack_fields, pack_tree, unpack_fields, unpack_tree
 from nnbf.optimize import RayleighGaussNewton
-from nnbf.states import OutsideCoupling, SelectedState, extended_state
+from nnbf.states import ComplementCoupling, SpaceState, extended_state
 
 PyTree = Any
 
@@ -41,7 +41,7 @@ def _static():
 
 
 class SelectedSpaceDriver(ExactDriver):
-    """Minimises the energy of a :class:`~nnbf.states.SelectedState` while its space grows.
+    """Minimises the energy of a :class:`~nnbf.states.SpaceState` while its space grows.
 
     Where the state has a spin penalty, that is minimised with the energy, and rows have the energy alone.
 
@@ -68,7 +68,7 @@ class SelectedSpaceDriver(ExactDriver):
     tail: TailTraining = _static()
     _window: int = _static()
     _truncated: bool = _static()
-    _coupling: OutsideCoupling | None = _static()
+    _coupling: ComplementCoupling | None = _static()
     _energies: tuple[float, ...] = _static()
     _tail_done: int = _static()
     _outside: Any = _static()
@@ -84,7 +84,7 @@ class SelectedSpaceDriver(ExactDriver):
 
     def __init__(
         self,
-        state: SelectedState,
+        state: SpaceState,
         *,
         optimizer: Any = None,
         growth: Growth | None = None,
@@ -219,7 +219,7 @@ class SelectedSpaceDriver(ExactDriver):
         Raises:
             ValueError: It is the snapshot of another network, optimiser or kind of driver.
         """
-        state: SelectedState = self.state
+        state: SpaceState = self.state
         if "determinants" not in snapshot:
             raise ValueError("the snapshot is not that of a selected-space driver")
         optimizer, optimizer_state = self._configured.restrained(self.optimizer_state, snapshot["level"])
@@ -269,7 +269,7 @@ class SelectedSpaceDriver(ExactDriver):
             return self._tail_step()
         if self._stage == 0 or self._stage_is_done():
             self._grow()
-        state: SelectedState = self.state
+        state: SpaceState = self.state
         problem = self._problem(state)
         proposal, optimizer_state = self._optimizer.propose(problem, self.optimizer_state)
         if not np.isfinite(proposal.predicted):
@@ -289,14 +289,14 @@ class SelectedSpaceDriver(ExactDriver):
         variance = float(problem.residual @ problem.residual)
         self._count_calm_steps(problem.energy, energy, variance)
         stats = nk.stats.Stats(mean=problem.energy, error_of_mean=0.0, variance=variance)
-        if state.spin_penalty is not None or not self._truncated:
+        if state.objective.penalties or not self._truncated:
             # What is reported is the energy alone, and on V alone.
             stats = state.expect(state.hamiltonian)
         return stats, jax.tree.map(lambda leaf: fraction * leaf, proposal.update)
 
     def _tail_step(self):
         """One step on V and a sample of its connected space; the energy reported is that on V."""
-        state: SelectedState = self.state
+        state: SpaceState = self.state
         stats = state.expect(state.hamiltonian)
         if self._outside is None:
             self._outside_amplitudes = state.wave_function()
@@ -319,7 +319,7 @@ class SelectedSpaceDriver(ExactDriver):
         if self._truncated:
             return state.tangent_problem()
         if self._coupling is None or self._coupling.space is not state.determinants:
-            self._coupling = OutsideCoupling(state)
+            self._coupling = ComplementCoupling(state)
         return self._coupling.problem(state)
 
     def _tail_optimizer(self, step):
@@ -328,7 +328,7 @@ class SelectedSpaceDriver(ExactDriver):
 
     def _find_outside(self):
         """The space that samples are drawn from, in an order that depends on the amplitudes."""
-        state: SelectedState = self.state
+        state: SpaceState = self.state
         self._outside = connected_space(
             state.hamiltonian.tables, state.determinants, self._outside_amplitudes, state.spin_flip
         )
@@ -351,7 +351,7 @@ class SelectedSpaceDriver(ExactDriver):
         return self._last_change < target and self._fraction > 0.25
 
     def _grow(self):
-        state: SelectedState = self.state
+        state: SpaceState = self.state
         growth = self.growth
         size = len(state.determinants)
         anew = self._chooses_anew and self._stage == 0 and size > 1

@@ -11,7 +11,7 @@ from hamiltonians import InputError, Molecule, irrep_bits
 from nnbf.determinants import unpack_occupations
 from nnbf.determinants.configurations import spin_flip_representatives
 from nnbf.drivers.snapshot import unpack_tree
-from nnbf.states import SelectedState
+from nnbf.states import SpaceState
 
 #: Weight of the start in the lowest states on its space below which it is given up.
 LEAST_WEIGHT = 0.5
@@ -49,7 +49,7 @@ class Taken:
     """Why not, in one line."""
 
 
-def take_over(state: SelectedState, start: Start, system: Molecule) -> Taken:
+def take_over(state: SpaceState, start: Start, system: Molecule) -> Taken:
     """Give a state the parameters and the space of a start, unless that follows another state.
 
     Where levels cross between two geometries, the start is close to an excited state of the new one, and
@@ -93,7 +93,7 @@ def take_over(state: SelectedState, start: Start, system: Molecule) -> Taken:
     )
 
 
-def weight_in_lowest(state: SelectedState) -> float:
+def weight_in_lowest(state: SpaceState) -> float:
     """Weight of a state, 0 to 1, in the lowest level of what it minimises on its space."""
     amplitudes = state.amplitudes()
     values, vectors = lowest_levels(state)
@@ -101,12 +101,12 @@ def weight_in_lowest(state: SelectedState) -> float:
     return float(np.sum((vectors[:, inside].T @ amplitudes) ** 2))
 
 
-def lowest_levels(state: SelectedState) -> tuple[np.ndarray, np.ndarray]:
+def lowest_levels(state: SpaceState) -> tuple[np.ndarray, np.ndarray]:
     """Lowest eigenvalues (Hartree, rising) and eigenvectors (n, k) of the objective on the space.
 
     The sparse matrix is there already: this takes some tens of products with it (Lanczos).
     """
-    matrix = state.objective
+    matrix = state.minimised
     size = matrix.shape[0]
     if size <= _DENSE:
         values, vectors = np.linalg.eigh(matrix.toarray())
@@ -119,12 +119,12 @@ def lowest_levels(state: SelectedState) -> tuple[np.ndarray, np.ndarray]:
     return values[order], vectors[:, order]
 
 
-def excess(state: SelectedState) -> float:
+def excess(state: SpaceState) -> float:
     """What a state has above the lowest level on its space, Hartree."""
     return state.objective_at(state.variables) - float(lowest_levels(state)[0][0])
 
 
-def excess_warning(state: SelectedState, accuracy: float) -> str | None:
+def excess_warning(state: SpaceState, accuracy: float) -> str | None:
     """Say so where a state that did not begin from Hartree-Fock has ended too high."""
     above = excess(state)
     if above <= WORTH_A_WARNING * accuracy:
@@ -135,7 +135,7 @@ def excess_warning(state: SelectedState, accuracy: float) -> str | None:
     )
 
 
-def _fitting(determinants: np.ndarray, state: SelectedState, system: Molecule) -> np.ndarray:
+def _fitting(determinants: np.ndarray, state: SpaceState, system: Molecule) -> np.ndarray:
     """Return the determinants that lie in the reference's irrep, each once, in their order."""
     determinants = np.ascontiguousarray(determinants, dtype=np.uint64)
     reference = state.hamiltonian.reference

@@ -19,7 +19,7 @@ from nnbf.operators import MolecularHamiltonian
 from nnbf.sampling import ExcitationRule, SectorSampler
 from nnbf.states import (
     DistinctSamples,
-    SelectedState,
+    SpaceState,
     distinct_samples,
     symmetry_sector,
     weighted_statistics,
@@ -68,7 +68,7 @@ def solve_vmc(
     stopwatch = Stopwatch(monitor.resume)
     model = make_model(system, options)
     hamiltonian = MolecularHamiltonian(system.integrals)
-    selected = SelectedState(hamiltonian, model, seed=options.seed)
+    selected = SpaceState(hamiltonian, model, seed=options.seed)
     taken = None if start is None else take_over(selected, start, system)
     irreps = irrep_bits(system.integrals)
     known = symmetry_sector(selected, irreps, max(options.full_sum_limit, EXACT_LIMIT))

@@ -31,7 +31,7 @@ from nnbf.determinants import (
 from nnbf.determinants.hashing import merge_equal
 from nnbf.evaluation.amplitude_table import AmplitudeTable
 from nnbf.evaluation.samples import Samples
-from nnbf.states import SelectedState
+from nnbf.states import SpaceState
 
 #: Sweeps of all chains in one call of the sampler: one length is compiled.
 STRIDE = 16
@@ -48,7 +48,7 @@ class ChainSource:
 
     def __init__(
         self,
-        state: SelectedState,
+        state: SpaceState,
         table: AmplitudeTable,
         reference: float,
         amplitudes_of: Callable[[np.ndarray], np.ndarray],

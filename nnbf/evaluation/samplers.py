@@ -18,8 +18,8 @@ from nnbf.evaluation.sampling_loop import PILOT_POWER
 from nnbf.evaluation.tabulated_sector import SectorSource
 from nnbf.operators.connections import rounded_up
 from nnbf.sampling import ExcitationRule
-from nnbf.states import SelectedState, symmetry_sector
-from nnbf.states.selected import BATCH
+from nnbf.states import SpaceState, symmetry_sector
+from nnbf.states.amplitudes import BATCH
 
 #: Determinants that H reaches from L are tabulated up to this number: L is smaller where there are more.
 MOST_CONNECTED = 2_000_000
@@ -30,7 +30,7 @@ Note = Callable[[str], None]
 
 
 def make_source(
-    state: SelectedState,
+    state: SpaceState,
     irreps: np.ndarray,
     options: EvaluationOptions,
     *,
@@ -60,7 +60,7 @@ def make_source(
     return chain_source(state, irreps, options, large=large, note=note)
 
 
-def sector_source(state: SelectedState, sector: np.ndarray, options: EvaluationOptions) -> SectorSource:
+def sector_source(state: SpaceState, sector: np.ndarray, options: EvaluationOptions) -> SectorSource:
     """Independent samples from a sector; L is its ``options.large`` determinants of largest weight."""
     sign, log_abs = _finite(*state.signed_log(sector))
     psi = sign * np.exp(log_abs - np.max(log_abs))
@@ -79,7 +79,7 @@ def sector_source(state: SelectedState, sector: np.ndarray, options: EvaluationO
 
 
 def chain_source(
-    state: SelectedState,
+    state: SpaceState,
     irreps: np.ndarray,
     options: EvaluationOptions,
     *,

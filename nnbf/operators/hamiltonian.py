@@ -8,10 +8,12 @@ import netket as nk
 import numpy as np
 import scipy.sparse
 
+from nnbf.determinants import symmetrised
 from nnbf.determinants.configurations import (
     pack_modes,
     pack_occupations,
     spin_flip_representatives,
+    unpack_modes,
     unpack_occupations,
 )
 from nnbf.determinants.hashing import build_hash_table, find_rows, first_rows, merge_equal
@@ -108,15 +110,48 @@ class Hamiltonian(nk.operator.DiscreteJaxOperator):
         """Connections where a configuration and its spin flip are one."""
         return self.connections(rows).folded()
 
-    def matrix(self, configurations: np.ndarray) -> scipy.sparse.csr_matrix:
-        """H (n, n) between distinct configurations (n, modes), by rows, without what leads out of them."""
-        rows = np.asarray(configurations)
-        keys = pack_modes(rows > 0)
-        found = self.connections(rows)
-        column = find_rows(build_hash_table(keys), keys, pack_modes(found.occupations > 0))[found.target]
+    @property
+    def reference(self) -> np.ndarray:
+        """Bit string (1, W) that a space starts from.
+
+        Raises:
+            NotImplementedError: The subclass has none.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no reference: give a space")
+
+    def pack(self, rows: np.ndarray) -> np.ndarray:
+        """Bit strings (n, W) of configurations (n, modes)."""
+        return pack_modes(np.asarray(rows) > 0)
+
+    def unpack(self, configurations: np.ndarray) -> np.ndarray:
+        """Configurations (n, modes), as the Hilbert space has them, of bit strings (n, W)."""
+        bits = unpack_modes(configurations, self.hilbert.size).astype(np.int8)
+        return 2 * bits - 1 if min(self.hilbert.local_states) < 0 else bits
+
+    def network_input(self, configurations: np.ndarray) -> jax.Array:
+        """Bit strings (n, W) in the form in which networks take configurations."""
+        return jnp.asarray(self.unpack(configurations))
+
+    def matrix(self, configurations: np.ndarray, *, spin_flip: bool = False) -> scipy.sparse.csr_matrix:
+        """H (n, n) between distinct bit strings (n, W), by rows, without what leads out of them.
+
+        Args:
+            configurations: (n, W).
+            spin_flip: Whether entries stand for a configuration and its flip, on which psi is the same.
+        """
+        rows = self.unpack(configurations)
+        found = self._folded(rows) if spin_flip else self.connections(rows)
+        slots, reached = build_hash_table(configurations), self.pack(found.occupations)
+        column = find_rows(slots, configurations, reached)[found.target]
         there = column >= 0
         entries = (found.element[there], (found.row[there], column[there]))
         return scipy.sparse.coo_matrix(entries, shape=(len(rows), len(rows))).tocsr()
+
+    def symmetric_matrix(
+        self, configurations: np.ndarray, multiplicity: np.ndarray, spin_flip: bool = False
+    ) -> scipy.sparse.csr_matrix:
+        """H (n, n) in the orthonormal basis of a list whose entries stand for ``multiplicity`` (n,) each."""
+        return symmetrised(self.matrix(configurations, spin_flip=spin_flip), multiplicity).tocsr()
 
     def get_conn_padded(self, x):
         """Connected configurations (..., K, modes) and elements (..., K), K = ``max_conn_size``.

@@ -78,8 +78,11 @@ class LatticeHamiltonian(Hamiltonian):
         """Mean of the diagonal over all configurations: E_inf of the V-score."""
         return self._model.infinite_temperature_energy
 
-    def diagonal(self, x: jax.Array) -> jax.Array:
-        """Interaction energy (...,) of occupations (..., modes)."""
+    def diagonal(self, rows: np.ndarray) -> np.ndarray:
+        """Interaction energy (n,) of occupations (n, modes)."""
+        return np.asarray(self._interaction(jnp.asarray(rows)))
+
+    def _interaction(self, x):
         model = self._model
         blocks = x.reshape(*x.shape[:-1], -1, model.n_sites).astype(float)
         total = blocks.sum(-2)
@@ -124,7 +127,7 @@ class LatticeHamiltonian(Hamiltonian):
         elements = jnp.where(real, jnp.asarray(values)[chosen] * sign, 0.0)
         return (
             jnp.concatenate([x[None], moved]),
-            jnp.concatenate([self.diagonal(x)[None].astype(elements.dtype), elements]),
+            jnp.concatenate([self._interaction(x)[None].astype(elements.dtype), elements]),
         )
 
     def tree_flatten(self):

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import netket as nk
 import numpy as np
+import scipy.sparse
 from jax.tree_util import register_pytree_node_class
 from netket.utils.numbers import is_scalar
 
@@ -17,6 +18,7 @@ from nnbf.determinants import (
     build_tables,
     determinant_from_orbitals,
     diagonal_elements,
+    hamiltonian_matrix,
     max_connections,
     pack_occupations,
     spin_flip_representatives,
@@ -123,6 +125,22 @@ class MolecularHamiltonian(Hamiltonian):
         """
         return self.integrals.infinite_temperature_energy
 
+    def pack(self, rows: np.ndarray) -> np.ndarray:
+        """Bit strings (n, 2 W) of occupations (n, 2M): a string for each spin."""
+        return pack_occupations(rows)
+
+    def unpack(self, configurations: np.ndarray) -> np.ndarray:
+        """Occupations (n, 2M) of bit strings (n, 2 W)."""
+        return unpack_occupations(configurations, self.n_orbitals)
+
+    def network_input(self, configurations: np.ndarray) -> jax.Array:
+        """Occupations (n, 2M) as doubles."""
+        return jnp.asarray(self.unpack(configurations), dtype=jnp.float64)
+
+    def matrix(self, configurations: np.ndarray, *, spin_flip: bool = False) -> scipy.sparse.csr_matrix:
+        """See :func:`nnbf.determinants.hamiltonian_matrix`, which makes it without listing what leads out."""
+        return hamiltonian_matrix(self.tables, configurations, spin_flip)
+
     def diagonal(self, rows: np.ndarray) -> np.ndarray:
         """Diagonal elements (n,) of occupations (n, 2M), Hartree."""
         return diagonal_elements(self.tables, pack_occupations(rows))
@@ -139,7 +157,7 @@ class MolecularHamiltonian(Hamiltonian):
         part, threshold = self.integrals, max(threshold, self.threshold)
         block = max(1, CONNECTIONS_AT_ONCE // self.max_conn_size)
         # Merged block by block: the list of all connections of all samples is never held at once.
-        counts, targets, elements, lists = [], [], [], []
+        blocks = []
         for lo in range(0, len(determinants), block):
             count, connected, element = flat_connections(
                 self.tables, determinants[lo : lo + block], part.n_alpha, part.n_beta, threshold
@@ -147,10 +165,8 @@ class MolecularHamiltonian(Hamiltonian):
             if spin_flip:
                 connected = spin_flip_representatives(connected)
             distinct, target = merge_equal(connected)
-            for found, value in zip(
-                (counts, targets, elements, lists), (count, target, element, distinct), strict=True
-            ):
-                found.append(value)
+            blocks.append((count, element, distinct, target))
+        counts, elements, lists, targets = zip(*blocks, strict=True)
         distinct, place = merge_equal(np.concatenate(lists))
         starts = np.cumsum([0, *(len(part) for part in lists)])
         target = np.concatenate([place[start + part] for start, part in zip(starts, targets, strict=False)])

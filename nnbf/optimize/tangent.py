@@ -91,6 +91,8 @@ class TangentProblem(TangentSpace):
         amplitudes: np.ndarray,
         matrix: scipy.sparse.csr_matrix,
         matrix_times_amplitudes: np.ndarray | None = None,
+        pushed_up: np.ndarray | None = None,
+        strength: float = 0.0,
     ):
         """Collect the pieces.
 
@@ -99,15 +101,16 @@ class TangentProblem(TangentSpace):
             params: Parameter tree, for the shape of updates.
             amplitudes: Normalised amplitudes c, (n,).
             matrix: Symmetric Hamiltonian (n, n), Hartree.
-            matrix_times_amplitudes: ``H c`` where it is known already.
+            matrix_times_amplitudes: ``H c`` where it is known already, or not that of ``matrix`` alone.
+            pushed_up: Orthonormal vectors v (k, n): to H belongs ``strength * sum_k |v_k><v_k|``.
+            strength: Energy.
         """
         super().__init__(factors, params, amplitudes)
         self.matrix = matrix
-        product = (
-            sparse_times_vector(matrix, self.amplitudes)
-            if matrix_times_amplitudes is None
-            else matrix_times_amplitudes
-        )
+        self._pushed_up, self._strength = pushed_up, strength
+        product = matrix_times_amplitudes
+        if product is None:
+            product = self._raised(sparse_times_vector(matrix, self.amplitudes), self.amplitudes)
         self.energy = float(self.amplitudes @ product)
         """Rayleigh quotient, Hartree."""
         self.residual = product - self.energy * self.amplitudes
@@ -125,7 +128,11 @@ class TangentProblem(TangentSpace):
             else sparse_times_dense(self.matrix, change)
         )
         product -= self.energy * change
-        return product
+        return self._raised(product, change)
+
+    def _raised(self, product, change):
+        vectors = self._pushed_up
+        return product if vectors is None else product + self._strength * (vectors.T @ (vectors @ change))
 
 
 @jax.jit

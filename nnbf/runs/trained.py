@@ -13,7 +13,7 @@ from nnbf.runs.spectrum import LATTICE_COMMANDS
 
 if TYPE_CHECKING:
     from hamiltonians import Molecule
-    from nnbf.states import SelectedState
+    from nnbf.states import SpaceState
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class TrainedState:
     """What was solved."""
     options: Any
     """Options of the run's method."""
-    state: "SelectedState"
+    state: "SpaceState"
     """The network with its parameters, on V; on the reference determinant where no V is known."""
     determinants: np.ndarray | None
     """V, (n, 2 W) bit strings; None where the run has none."""
@@ -101,9 +101,7 @@ def load_trained(folder: RunDirectory) -> TrainedState:
     return TrainedState(folder, system, options, state, found.determinants, found.step, found.notes)
 
 
-def _state(
-    system: "Molecule", options: Any, found: NewestParameters, folder: RunDirectory
-) -> "SelectedState":
+def _state(system: "Molecule", options: Any, found: NewestParameters, folder: RunDirectory) -> "SpaceState":
     """Return the state; its parameters are the leaves of all variables, or the tree of parameters."""
     import jax
 
@@ -111,11 +109,11 @@ def _state(
     from nnbf.drivers import make_model
     from nnbf.drivers.snapshot import unpack_tree
     from nnbf.operators import MolecularHamiltonian
-    from nnbf.states import SelectedState
+    from nnbf.states import SpaceState
 
     # Folders of format 1 do not say which network it is: that of their options.
     model = make_model(system, options) if found.network is None else ansatz_from_spec(found.network)
-    state = SelectedState(MolecularHamiltonian(system.integrals), model, seed=options.seed)
+    state = SpaceState(MolecularHamiltonian(system.integrals), model, seed=options.seed)
     try:
         if isinstance(found.leaves, list):
             state.variables = unpack_tree(found.leaves, like=state.variables)

@@ -1,5 +1,6 @@
 """Variational states."""
 
+from nnbf.states.complement import ComplementCoupling, extended_state
 from nnbf.states.estimates import (
     ConnectedEstimates,
     connected_estimates,
@@ -8,10 +9,8 @@ from nnbf.states.estimates import (
     spin_square,
     symmetry_sector,
 )
-from nnbf.states.extended import extended_state
 from nnbf.states.lattice_sampled import lattice_samples, lattice_step
-from nnbf.states.outside import OutsideCoupling
-from nnbf.states.penalty import SpinPenalty
+from nnbf.states.objective import Exclude, Objective, SpinPenalty
 from nnbf.states.sampled import (
     DistinctSamples,
     SampledStep,
@@ -19,14 +18,18 @@ from nnbf.states.sampled import (
     sampled_step,
     weighted_statistics,
 )
-from nnbf.states.selected import SelectedState
+from nnbf.states.space import Space
+from nnbf.states.space_state import SpaceState
 
 __all__ = [
+    "ComplementCoupling",
     "ConnectedEstimates",
     "DistinctSamples",
-    "OutsideCoupling",
+    "Exclude",
+    "Objective",
     "SampledStep",
-    "SelectedState",
+    "Space",
+    "SpaceState",
     "SpinPenalty",
     "connected_estimates",
     "distinct_samples",

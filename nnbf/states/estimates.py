@@ -16,7 +16,7 @@ from nnbf.determinants.slater_condon import max_connections
 from nnbf.determinants.spaces import connected_partitions, multiplicities
 from nnbf.determinants.sparse import sparse_times_vector
 from nnbf.determinants.spin_ladder import lowered_raised
-from nnbf.states.selected import SelectedState
+from nnbf.states.space_state import SpaceState
 
 #: Smallest Epstein-Nesbet denominator, Hartree: below it a determinant belongs into V.
 SMALLEST_DENOMINATOR = 1e-3
@@ -37,7 +37,7 @@ class ConnectedEstimates:
 
 
 def connected_estimates(
-    state: SelectedState, *, projected: bool = True, threshold: float = 0.0
+    state: SpaceState, *, projected: bool = True, threshold: float = 0.0
 ) -> ConnectedEstimates:
     """Projected energy, second-order correction and full variance, in one pass over C.
 
@@ -77,7 +77,7 @@ def connected_estimates(
     return ConnectedEstimates(energy + outside if projected else None, second_order, variance, count)
 
 
-def symmetry_sector(state: SelectedState, irreps: np.ndarray, limit: int) -> np.ndarray | None:
+def symmetry_sector(state: SpaceState, irreps: np.ndarray, limit: int) -> np.ndarray | None:
     """All determinants of the reference's symmetry sector, or None where there are more than ``limit``.
 
     Args:
@@ -98,7 +98,7 @@ def symmetry_sector(state: SelectedState, irreps: np.ndarray, limit: int) -> np.
     return sector if len(sector) <= limit else None
 
 
-def sector_amplitudes(state: SelectedState, sector: np.ndarray) -> np.ndarray:
+def sector_amplitudes(state: SpaceState, sector: np.ndarray) -> np.ndarray:
     """Amplitudes psi (n,) on a whole sector, normalised over all determinants that its entries stand for."""
     sign, log_abs = state.signed_log(sector)
     weight = multiplicities(sector, state.spin_flip)
@@ -107,7 +107,7 @@ def sector_amplitudes(state: SelectedState, sector: np.ndarray) -> np.ndarray:
 
 
 def full_sum_energy(
-    state: SelectedState, sector: np.ndarray, psi: np.ndarray | None = None
+    state: SpaceState, sector: np.ndarray, psi: np.ndarray | None = None
 ) -> tuple[float, float]:
     """Rayleigh quotient and variance of psi on a whole sector: an upper bound of its ground state.
 
@@ -129,7 +129,7 @@ def full_sum_energy(
     return energy, float(np.sum(weight * (product - energy * psi) ** 2))
 
 
-def apply_hamiltonian(state: SelectedState, determinants: np.ndarray, psi: np.ndarray) -> np.ndarray:
+def apply_hamiltonian(state: SpaceState, determinants: np.ndarray, psi: np.ndarray) -> np.ndarray:
     """``H psi`` (n,) within a list of determinants, matrix elements made on the fly."""
     tables, fold = state.hamiltonian.tables, state.spin_flip
     integrals = state.hamiltonian.integrals
@@ -146,7 +146,7 @@ def apply_hamiltonian(state: SelectedState, determinants: np.ndarray, psi: np.nd
     return out[:, 0]
 
 
-def spin_square(state: SelectedState) -> float | None:
+def spin_square(state: SpaceState) -> float | None:
     """<S^2> of the state on V; None for spin-resolved orbitals, see :func:`nnbf.observables.s_squared`."""
     integrals = state.hamiltonian.integrals
     if integrals.is_spin_resolved:

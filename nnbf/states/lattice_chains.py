@@ -9,7 +9,7 @@ import numpy as np
 from hamiltonians.lattice.model import Lattice
 from nnbf.operators import LatticeHamiltonian
 from nnbf.sampling import HopRule
-from nnbf.states.batches import model_at_once
+from nnbf.states.amplitudes import model_at_once
 
 #: Sweeps before samples are used after another power of |psi|.
 ADJUSTMENT = 16

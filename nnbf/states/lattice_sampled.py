@@ -10,7 +10,6 @@ so that :math:`J^T r` is half the gradient of the energy and :math:`J^T J` the r
 geometric tensor: optimisers of exact sums take samples, too.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -26,13 +25,11 @@ from nnbf.determinants.hashing import first_rows, merge_equal
 from nnbf.operators.connections import padded_to, rounded_up
 from nnbf.operators.lattice_hamiltonian import LatticeHamiltonian
 from nnbf.operators.spin_exchange import s_squared_diagonal, spin_exchanges
-from nnbf.states.batches import mapped, model_at_once
+from nnbf.states.amplitudes import log_psi as log_amplitudes
+from nnbf.states.amplitudes import model_at_once
 from nnbf.states.sampled import DistinctSamples, SampledStep, ratio_statistics
 
 PyTree = Any
-
-#: Configurations that one call of the compiled network takes.
-BLOCK = 4096
 
 
 class ExplicitTangent:
@@ -182,33 +179,6 @@ def _transpose_times(rows, vector):
 @jax.jit
 def _gram(rows):
     return rows @ rows.T
-
-
-def log_amplitudes(model: Any, variables: PyTree, occupations: np.ndarray, chunk_size: int) -> np.ndarray:
-    """Complex log psi (n,) of occupations (n, modes), ``chunk_size`` at once.
-
-    One program for any n: configurations are handed to it in blocks of one size, the last one filled up.
-    """
-    block = chunk_size * max(1, BLOCK // chunk_size)
-    if len(occupations) <= block // 8:
-        block = chunk_size * rounded_up(-(-len(occupations) // chunk_size), 1, 2.0)
-
-    def evaluated(lo):
-        part = padded_to(occupations[lo : lo + block], block, occupations[0])
-        return _log_block(model, chunk_size, variables, part)
-
-    return np.concatenate(mapped(evaluated, range(0, len(occupations), block)))[: len(occupations)]
-
-
-def amplitudes_of(model: Any, variables: PyTree, n_sites: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Return the function from occupations (n, modes) to complex log psi (n,) of a network."""
-    at_once = model_at_once(model, n_sites)
-    return lambda occupations: log_amplitudes(model, variables, occupations, at_once)
-
-
-@partial(jax.jit, static_argnums=(0, 1))
-def _log_block(model, chunk_size, variables, occupations):
-    return jax.lax.map(lambda x: model.apply(variables, x[None])[0], occupations, batch_size=chunk_size)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))

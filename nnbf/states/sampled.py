@@ -29,7 +29,7 @@ from nnbf.operators.connections import rounded_up
 from nnbf.operators.dispatch import energies_of_rows, even_under_spin_flip, merged_connections
 from nnbf.optimize import GradientFactors
 from nnbf.optimize.tangent import TangentSpace
-from nnbf.states.selected import log_abs_factors
+from nnbf.states.space_state import log_abs_factors
 
 PyTree = Any
 

@@ -18,7 +18,7 @@ from nnbf.ansatz.symmetric_fillings import _projected_overlap, independent_in_se
 from nnbf.drivers.lattice_ansatz import make_lattice_ansatz
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.operators.spin_exchange import s_squared_diagonal, spin_exchanges
-from nnbf.states.batches import initial_variables
+from nnbf.states.amplitudes import initial_variables
 
 
 def s_squared_of(psi, configurations, n_sites):

@@ -20,7 +20,7 @@ from nnbf.observables.quasiparticle import (
     with_changed_filling,
 )
 from nnbf.report.spectral import draw_spectral
-from nnbf.states.lattice_sampled import amplitudes_of
+from nnbf.states.amplitudes import log_psi_function
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def test_networks_give_the_weights_of_their_vectors():
     made = Removal(*tables, 1).matrix(plane_wave(DIMER, (0, 0))) @ vectors[0]
     expected = abs(np.vdot(vectors[1], made)) ** 2
     assert 0.1 < expected < 0.99
-    logs = [amplitudes_of(state.model, state.variables, DIMER.n_sites) for state in states]
+    logs = [log_psi_function(state.model, state.variables, DIMER.n_sites) for state in states]
     assert enumerated_weight(DIMER, (0, 0), *logs, spin=1) == pytest.approx(expected, abs=1e-10)
     rng = np.random.default_rng(3)
     chains = [

@@ -16,7 +16,7 @@ from nnbf.drivers import Growth, SelectedSpaceDriver, SolverOptions
 from nnbf.drivers.growth import rank_connected
 from nnbf.operators import MolecularHamiltonian
 from nnbf.optimize import FirstOrder, RayleighGaussNewton, StochasticReconfiguration
-from nnbf.states import SelectedState
+from nnbf.states import SpaceState
 from tests.determinants.oracles import (
     bit_strings,
     configurations,
@@ -49,7 +49,7 @@ def make_state(*, spin_flip="none", model=None, determinants=None, near_referenc
     if model is None:
         model = NeuralBackflow(4, 2, 2, hidden=(4,), spin_flip=spin_flip)
     variables = None if near_reference else random_variables(model, 8)
-    return SelectedState(hamiltonian, model, determinants=determinants, variables=variables)
+    return SpaceState(hamiltonian, model, space=determinants, variables=variables)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_an_eigenstate_is_recognised_at_once():
     """One determinant that H couples to nothing."""
     integrals = random_integrals(3, 3, 3)
     model = NeuralBackflow(3, 3, 3, hidden=())
-    state = SelectedState(MolecularHamiltonian(integrals), model, variables=random_variables(model, 6))
+    state = SpaceState(MolecularHamiltonian(integrals), model, variables=random_variables(model, 6))
     driver = SelectedSpaceDriver(state)
     driver.run(20, show_progress=False)
     assert driver.converged

@@ -14,7 +14,7 @@ from nnbf.drivers.monte_carlo import MonteCarloDriver
 from nnbf.drivers.vmc import make_sampler, sample_energy
 from nnbf.operators import MolecularHamiltonian
 from nnbf.optimize import RayleighGaussNewton, StochasticReconfiguration
-from nnbf.states import SelectedState, full_sum_energy, sampled_step, symmetry_sector
+from nnbf.states import SpaceState, full_sum_energy, sampled_step, symmetry_sector
 
 SMALL = SolverOptions(hidden=(16,), n_samples=1024, n_chains=16, max_steps=400, seed=1)
 
@@ -49,7 +49,7 @@ def states_of(system, options, **sampler_options):
     options = dataclasses.replace(options, **sampler_options)
     hamiltonian = MolecularHamiltonian(system.integrals)
     model = make_model(system, dataclasses.replace(options, noise=0.5))
-    selected = SelectedState(hamiltonian, model, seed=3)
+    selected = SpaceState(hamiltonian, model, seed=3)
     sector = symmetry_sector(selected, np.zeros(system.integrals.n_orbitals, int), 10**6)
     selected.set_determinants(sector)
     sampler = make_sampler(system, options, hamiltonian, model, sector)

@@ -13,7 +13,7 @@ from nnbf.drivers import SolverOptions, make_model, solve
 from nnbf.evaluation import EvaluationOptions, chain_source, make_source, sample_energy, sector_source
 from nnbf.evaluation.sampling_loop import POWERS, best_power
 from nnbf.operators import MolecularHamiltonian
-from nnbf.states import SelectedState, full_sum_energy, symmetry_sector
+from nnbf.states import SpaceState, full_sum_energy, symmetry_sector
 
 ONE_ROUND = EvaluationOptions(precision=10.0)
 SEEDS = 80
@@ -21,7 +21,7 @@ SEEDS = 80
 
 @dataclass
 class Case:
-    state: SelectedState
+    state: SpaceState
     irreps: np.ndarray
     sector: np.ndarray
     exact: tuple[float, float]
@@ -36,7 +36,7 @@ def random_case(scale=0.2) -> Case:
     """
     system = build_molecule("H2O", "sto-3g", compute_references=False)
     model = make_model(system, SolverOptions(hidden=(12,), noise=0.3))
-    state = SelectedState(MolecularHamiltonian(system.integrals), model, seed=1)
+    state = SpaceState(MolecularHamiltonian(system.integrals), model, seed=1)
     keys = iter(jax.random.split(jax.random.key(7), 100))
     state.parameters = jax.tree.map(
         lambda leaf: leaf + scale * jax.random.normal(next(keys), leaf.shape), state.parameters

@@ -18,8 +18,8 @@ from nnbf.evaluation.sampling_loop import POWERS, best_power, means
 from nnbf.observables.lattice_correlations import correlations
 from nnbf.observables.lattice_samples import WeightedConfigurations
 from nnbf.sampling import ordered_configuration
-from nnbf.states.batches import initial_variables
-from nnbf.states.lattice_sampled import log_amplitudes
+from nnbf.states.amplitudes import initial_variables
+from nnbf.states.amplitudes import log_psi as log_amplitudes
 
 MODEL = Lattice("tv", (4, 2), 3, V=1.5, boundary=("apbc", "pbc"))
 SEEDS = 12

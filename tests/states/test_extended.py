@@ -8,7 +8,7 @@ from nnbf.ansatz import NeuralBackflow
 from nnbf.determinants import connected_space
 from nnbf.drivers.growth import TailTraining
 from nnbf.operators import MolecularHamiltonian
-from nnbf.states import SelectedState, extended_state
+from nnbf.states import SpaceState, extended_state
 from tests.determinants.oracles import (
     bit_strings,
     configurations,
@@ -35,7 +35,7 @@ def setting(request):
     variables = random_variables(model, 8, seed=2)
     psi = np.exp(np.asarray(log_psi(model, variables, jnp.asarray(occupations(configs, 4))))).real
     space = rows[np.random.default_rng(0).permutation(candidates)[:5]]
-    state = SelectedState(MolecularHamiltonian(integrals), model, determinants=space, variables=variables)
+    state = SpaceState(MolecularHamiltonian(integrals), model, space=space, variables=variables)
     outside = connected_space(state.hamiltonian.tables, space, state.wave_function(), fold)
     index = {bytes(row): k for k, row in enumerate(rows[candidates])}
     return state, outside, basis.T @ psi, basis.T @ slow_hamiltonian(integrals, configs) @ basis, index

@@ -12,7 +12,7 @@ from nnbf.determinants.enumeration import determinant_irrep
 from nnbf.drivers import SolverOptions, solve
 from nnbf.drivers.selected import SelectedSpaceDriver
 from nnbf.operators import MolecularHamiltonian
-from nnbf.states import OutsideCoupling, SelectedState
+from nnbf.states import ComplementCoupling, SpaceState
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +30,12 @@ def test_local_energies_are_complete(lih, spin_flip):
     irrep = determinant_irrep(range(n), range(n), no_irreps)
     sector = enumerate_sector(m, n, n, no_irreps, irrep, fold)
     hamiltonian = MolecularHamiltonian(integrals)
-    whole = SelectedState(hamiltonian, model, determinants=sector, seed=2)
+    whole = SpaceState(hamiltonian, model, space=sector, seed=2)
     amplitudes = whole.amplitudes()
     matrix = symmetrised(hamiltonian_matrix(hamiltonian.tables, sector, fold), whole.multiplicity)
     chosen = np.sort(np.argsort(-np.abs(amplitudes))[:20])
-    part = SelectedState(hamiltonian, model, determinants=sector[chosen], variables=whole.variables)
-    problem = OutsideCoupling(part).problem(part)
+    part = SpaceState(hamiltonian, model, space=sector[chosen], variables=whole.variables)
+    problem = ComplementCoupling(part).problem(part)
     norm = np.linalg.norm(amplitudes[chosen])
     product = (matrix @ amplitudes)[chosen] / norm
     energy = float(amplitudes[chosen] @ product / norm)
@@ -46,7 +46,7 @@ def test_local_energies_are_complete(lih, spin_flip):
     )
     # Not the problem on V, and the same once V is everything.
     assert abs(problem.energy - part.tangent_problem().energy) > 1e-4
-    complete = OutsideCoupling(whole).problem(whole)
+    complete = ComplementCoupling(whole).problem(whole)
     assert complete.energy == pytest.approx(whole.tangent_problem().energy, abs=1e-10)
 
 
@@ -63,6 +63,6 @@ def test_runs_reach_the_ground_state(lih):
 def test_needs_an_optimiser_without_line_search(lih):
     with pytest.raises(InputError, match="sr or adam"):
         solve(lih, dataclasses.replace(SolverOptions(), truncated=False))
-    state = SelectedState(MolecularHamiltonian(lih.integrals), NeuralBackflow(6, 2, 2, 1, (4,)))
+    state = SpaceState(MolecularHamiltonian(lih.integrals), NeuralBackflow(6, 2, 2, 1, (4,)))
     with pytest.raises(ValueError, match="truncated"):
         SelectedSpaceDriver(state, truncated=False)

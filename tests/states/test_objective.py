@@ -6,7 +6,7 @@ import pytest
 from nnbf.ansatz import NeuralBackflow
 from nnbf.determinants import connected_space
 from nnbf.operators import MolecularHamiltonian
-from nnbf.states import SelectedState, SpinPenalty, extended_state, spin_square
+from nnbf.states import Objective, SpaceState, SpinPenalty, extended_state, spin_square
 from tests.determinants.oracles import (
     bit_strings,
     configurations,
@@ -14,7 +14,7 @@ from tests.determinants.oracles import (
     random_integrals,
     random_variables,
 )
-from tests.states.test_selected import spin_square_matrix
+from tests.states.test_space_state import spin_square_matrix
 
 STRENGTH = 0.7
 
@@ -28,12 +28,11 @@ def make_state(electrons=(2, 1), *, fold=False, keep=None, penalty=None):
     configs = configurations(size, *electrons)
     places = even_spin_basis(configs)[0] if fold else range(len(configs))
     chosen = [configs[k] for k in places][:keep]
-    state = SelectedState(
-        MolecularHamiltonian(integrals),
+    state = SpaceState(
+        Objective(MolecularHamiltonian(integrals), (penalty or SpinPenalty(STRENGTH),)),
         model,
-        determinants=bit_strings(chosen, size),
+        space=bit_strings(chosen, size),
         variables=random_variables(model, 2 * size, seed=3),
-        spin_penalty=penalty or SpinPenalty(STRENGTH),
     )
     return state, configs, chosen
 
@@ -41,14 +40,14 @@ def make_state(electrons=(2, 1), *, fold=False, keep=None, penalty=None):
 def test_penalty_is_the_spin_operator():
     state, configs, _ = make_state()
     expected = STRENGTH * (spin_square_matrix(configs) - 0.75 * np.eye(len(configs)))
-    assert (state.objective - state.matrix).toarray() == pytest.approx(expected, abs=1e-12)
+    assert (state.minimised - state.matrix).toarray() == pytest.approx(expected, abs=1e-12)
 
 
 def test_folded_penalty_is_that_of_even_states():
     state, configs, _ = make_state((2, 2), fold=True)
     basis = even_spin_basis(configs)[1]
     expected = STRENGTH * basis.T @ spin_square_matrix(configs) @ basis
-    assert (state.objective - state.matrix).toarray() == pytest.approx(expected, abs=1e-12)
+    assert (state.minimised - state.matrix).toarray() == pytest.approx(expected, abs=1e-12)
 
 
 def test_energies_are_without_the_penalty():
@@ -71,13 +70,13 @@ def test_samples_outside_carry_the_penalty():
     places = [order[row.tobytes()] for row in extended.determinants]
     penalty = STRENGTH * (spin_square_matrix(configs) - 0.75 * np.eye(len(configs)))[np.ix_(places, places)]
     without, _, _ = make_state(keep=9)
-    without.spin_penalty = None
+    without.objective = Objective(without.hamiltonian)
     bare = extended_state(without, outside, 1000, np.random.default_rng(0))
     found = (extended.matrix - bare.matrix).toarray()
     n = len(chosen)
     assert found[:, :n] == pytest.approx(penalty[:, :n], abs=1e-12)
     assert np.diag(found) == pytest.approx(np.diag(penalty), abs=1e-12)
-    assert extended.objective is extended.matrix
+    assert extended.minimised is extended.matrix
 
 
 def test_overlaps_that_leave_the_orbitals_are_refused():

@@ -10,7 +10,8 @@ from nnbf.ansatz import NeuralBackflow
 from nnbf.determinants import enumerate_sector, spin_flip
 from nnbf.operators import MolecularHamiltonian
 from nnbf.states import (
-    SelectedState,
+    Space,
+    SpaceState,
     connected_estimates,
     full_sum_energy,
     spin_square,
@@ -57,8 +58,8 @@ class Case:
         if self.fold:
             inside |= {index[self.configs[k][::-1]] for k in self.chosen}
         self.inside = np.array([k in inside for k in range(len(self.configs))])
-        self.state = SelectedState(
-            MolecularHamiltonian(self.integrals), model, determinants=self.space, variables=variables
+        self.state = SpaceState(
+            MolecularHamiltonian(self.integrals), model, space=self.space, variables=variables
         )
         # psi on V, zero outside, normalised over all determinants.
         self.norm = np.linalg.norm(self.network[self.inside])
@@ -149,7 +150,7 @@ def test_full_sum(case):
     assert energy == pytest.approx(expected, abs=1e-10)
     assert variance == pytest.approx(psi @ case.matrix @ case.matrix @ psi - expected**2, abs=1e-9)
     amplitudes = np.random.default_rng(4).normal(size=len(sector))
-    whole = SelectedState(state.hamiltonian, state.model, determinants=sector, variables=state.variables)
+    whole = SpaceState(state.hamiltonian, state.model, space=sector, variables=state.variables)
     root = np.sqrt(whole.multiplicity)
     applied = apply_hamiltonian(state, sector, amplitudes)
     assert np.allclose(applied, whole.matrix @ (root * amplitudes) / root, rtol=0, atol=1e-10)
@@ -158,7 +159,7 @@ def test_full_sum(case):
 def test_batches_do_not_change_amplitudes(case, monkeypatch):
     rows = bit_strings(case.configs, case.size)
     expected = case.state.signed_log(rows)
-    monkeypatch.setattr("nnbf.states.selected.BATCH", 7)
+    monkeypatch.setattr("nnbf.states.amplitudes.BATCH", 7)
     found = case.state.signed_log(rows)
     assert np.array_equal(found[0], expected[0])
     assert np.allclose(found[1], expected[1], rtol=1e-12)
@@ -204,10 +205,10 @@ def test_spin_of_every_sector(n_alpha, n_beta):
     spins = (np.sqrt(4 * np.linalg.eigvalsh(matrix) + 1) - 1) / 2
     assert np.allclose(2 * spins, np.round(2 * spins), atol=1e-7)
     assert spins.min() == pytest.approx(abs(n_alpha - n_beta) / 2, abs=1e-7)
-    state = SelectedState(
+    state = SpaceState(
         MolecularHamiltonian(random_integrals(4, n_alpha, n_beta)),
         model := NeuralBackflow(4, n_alpha, n_beta, hidden=()),
-        determinants=bit_strings(configs, 4),
+        space=bit_strings(configs, 4),
         variables=random_variables(model, 8, seed=9),
     )
     psi = state.wave_function()
@@ -218,7 +219,7 @@ def test_symmetry_sectors():
     irreps = np.array([0, 1, 0, 1])
     integrals = random_integrals(4, 2, 1, reference=((0, 1), (2,)))
     model = NeuralBackflow(4, 2, 1, hidden=())
-    state = SelectedState(MolecularHamiltonian(integrals), model, variables=random_variables(model, 8))
+    state = SpaceState(MolecularHamiltonian(integrals), model, variables=random_variables(model, 8))
     sector = symmetry_sector(state, irreps, 1000)
     assert set(map(bytes, sector)) == set(map(bytes, enumerate_sector(4, 2, 1, irreps, 1)))
     assert bytes(state.hamiltonian.reference[0]) in set(map(bytes, sector))
@@ -242,8 +243,8 @@ def test_amplitudes_follow_the_parameters():
     case.state.parameters = random_variables(case.state.model, 8, seed=5)["params"]
     after = case.state.amplitudes()
     assert np.abs(before - after).max() > 0.01
-    fresh = SelectedState(
-        case.state.hamiltonian, case.state.model, determinants=case.space, variables=case.state.variables
+    fresh = SpaceState(
+        case.state.hamiltonian, case.state.model, space=case.space, variables=case.state.variables
     )
     assert np.array_equal(fresh.amplitudes(), after)
 
@@ -252,7 +253,7 @@ def test_default_space_is_the_reference_and_seeds_matter():
     integrals = random_integrals(3, 2, 1, reference=((0, 2), (1,)))
     hamiltonian = MolecularHamiltonian(integrals)
     model = NeuralBackflow(3, 2, 1, hidden=(3,), reference=integrals.reference_occupation)
-    first, again, other = (SelectedState(hamiltonian, model, seed=seed) for seed in (4, 4, 5))
+    first, again, other = (SpaceState(hamiltonian, model, seed=seed) for seed in (4, 4, 5))
     assert np.array_equal(first.determinants, bit_strings([((0, 2), (1,))], 3))
     assert np.array_equal(flat(first.parameters), flat(again.parameters))
     assert np.abs(flat(first.parameters) - flat(other.parameters)).max() > 0.01
@@ -260,17 +261,18 @@ def test_default_space_is_the_reference_and_seeds_matter():
     assert first.expect(hamiltonian).mean == pytest.approx(
         slow_hamiltonian(integrals, config)[0, 0], abs=1e-11
     )
-    assert "n_determinants=1" in repr(first)
+    assert "n_states=1" in repr(first)
 
 
 @pytest.mark.parametrize(("n_alpha", "n_beta", "spin_resolved"), [(2, 1, False), (1, 1, True)])
 def test_spin_flip_is_refused_where_there_is_no_such_symmetry(n_alpha, n_beta, spin_resolved):
     integrals = random_integrals(3, n_alpha, n_beta, spin_resolved=spin_resolved)
     model = NeuralBackflow(3, n_alpha, n_beta, hidden=())
+    hamiltonian = MolecularHamiltonian(integrals)
     with pytest.raises(
         ValueError, match="spin flip needs as many alpha as beta electrons in the same orbitals"
     ):
-        SelectedState(MolecularHamiltonian(integrals), model, spin_flip=True)
+        SpaceState(hamiltonian, model, Space.reference(hamiltonian, spin_flip=True))
 
 
 def test_repeated_determinants_are_refused():

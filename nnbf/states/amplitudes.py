@@ -1,0 +1,128 @@
+"""log psi of networks on many configurations: the one place that knows about blocks, cores and devices.
+
+Whatever the number of configurations, few shapes are compiled: they are handed to a network in blocks of one
+size, the last one filled up with repetitions whose values are cut off again. A list that
+stays the same from step to step has a program of its own (``..._of_all``).
+"""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import netket as nk
+import numpy as np
+
+from nnbf.ansatz import contract
+from nnbf.determinants.parallel import map_tasks
+from nnbf.operators.connections import padded_to, rounded_up
+
+PyTree = Any
+
+#: Determinants that a molecular network takes in one call.
+BATCH = 8192
+#: Configurations that one call of a compiled lattice network takes.
+BLOCK = 4096
+#: Numbers that a layer of the network may hold at once on a CPU: more do not stay in the cache.
+_IN_CACHE = 40_000
+#: ... and on an accelerator, which wants much to do.
+_ON_ACCELERATOR = 40_000_000
+
+
+def model_at_once(model: Any, n_sites: int) -> int:
+    """Configurations for one evaluation of a lattice network.
+
+    On a CPU so few that what a layer makes of them in all passes of the network stays in the cache.
+    """
+    numbers = _IN_CACHE if jax.default_backend() == "cpu" else _ON_ACCELERATOR
+    most = max(1, numbers // (16 * n_sites * max(contract.n_passes(model), 1)))
+    return 1 << (most.bit_length() - 1)
+
+
+def initial_variables(model: Any, key: jax.Array, configurations: jax.Array) -> PyTree:
+    """Variables of a Flax module, by one compiled program: op by op it would take several times longer."""
+    return _initial_variables(model, key, configurations)
+
+
+def log_psi(model: Any, variables: PyTree, configurations: np.ndarray, at_once: int) -> np.ndarray:
+    """Complex log psi (n,) of configurations (n, modes), ``at_once`` at a time."""
+    n = len(configurations)
+    block = at_once * max(1, BLOCK // at_once)
+    if n <= block // 8:
+        block = at_once * rounded_up(-(-n // at_once), 1, 2.0)
+    rows = np.asarray(configurations)
+
+    def evaluated(lo):
+        return _log_block(model, at_once, variables, padded_to(rows[lo : lo + block], block, rows[0]))
+
+    return np.concatenate(mapped(evaluated, range(0, n, block)))[:n]
+
+
+def log_psi_function(model: Any, variables: PyTree, n_sites: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the function from occupations (n, modes) to complex log psi (n,) of a lattice network."""
+    at_once = model_at_once(model, n_sites)
+    return lambda occupations: log_psi(model, variables, occupations, at_once)
+
+
+def signed_log(
+    model: Any,
+    variables: PyTree,
+    configurations: np.ndarray,
+    network_input: Callable[[np.ndarray], jax.Array] = jnp.asarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sign and log|psi|, each (n,), of a real psi.
+
+    Args:
+        model: Flax module.
+        variables: Its variables.
+        configurations: (n, ...), up to :data:`BATCH` in one call.
+        network_input: From a block of them to what the network takes.
+    """
+    n = len(configurations)
+    size = min(n, BATCH)
+    blocks = [padded_to(part, size, part[0]) for part in np.split(configurations, range(BATCH, n, BATCH))]
+    parts = [signed_log_of_all(model, variables, network_input(block)) for block in blocks]
+    sign, log_abs = (np.concatenate([np.asarray(part[k]) for part in parts])[:n] for k in range(2))
+    return sign, log_abs
+
+
+@partial(jax.jit, static_argnums=(0, 3))
+def log_psi_of_all(model: Any, variables: PyTree, configurations: jax.Array, at_once: int):
+    """Complex log psi (n,) of a list that is evaluated many times: compiled for its length, no padding."""
+    apply = nk.jax.apply_chunked(model.apply, in_axes=(None, 0), chunk_size=at_once)
+    return apply(variables, configurations)
+
+
+@partial(jax.jit, static_argnums=0)
+def signed_log_of_all(model: Any, variables: PyTree, configurations: jax.Array):
+    """Sign and log|psi| (n,) of a real psi by one call of the network."""
+    logs = model.apply(variables, configurations)
+    return jnp.where(jnp.cos(jnp.imag(logs)) < 0, -1.0, 1.0), jnp.real(logs)
+
+
+def mapped(function: Callable[[Any], jax.Array], blocks: Iterable[Any]) -> list[np.ndarray]:
+    """Apply a compiled function to blocks, in order, side by side on the cores of a CPU.
+
+    XLA uses one core for batches of small matrices. The results do not depend on the number of threads.
+    """
+    tasks = [(block,) for block in blocks]
+    if jax.default_backend() != "cpu":
+        # All are handed over before the first is waited for.
+        return [np.asarray(part) for part in [function(*task) for task in tasks]]
+
+    def whole(block):
+        return np.asarray(function(block))
+
+    # The first one compiles.
+    return [whole(*task) for task in tasks[:1]] + map_tasks(whole, tasks[1:])
+
+
+@partial(jax.jit, static_argnums=0)
+def _initial_variables(model, key, configurations):
+    return model.init(key, configurations)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _log_block(model, at_once, variables, configurations):
+    return jax.lax.map(lambda x: model.apply(variables, x[None])[0], configurations, batch_size=at_once)
