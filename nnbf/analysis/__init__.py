@@ -1,4 +1,4 @@
-"""What many runs say together: basis-set limits, potential curves, cost, growth with size.
+"""Analyses of many runs together: basis-set limits, potential curves, cost, growth with size.
 
 NumPy and SciPy alone: plain numbers and records go in, data classes come out.
 """

@@ -11,7 +11,6 @@ import numpy as np
 from scipy.optimize import brentq
 
 Array = np.ndarray
-Shape = Callable[[Array, float], Array]
 
 
 @dataclass(frozen=True)
@@ -21,24 +20,28 @@ class Formula:
     key: str
     """Its name in records."""
     text: str
-    """How E_X - E depends on X; {b} stands for the exponent."""
-    shape: Shape
-    """g(X; b), shape (n,)."""
-    slope: Shape
-    """dg/db, shape (n,)."""
+    """Dependence of E_X - E on X; {b} stands for the exponent."""
+    decay: Callable[[Array], Array]
+    """d(X), shape (n,), of g(X; b) = exp(-b d(X)): log X for powers."""
     exponent: float | None = None
     """b; None where it is the third unknown."""
     bracket: tuple[float, float] = (0.0, 0.0)
     """Smallest and largest b that makes sense, where it is free."""
     second_term: bool = False
-    """Whether the third unknown is the coefficient of g(X; b + 2)."""
+    """True where the third unknown is the coefficient of g(X; b + 2)."""
+    scaled: bool = False
+    """True for g(X; b) = (X + 1) exp(-b d(X))."""
     counts: bool = True
-    """Whether its value is part of the uncertainty."""
+    """True where its value is part of the uncertainty."""
 
     @property
     def n_points(self) -> int:
         """Points that it needs."""
         return 3 if self.second_term or self.exponent is None else 2
+
+    def shape(self, x: Array, b: float) -> Array:
+        """Return g(X; b), shape (n,)."""
+        return np.exp(-b * self.decay(x)) * (x + 1.0 if self.scaled else 1.0)
 
     def solve(self, x: Sequence[int], energies: Sequence[float]) -> tuple[Array, Array] | str:
         """Solve for the unknowns.
@@ -68,7 +71,7 @@ class Formula:
         unknowns = np.linalg.solve(matrix[:used], values[:used] - shift)
         unknowns[0] += shift
         if self.exponent is None:
-            matrix = np.column_stack([matrix, unknowns[1] * self.slope(at, exponent)])
+            matrix = np.column_stack([matrix, -unknowns[1] * self.decay(at) * self.shape(at, exponent)])
         jacobian = np.linalg.inv(matrix)[0]
         coefficients = unknowns if self.second_term else np.append(unknowns, exponent)
         return coefficients, jacobian
@@ -101,64 +104,26 @@ class Formula:
         return float(brentq(excess, low, high, xtol=1e-12))
 
 
-def _power(x: Array, b: float) -> Array:
-    return x**-b
-
-
-def _power_slope(x: Array, b: float) -> Array:
-    return -np.log(x) * x**-b
-
-
-def _half_power(x: Array, b: float) -> Array:
-    return (x + 0.5) ** -b
-
-
-def _half_power_slope(x: Array, b: float) -> Array:
-    return -np.log(x + 0.5) * (x + 0.5) ** -b
-
-
-def _exponential(x: Array, b: float) -> Array:
-    return np.exp(-b * x)
-
-
-def _exponential_slope(x: Array, b: float) -> Array:
-    return -x * np.exp(-b * x)
-
-
-def _root(x: Array, b: float) -> Array:
-    return np.exp(-b * np.sqrt(x))
-
-
-def _root_slope(x: Array, b: float) -> Array:
-    return -np.sqrt(x) * np.exp(-b * np.sqrt(x))
-
-
-def _scaled_root(x: Array, b: float) -> Array:
-    return (x + 1.0) * _root(x, b)
-
-
-def _scaled_root_slope(x: Array, b: float) -> Array:
-    return (x + 1.0) * _root_slope(x, b)
+def _log_half(x: Array) -> Array:
+    return np.log(x + 0.5)
 
 
 def hf_formulas(alpha: float) -> tuple[Formula, ...]:
     """Formulas for Hartree-Fock energies, the recommended one first."""
     return (
-        Formula("karton_martin", "(X+1) exp(-{b:g} √X)", _scaled_root, _scaled_root_slope, alpha),
-        Formula("exp_sqrt", "exp(-{b:g} √X)", _root, _root_slope, alpha),
-        Formula("power_5", "X^-{b:g}", _power, _power_slope, 5.0),
-        Formula("feller", "exp(-{b:.3g} X)", _exponential, _exponential_slope, bracket=(0.1, 8.0)),
+        Formula("karton_martin", "(X+1) exp(-{b:g} √X)", np.sqrt, alpha, scaled=True),
+        Formula("exp_sqrt", "exp(-{b:g} √X)", np.sqrt, alpha),
+        Formula("power_5", "X^-{b:g}", np.log, 5.0),
+        Formula("feller", "exp(-{b:.3g} X)", np.positive, bracket=(0.1, 8.0)),
     )
 
 
 def correlation_formulas() -> tuple[Formula, ...]:
     """Formulas for correlation energies, the recommended one first."""
     return (
-        Formula("helgaker", "X^-{b:g}", _power, _power_slope, 3.0),
-        Formula("martin", "(X+1/2)^-{b:g}", _half_power, _half_power_slope, 4.0),
-        Formula("helgaker_3_5", "X^-3 + X^-5", _power, _power_slope, 3.0, second_term=True),
-        Formula(
-            "martin_4_6", "(X+1/2)^-4 + (X+1/2)^-6", _half_power, _half_power_slope, 4.0, second_term=True
-        ),
-        Formula("free_power", "X^-{b:.3g}", _power, _power_slope, bracket=(1.5, 8.0), counts=False),
+        Formula("helgaker", "X^-{b:g}", np.log, 3.0),
+        Formula("martin", "(X+1/2)^-{b:g}", _log_half, 4.0),
+        Formula("helgaker_3_5", "X^-3 + X^-5", np.log, 3.0, second_term=True),
+        Formula("martin_4_6", "(X+1/2)^-4 + (X+1/2)^-6", _log_half, 4.0, second_term=True),
+        Formula("free_power", "X^-{b:.3g}", np.log, bracket=(1.5, 8.0), counts=False),
     )

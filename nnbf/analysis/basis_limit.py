@@ -71,12 +71,12 @@ class BasisPoint:
 
 @dataclass(frozen=True)
 class FormulaValue:
-    """What one formula says."""
+    """Limit by one formula."""
 
     key: str
     """Name of the formula, for `formula_curve`."""
     text: str
-    """How the distance to the limit depends on X."""
+    """Dependence of the distance to the limit on X."""
     cardinals: tuple[int, ...]
     """X of the points it goes through."""
     energy: float | None
@@ -88,7 +88,7 @@ class FormulaValue:
     note: str = ""
     """Why there is no limit, or ""."""
     counts: bool = True
-    """Whether it is part of the uncertainty."""
+    """True where it is part of the uncertainty."""
 
     @property
     def label(self) -> str:
@@ -109,7 +109,7 @@ class PartLimit:
     point_error: float
     """Part of the uncertainty that comes from errors of the points, Hartree."""
     formula: str
-    """Which formula gave the value."""
+    """Formula that gave the value."""
     values: tuple[FormulaValue, ...]
     """Every formula that the number of points allows, the recommended one first."""
 
@@ -123,17 +123,17 @@ class BasisLimit:
     error: float
     """Its uncertainty, Hartree."""
     formula: str
-    """Which formulas gave the value."""
+    """Formulas that gave the value."""
     hf: PartLimit
     """The Hartree-Fock part."""
     correlation: PartLimit
     """The correlation part."""
     points: tuple[BasisPoint, ...]
-    """What was extrapolated, by ascending X."""
+    """Points that were extrapolated, by ascending X."""
     family: str = ""
     """Basis family, "cc-pVXZ", where it is known."""
     notes: tuple[str, ...] = field(default=())
-    """What to know about it."""
+    """Remarks, one line each."""
     kind: str = "extrapolated"
     """Kind of the energy."""
 

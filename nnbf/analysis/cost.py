@@ -1,4 +1,4 @@
-"""What a run costs: seconds of a step, and seconds until its energy is good enough."""
+"""Costs of a run: seconds of a step, and seconds until its energy is good enough."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise

@@ -49,7 +49,7 @@ class CurveFit:
     """One fit around the minimum."""
 
     name: str
-    """Which function."""
+    """Function."""
     r_e: float
     """Equilibrium distance, angstrom."""
     omega_e: float
@@ -101,7 +101,7 @@ class DiatomicConstants:
     n_points: int
     """Points around the minimum that were fitted."""
     notes: tuple[str, ...]
-    """What to know about it."""
+    """Remarks, one line each."""
 
     def record(self) -> dict[str, Any]:
         """Return plain dictionaries and numbers for JSON."""
@@ -110,7 +110,7 @@ class DiatomicConstants:
 
 @dataclass(frozen=True)
 class NonParallelity:
-    """How the distance between two curves varies along them."""
+    """Variation of the distance between two curves along them."""
 
     error: float
     """Non-parallelity error: largest less smallest difference, Hartree."""

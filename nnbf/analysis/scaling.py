@@ -1,4 +1,4 @@
-"""How a quantity grows with the size of a system: power laws y = a x^p from log-log fits."""
+"""Growth of a quantity with the size of a system: power laws y = a x^p from log-log fits."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -66,7 +66,7 @@ class ScalingTable:
     """Power laws of several quantities of the same runs."""
 
     against: str
-    """What is x."""
+    """Quantity on the x axis."""
     laws: dict[str, PowerLaw]
     """The fit of every quantity that has one."""
     missing: dict[str, str]

@@ -1,4 +1,4 @@
-"""The table [analysis] of a manifest: what the points say together."""
+"""The table [analysis] of a manifest."""
 
 import math
 from collections.abc import Mapping
@@ -14,21 +14,21 @@ ANALYSES = ("basis_limit", "curve", "scaling")
 """Kinds of analysis."""
 
 SIZES = ("n_spin_orbitals", "n_orbitals", "n_electrons", "n_atoms", "n_connected", "n_determinants")
-"""What a quantity can grow with."""
+"""Sizes that a quantity can grow with."""
 
 QUANTITIES = (
     "error_mha", *COST_COLUMNS, "wall_time_s", "n_determinants", "n_connected",
     "connected_per_determinant", "n_parameters", "fci_dimension", "variance", "v_score",
 )  # fmt: skip
-"""What can grow with size."""
+"""Quantities that can grow with size."""
 
 
 @dataclass(frozen=True)
 class AnalysisOptions:
-    """What is computed from the points at the end of a sweep; the fields are the keys of the table."""
+    """Analyses of the points at the end of a sweep; the fields are the keys of the table."""
 
     kinds: tuple[str, ...] | None = None
-    """Which analyses, of `ANALYSES`; None for those that the manifest suggests: a limit for basis sets of one
+    """Analyses, of `ANALYSES`; None for those that the manifest suggests: a limit for basis sets of one
     family, a curve for a scanned geometry."""
     energy: str = "energy"
     """Energy of the limits and curves: a kind ("variational", "pt2" ...), or "energy" for the headline."""
@@ -41,9 +41,9 @@ class AnalysisOptions:
     quantities: tuple[str, ...] = (
         "error_mha", "time_per_step_s", "time_to_accuracy_s", "memory_mb", "n_determinants", "n_connected",
     )  # fmt: skip
-    """What the power laws are of, of `QUANTITIES`."""
+    """Quantities of the power laws, of `QUANTITIES`."""
     series: str | Mapping[str, str] | None = None
-    """What has power laws of its own: each value of this coordinate; or name -> pattern of point names."""
+    """Points with laws of their own: each value of this coordinate; or name -> pattern of point names."""
 
 
 def analysis_options(table: Mapping[str, Any], command: str, source: str) -> AnalysisOptions:

@@ -1,4 +1,4 @@
-"""What varies in a sweep: axes of the grid, and variables of a scan."""
+"""Axes of a sweep: those of the grid, and the variables of a scan."""
 
 import glob
 from collections.abc import Mapping

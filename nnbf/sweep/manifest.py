@@ -25,9 +25,9 @@ class Override:
     when: Mapping[str, tuple[Any, ...]]
     """Coordinate or option -> the values that match; text may hold the wildcards * and ?."""
     options: Mapping[str, Any]
-    """What they are given."""
+    """Options that they are given."""
     skip: bool
-    """Whether they are left out."""
+    """True where they are left out."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class Manifest:
     extra: tuple[Mapping[str, Any], ...]
     """Options of points beside the grid."""
     analysis: AnalysisOptions = field(default_factory=AnalysisOptions)
-    """What is computed from the points at the end."""
+    """Analyses at the end."""
     warm_start: Any = None
-    """Whether points start from their neighbours, or where curves begin; see `nnbf.sweep.warm`."""
+    """True where points start from their neighbours, or the place where curves begin."""
 
 
 def read_manifest(path: str | Path, vocabularies: Mapping[str, Vocabulary]) -> Manifest:

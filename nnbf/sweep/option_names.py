@@ -16,11 +16,11 @@ class Option:
     flag: str
     """Name on the command line: "--time-limit"."""
     positional: bool
-    """Whether it stands without its name, and has to be given."""
+    """True where it stands without its name, and has to be given."""
     switch: bool
-    """Whether it is given as --name or --no-name, without a value."""
+    """True where it is given as --name or --no-name, without a value."""
     wanted: str
-    """What values it has, in words."""
+    """Values that it has, in words."""
     convert: Callable[[Any], Any]
     """Return a value from a TOML file as the option wants it, or raise TypeError."""
 
@@ -81,7 +81,7 @@ class Vocabulary:
 
 
 def unknown_key(where: str, name: str, known: Mapping[str, Any] | tuple[str, ...]) -> InputError:
-    """Return the complaint about a key that nothing knows, naming the nearest one."""
+    """Return the error for an unknown key, which names the nearest known one."""
     names = [key.replace("_", "-") for key in known]
     close = nearest_names(name.replace("_", "-"), names)
     hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(sorted(names)[:12])}"

@@ -18,12 +18,12 @@ from nnbf.sweep.warm import warm_start_of, with_starts
 
 @dataclass(frozen=True)
 class SweepPlan:
-    """What is to be done, and where."""
+    """Points of a sweep with the folder that they are made in."""
 
     manifest: Manifest
-    """What the user wrote."""
+    """Manifest, as the user wrote it."""
     folder: SweepFolder
-    """Where everything is written."""
+    """Folder of the sweep."""
     points: tuple[Point, ...]
     """All points: rows of the table."""
     chosen: tuple[Point, ...]

@@ -18,7 +18,7 @@ class Point:
     name: str
     """Name of its run folder below the folder of the sweep."""
     coordinates: Mapping[str, Any]
-    """What tells it apart, by the manifest's names: columns of the table."""
+    """Values that tell it apart, by the manifest's names: columns of the table."""
     options: Mapping[str, Any]
     """All options given, by name in Python."""
     words: tuple[str, ...]
@@ -26,7 +26,7 @@ class Point:
     digest: str
     """Of command, options and the content of the files they name: another one is another calculation."""
     curve: str | None = None
-    """Which curve it is on: points of one curve differ in nothing but the variables of the scan."""
+    """Curve that it is on: points of one curve differ in nothing but the variables of the scan."""
     place: int | None = None
     """Place along the curve, from 0, in the order of the manifest."""
     after: str | None = None

@@ -28,11 +28,11 @@ class PointRun:
         self.point = point
         """The point."""
         self.resumed = resumed
-        """Whether an earlier attempt is gone on with."""
+        """True where an earlier attempt is gone on with."""
         self.started = time.monotonic()
         """Time of the start."""
         self.interrupted = False
-        """Whether it was stopped by somebody else, as by a cluster that makes room."""
+        """True where it was stopped by somebody else, as by a cluster that makes room."""
         self._folder, self._lock, self._process = folder, lock, process
         self._stopping = False
 

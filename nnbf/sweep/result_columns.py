@@ -26,15 +26,15 @@ RESULT_COLUMNS = (
     "reason",
     "directory",
 )
-"""What a table says of each point beside its coordinates.
+"""Columns of the table beside the coordinates.
 
 Energies are in the unit of the run (Hartree, or t), each kind with its error; `error_milli` is the energy
 less that of the exact reference (FCI or ED), in thousandths of the unit.
 """
 
 COST_COLUMNS = ("time_per_step_s", "time_to_accuracy_s", "peak_memory_mb", "memory_mb")
-"""What a run costs: seconds of a step on the final space, seconds until the energy was good enough; memory of
+"""Costs of a run: seconds of a step on the final space, seconds until the energy was good enough; memory of
 the process while it was solved, and how much of that solving has added (1e6 bytes)."""
 
 TIME_COLUMNS = ("directory", "wall_time_s", "process_s", "attempts", *COST_COLUMNS)
-"""What depends on the machine, and is therefore kept apart."""
+"""Columns that depend on the machine, and are therefore kept apart."""

@@ -1,4 +1,4 @@
-"""How a sweep's points grow with size: errors, times, spaces and memory, with power laws."""
+"""Growth of a sweep's points with size: errors, times, spaces and memory, with power laws."""
 
 import fnmatch
 from collections.abc import Mapping, Sequence

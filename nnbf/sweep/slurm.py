@@ -28,7 +28,7 @@ class SlurmOptions(Checked):
     slurm: bool = False
     """Submit the points as an array of Slurm jobs, and follow them."""
     slurm_executor: Literal["slurm", "local", "debug"] = "slurm"
-    """Where submitit runs jobs: on Slurm, as processes here, or one after the other inside this process."""
+    """Executor of submitit: on Slurm, as processes here, or one after the other inside this process."""
     slurm_partition: str | None = None
     """Partition."""
     slurm_time: Annotated[int, Ge(1)] = 240
@@ -65,14 +65,14 @@ class SlurmOptions(Checked):
 
 @dataclass
 class PointJob:
-    """What a job does: one point, until it is done, fails or is interrupted."""
+    """Work of a job: one point, until it is done, fails or is interrupted."""
 
     folder: SweepFolder
     """The folder of the sweep, seen by all machines."""
     point: Point
-    """Which point."""
+    """The point."""
     program: tuple[str, ...]
-    """What runs `nnbf`."""
+    """Command that runs `nnbf`."""
     _run: PointRun | None = field(default=None, repr=False)
 
     def __call__(self) -> str:

@@ -1,4 +1,4 @@
-"""The folder of a sweep on disk: run folders, logs, a record of each point, and what they say together."""
+"""The folder of a sweep on disk: run folders, logs, a record of each point, and their tables."""
 
 import json
 import os
@@ -14,14 +14,14 @@ from nnbf.runs.schema import load_result
 from nnbf.sweep.points import Point
 
 FINAL = ("converged", "max_steps", "time_limit")
-"""How a run ends that is done: its own limits, given in the manifest, included."""
+"""States of runs that are done: their own limits, given in the manifest, included."""
 
 _STUB = ("system.npz", "start.npz", "history.jsonl")
 
 
 @dataclass(frozen=True)
 class PointState:
-    """How far a point is."""
+    """Progress of a point."""
 
     status: str
     """One of `FINAL`; failed; unfinished (it can be resumed); missing (not begun); changed (its folder holds
@@ -33,7 +33,7 @@ class PointState:
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left to do."""
+        """True where nothing is left to do."""
         return self.status in FINAL
 
 
@@ -49,11 +49,11 @@ class SweepFolder:
         return self.path / point.name
 
     def log_file(self, point: Point) -> Path:
-        """What the program said, from all attempts."""
+        """Output of the program, from all attempts."""
         return self.path / "logs" / f"{point.name}.log"
 
     def record_file(self, point: Point) -> Path:
-        """What was started, and how it ended if it failed."""
+        """Record of what was started, and how it ended if it failed."""
         return self.path / ".points" / f"{point.name}.json"
 
     def lock_file(self, point: Point) -> Path:

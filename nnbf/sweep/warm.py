@@ -114,8 +114,7 @@ def _started(point: Point, after: str | None) -> Point:
 
 
 def _ranks(axis: Axis) -> dict[Any, int]:
-    values = [value for value, _ in axis.values]
-    return {value: rank for rank, value in enumerate(sorted(values) if _numbers(values) else values)}
+    return {value: rank for rank, value in enumerate(sorted(value for value, _ in axis.values))}
 
 
 def _first_rank(axis: Axis, begin: Mapping[str, float]) -> int:
@@ -123,10 +122,6 @@ def _first_rank(axis: Axis, begin: Mapping[str, float]) -> int:
     if axis.name not in begin:
         return (len(ranks) - 1) // 2
     return min((abs(value - begin[axis.name]), rank) for value, rank in ranks.items())[1]
-
-
-def _numbers(values: Sequence[Any]) -> bool:
-    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
 
 
 def _towards(place: tuple[int, ...], first: tuple[int, ...], there: Mapping[tuple[int, ...], Point]) -> tuple:
