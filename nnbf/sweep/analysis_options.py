@@ -6,8 +6,9 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from hamiltonians.errors import InputError
+from nnbf._options import problem_of
 from nnbf.estimate import KINDS
-from nnbf.sweep.option_names import unknown_key
+from nnbf.sweep.option_names import require_known
 from nnbf.sweep.result_columns import COST_COLUMNS
 
 ANALYSES = ("basis_limit", "curve", "scaling")
@@ -57,41 +58,36 @@ def analysis_options(table: Mapping[str, Any], command: str, source: str) -> Ana
     Raises:
         InputError: A key is unknown, or a value makes no sense.
     """
-    known = [field.name for field in fields(AnalysisOptions)]
+    require_known(f"{source}: analysis", table, [field.name for field in fields(AnalysisOptions)])
     given: dict[str, Any] = {}
     for key, value in table.items():
         name, where = key.replace("-", "_"), f"{source}: analysis.{key}"
-        if name not in known:
-            raise unknown_key(f"{source}: analysis", key, tuple(known))
-        given[name] = _CHECKS[name](value, where)
-    for kind in given.get("kinds") or ():
-        if kind == "basis_limit" and command != "molecule":
-            raise InputError(
-                f"{source}: analysis.kinds: a {command} has no basis sets: leave out 'basis_limit'"
-            )
+        given[name] = _names(value, where, _NAMES[name]) if name in _NAMES else _VALUES[name](value, where)
+    for name in ("against", "quantities"):
+        if given.get(name) == ():
+            raise InputError(f"{source}: analysis.{name} is empty: give one of {', '.join(_NAMES[name])}")
+    if "basis_limit" in given.get("kinds", ()) and command != "molecule":
+        raise InputError(f"{source}: analysis.kinds: a {command} has no basis sets: leave out 'basis_limit'")
     return AnalysisOptions(**given)
 
 
-def _names(value: Any, where: str, known: tuple[str, ...], *, least: int = 1) -> tuple[str, ...]:
+def _names(value: Any, where: str, known: tuple[str, ...]) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise InputError(f"{where} = {value!r} has the wrong type: give a list such as {list(known[:2])}")
-    for item in value:
-        if item not in known:
-            raise unknown_key(where, item, known)
-    if len(value) < least:
-        raise InputError(f"{where} is empty: give one of {', '.join(known)}")
-    return tuple(dict.fromkeys(value))
+    require_known(where, value, known)
+    return tuple(dict.fromkeys(item.replace("-", "_") for item in value))
 
 
 def _energy(value: Any, where: str) -> str:
     names = ("energy", *KINDS)
-    if not isinstance(value, str) or value not in names:
+    if value not in names:
         raise InputError(f"{where} = {value!r} is no kind of energy: give one of {', '.join(names)}")
     return value
 
 
 def _number(value: Any, where: str) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+    problem = problem_of(value, float)
+    if problem is not None or not math.isfinite(value):
         raise InputError(f"{where} = {value!r} is no energy: give a number")
     return float(value)
 
@@ -111,12 +107,5 @@ def _series(value: Any, where: str) -> str | dict[str, str]:
     raise InputError(f'{where}: give the name of a coordinate, or patterns such as {{ ring = "*ring*" }}')
 
 
-_CHECKS = {
-    "kinds": lambda value, where: _names(value, where, ANALYSES, least=0),
-    "energy": _energy,
-    "exact": _number,
-    "accuracy_milli": _positive,
-    "against": lambda value, where: _names(value, where, SIZES),
-    "quantities": lambda value, where: _names(value, where, QUANTITIES),
-    "series": _series,
-}
+_NAMES = {"kinds": ANALYSES, "against": SIZES, "quantities": QUANTITIES}
+_VALUES = {"energy": _energy, "exact": _number, "accuracy_milli": _positive, "series": _series}

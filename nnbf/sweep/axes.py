@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hamiltonians.errors import InputError
-from nnbf.sweep.option_names import Vocabulary, unknown_key
+from nnbf.sweep.option_names import Vocabulary, require_known
 from nnbf.sweep.result_columns import RESULT_COLUMNS
 
 _RANGE = ("start", "stop", "count")
@@ -94,7 +94,7 @@ def _coordinate(key: str, where: str) -> str:
 
 def _labelled(key: str, value: Any, vocabulary: Vocabulary, where: str) -> dict[str, Any]:
     if isinstance(value, Mapping):
-        return dict(vocabulary.checked(inner, item, f"{where}.{inner}") for inner, item in value.items())
+        return vocabulary.checked_table(value, where)
     return dict([vocabulary.checked(key, value, where)])
 
 
@@ -109,9 +109,7 @@ def _files(value: Any, source: Path, where: str) -> list[Any]:
 
 
 def _range(entry: Mapping[str, Any], where: str) -> list[float]:
-    for key in entry:
-        if key not in _RANGE:
-            raise unknown_key(where, key, _RANGE)
+    require_known(where, entry, _RANGE)
     start, stop, count = (entry.get(key) for key in _RANGE)
     numbers = all(isinstance(x, int | float) and not isinstance(x, bool) for x in (start, stop))
     if not numbers or not isinstance(count, int) or isinstance(count, bool) or count < 2:

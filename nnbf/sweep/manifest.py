@@ -10,7 +10,7 @@ from typing import Any
 from hamiltonians.errors import InputError, nearest_names, one_line
 from nnbf.sweep.analysis_options import AnalysisOptions, analysis_options
 from nnbf.sweep.axes import Axis, grid_axis, scan_axis
-from nnbf.sweep.option_names import Vocabulary, unknown_key
+from nnbf.sweep.option_names import Vocabulary, require_known
 
 SECTIONS = ("sweep", "base", "scan", "grid", "override", "point", "analysis")
 """Tables that a manifest may have."""
@@ -68,18 +68,10 @@ def read_manifest(path: str | Path, vocabularies: Mapping[str, Vocabulary]) -> M
     """
     source = Path(path).expanduser()
     content = _toml(source)
-    for key in content:
-        if key not in SECTIONS:
-            raise unknown_key(str(source), key, SECTIONS)
+    require_known(str(source), content, SECTIONS)
     head = _table(content, "sweep", source)
-    for key in head:
-        if key.replace("-", "_") not in _HEAD:
-            raise unknown_key(f"{source}: sweep", key, _HEAD)
+    require_known(f"{source}: sweep", head, _HEAD)
     vocabulary = _vocabulary(head.get("command", "molecule"), vocabularies, source)
-    base = dict(
-        vocabulary.checked(key, value, f"{source}: base.{key}")
-        for key, value in _table(content, "base", source).items()
-    )
     grid = tuple(
         grid_axis(key, value, vocabulary, source) for key, value in _table(content, "grid", source).items()
     )
@@ -87,7 +79,7 @@ def read_manifest(path: str | Path, vocabularies: Mapping[str, Vocabulary]) -> M
         path=source,
         name=_name(head.get("name", source.stem), source),
         vocabulary=vocabulary,
-        base=base,
+        base=vocabulary.checked_table(_table(content, "base", source), f"{source}: base"),
         grid=grid,
         scan=_scan(_table(content, "scan", source), vocabulary, source),
         overrides=tuple(
@@ -95,10 +87,7 @@ def read_manifest(path: str | Path, vocabularies: Mapping[str, Vocabulary]) -> M
             for number, entry in enumerate(_tables(content, "override", source), 1)
         ),
         extra=tuple(
-            dict(
-                vocabulary.checked(key, value, f"{source}: point {number}: {key}")
-                for key, value in entry.items()
-            )
+            vocabulary.checked_table(entry, f"{source}: point {number}")
             for number, entry in enumerate(_tables(content, "point", source), 1)
         ),
         warm_start=head.get("warm_start", head.get("warm-start")),
@@ -179,11 +168,8 @@ def _override(entry: Mapping[str, Any], vocabulary: Vocabulary, where: str) -> O
     skip = entry.get("skip", False)
     if not isinstance(skip, bool):
         raise InputError(f"{where}: skip = {skip!r}: give true or false")
-    options = dict(
-        vocabulary.checked(key, value, f"{where}: {key}")
-        for key, value in entry.items()
-        if key not in ("when", "skip")
-    )
+    rest = {key: value for key, value in entry.items() if key not in ("when", "skip")}
+    options = vocabulary.checked_table(rest, where)
     if skip == bool(options):
         raise InputError(f"{where}: give either skip = true or options")
     conditions = {

@@ -1,6 +1,6 @@
 """The options that a manifest may use: those of one command of the program, as the command line has them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,10 @@ class Vocabulary:
         except TypeError:
             raise InputError(f"{where} = {value!r} has the wrong type: give {option.wanted}") from None
 
+    def checked_table(self, table: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """Return a table of options with their names in Python and values converted; see `checked`."""
+        return dict(self.checked(name, value, f"{where}.{name}") for name, value in table.items())
+
     def words(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the command with these options as words, positional ones first."""
         ordered = [option for option in self.options.values() if option.positional]
@@ -80,7 +84,18 @@ class Vocabulary:
         return tuple(words)
 
 
-def unknown_key(where: str, name: str, known: Mapping[str, Any] | tuple[str, ...]) -> InputError:
+def require_known(where: str, names: Iterable[str], known: Collection[str]) -> None:
+    """Refuse names that are unknown with either dash, and give the nearest known one.
+
+    Raises:
+        InputError: One is unknown.
+    """
+    for name in names:
+        if name.replace("-", "_") not in known:
+            raise unknown_key(where, name, known)
+
+
+def unknown_key(where: str, name: str, known: Collection[str]) -> InputError:
     """Return the error for an unknown key, which names the nearest known one."""
     names = [key.replace("_", "-") for key in known]
     close = nearest_names(name.replace("_", "-"), names)

@@ -195,7 +195,7 @@ def _difference(point: Point, record: Mapping[str, Any]) -> str:
     warm = record.get("warm_start", False)
     if before and warm != (point.after is not None):
         return "it started from its neighbour" if warm else "it did not start from its neighbour"
-    return "a file that it reads has changed" if before else "made by another program"
+    return "a file that it reads has changed"
 
 
 def _shown(value: Any) -> str:
