@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nnbf._text import difference, value_with_error
+from nnbf.cli.options import option_fields, with_flags
 from nnbf.runs.schema import sector_label
 
 _RED, _YELLOW, _OFF = "\033[1;31m", "\033[1;33m", "\033[0m"
@@ -55,12 +56,15 @@ def level_label(record: Mapping[str, Any]) -> str:
 class Progress:
     """State of a calculation: live lines on a terminal, a plain line now and then elsewhere."""
 
-    def __init__(self, *, quiet: bool = False, time_limit: float | None = None) -> None:
+    def __init__(
+        self, *, quiet: bool = False, time_limit: float | None = None, options: type | None = None
+    ) -> None:
         """Make one.
 
         Args:
             quiet: Print nothing.
             time_limit: Seconds that the calculation may take, which are shown.
+            options: Command whose fields are flags in messages.
         """
         from rich.console import Console
 
@@ -69,6 +73,7 @@ class Progress:
         if not self.console.is_terminal:
             self.console.width = _PLAIN_WIDTH
         self.time_limit = time_limit
+        self._fields = {} if options is None else option_fields(options)
         self.reference: tuple[str, float] | None = None
         """Label and energy that rows are compared with, in the unit of the run."""
         self.n_levels = 1
@@ -92,7 +97,11 @@ class Progress:
         """Print a warning, once."""
         if warning not in self._said:
             self._said.add(warning)
-            say_warning(warning)
+            say_warning(self.spelt(warning))
+
+    def spelt(self, message: str) -> str:
+        """Return a message with the command's fields as flags."""
+        return with_flags(message, self._fields)
 
     @contextlib.contextmanager
     def working(self, what: str) -> Iterator[None]:

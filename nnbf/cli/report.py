@@ -1,7 +1,7 @@
 """The end of a run on the screen, and the command `nnbf report`."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -112,7 +112,7 @@ def conclude(
     if result.get("energy") is None:
         say_warning("stopped before the first level was done")
         return
-    notes = [*_notes(result), *facts, f"run folder  {folder}{os.sep}", *lines]
+    notes = [*_notes(result, progress.spelt), *facts, f"run folder  {folder}{os.sep}", *lines]
     progress.tables(tables_of(result), notes)
 
 
@@ -134,7 +134,7 @@ def written_report(folder: str | Path) -> list[str]:
     return [f"plot        {written.plot}", f"page        {written.page}"]
 
 
-def _notes(result: Mapping[str, Any]) -> list[str]:
+def _notes(result: Mapping[str, Any], spelt: Callable[[str], str]) -> list[str]:
     """Return what belongs to the tables: references, sizes, quality, observables, and how the run ended."""
     from nnbf.report.energies import best_reference, missing_references, truncation_lines
 
@@ -151,7 +151,7 @@ def _notes(result: Mapping[str, Any]) -> list[str]:
         "  ".join(f"{name} {result[k]:{f}}" for name, (k, f) in quality.items() if result.get(k) is not None)
     )
     notes.append("  ".join(_observables(result.get("observables") or {})))
-    ended = result.get("message") or setting(result["status"])
+    ended = spelt(result.get("message") or setting(result["status"]))
     wanted = result.get("n_levels_wanted")
     levels = f", {len(result['levels'])} of {wanted} levels" if wanted is not None else ""
     notes.append(

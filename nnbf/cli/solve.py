@@ -57,7 +57,8 @@ def _solve(name: str, arguments: Sequence[str]) -> int:
 
         require_free(command.run.out)  # before the time that building takes
     limits = getattr(command, "limits", command.solver)
-    progress = Progress(quiet=command.run.quiet, time_limit=getattr(limits, "time_limit", None))
+    time_limit = getattr(limits, "time_limit", None)
+    progress = Progress(quiet=command.run.quiet, time_limit=time_limit, options=kind)
     job = _JOBS[name](command, shlex.join(["nnbf", name, *arguments]), progress)
     if not command.run.dry_run:
         return shown_run(job, progress)
@@ -84,7 +85,8 @@ def shown_run(job: Job, progress: Progress) -> int:
             folder = job.run(progress, StopRequest(announce=progress.announce_stop))
     except RunError as error:
         kept = error.directory.path
-        say_error(f"the run failed: {error}; {error.remedy} (history and checkpoints are kept in {kept})")
+        remedy = progress.spelt(error.remedy)
+        say_error(f"the run failed: {error}; {remedy} (history and checkpoints are kept in {kept})")
         return FAILED
     conclude(folder, progress)
     return DONE

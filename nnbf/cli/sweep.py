@@ -12,16 +12,22 @@ from typing import Any
 
 from hamiltonians.errors import InputError
 from nnbf._options import Checked, Positive, Workers
+from nnbf._text import value_with_error
 from nnbf._threads import threads_environment
-from nnbf.cli.console import say_error
+from nnbf.cli.console import Progress, clock, say_error
 from nnbf.cli.main import DONE, FAILED
 from nnbf.cli.options import converted, expected, option_fields, parse_command
 from nnbf.sweep import (
     Option,
+    Point,
+    PointRun,
     PointState,
     SlurmOptions,
+    SweepObserver,
     SweepPlan,
     Vocabulary,
+    last_row,
+    milli_error,
     plan_sweep,
     require_unchanged,
     run_as_jobs,
@@ -34,6 +40,7 @@ _EXAMPLES = (
     'nnbf sweep runs/h2_basis_limit.toml --only "*tz*" --out runs/try',
     "nnbf sweep runs/n2_curve.toml --slurm --slurm-partition cpu --slurm-time 120",
 )
+_MOST_LINES = 12  # points shown at a time
 _OWN = ("out", "config", "dry_run", "quiet", "start_from")  # what the sweep gives its points itself
 
 
@@ -165,10 +172,9 @@ def _clear_changed(plan: SweepPlan) -> None:
 
 
 def _run(plan: SweepPlan, options: SweepOptions, cluster: SlurmOptions, program: tuple[str, ...]) -> int:
-    from nnbf.cli._sweep_progress import SweepProgress
     from nnbf.runs import StopRequest
 
-    progress = SweepProgress(plan, quiet=options.quiet)
+    progress = _SweepProgress(plan, quiet=options.quiet)
     stop = StopRequest(announce=progress.announce_stop)
     end = None if options.time_limit is None else time.monotonic() + options.time_limit
 
@@ -229,3 +235,76 @@ def _conclude(plan: SweepPlan, states: dict[str, PointState]) -> int:
     if open_ones:
         say_error(f"{len(open_ones)} of {len(states)} points are not done; the same command goes on")
     return FAILED if failed or open_ones else DONE
+
+
+class _SweepProgress(Progress, SweepObserver):
+    """One view of a whole sweep on a terminal, plain lines elsewhere."""
+
+    def __init__(self, plan: SweepPlan, *, quiet: bool = False) -> None:
+        super().__init__(quiet=quiet)
+        self._plan = plan
+        self._states = {point.name: plan.folder.state(point) for point in plan.chosen}
+        self._over = {name for name, state in self._states.items() if state.done}
+        self._runs: Sequence[PointRun] = ()
+        self.say(f"{plan.name}: {len(plan.chosen)} points in {plan.folder.path}, {len(self._over)} done")
+
+    def started(self, point: Point, resumed: bool) -> None:
+        """Say that a point begins."""
+        if not self.console.is_terminal:
+            self.say(f"{'resume' if resumed else 'start'}  {point.name}")
+
+    def ended(self, point: Point, state: PointState) -> None:
+        """Say how a point ended."""
+        self._states[point.name] = state
+        if state.done or state.status == "failed":
+            self._over.add(point.name)
+        self.say(f"[{len(self._over)}/{len(self._plan.chosen)}] {point.name}  {_outcome(state)}")
+
+    def elsewhere(self, points: Sequence[Point]) -> None:
+        """Say what is waited for."""
+        names = ", ".join(point.name for point in points[:3]) + (" ..." if len(points) > 3 else "")
+        self.say(f"waiting for another process that works on {names}")
+
+    def running(self, runs: Sequence[PointRun]) -> None:
+        """Take note of what is being computed."""
+        self._runs = list(runs)
+
+    def announce_stop(self, reason: str) -> None:
+        """Say that a request to stop was heard."""
+        self.say(f"{reason}: points save themselves and stop (Ctrl-C again: at once)")
+
+    def _picture(self) -> Any:
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        failed = sum(state.status == "failed" for state in self._states.values())
+        head = Table.grid(padding=(0, 2))
+        counts = f"{len(self._over)}/{len(self._plan.chosen)}" + (f", {failed} failed" if failed else "")
+        bar = ProgressBar(total=len(self._plan.chosen), completed=len(self._over), width=24)
+        head.add_row(bar, counts, clock(time.monotonic() - self._started))
+        lines = [Text(self._line(run), no_wrap=True, overflow="ellipsis") for run in self._runs[:_MOST_LINES]]
+        return Group(head, *lines)
+
+    def _line(self, run: PointRun) -> str:
+        row = last_row(self._plan.folder.run(run.point)) or {}
+        parts = [f"  {run.point.name}"]
+        if row.get("step") is not None:
+            parts.append(f"step {row['step']}")
+        if row.get("energy") is not None:
+            parts.append(f"E {value_with_error(row['energy'], row.get('energy_error'))}")
+        return "  ".join([*parts, clock(time.monotonic() - run.started)])
+
+
+def _outcome(state: PointState) -> str:
+    """Return how a point ended, on one line."""
+    if state.result is None:
+        return state.status + (f": {state.reason}" if state.reason else "")
+    parts = []
+    energy, error = state.result.get("energy"), state.result.get("energy_error")
+    if energy is not None:
+        parts.append(f"E {value_with_error(energy, error)}")
+    if (error := milli_error(state.result)) is not None:
+        parts.append(f"{error[0]:+.4f} e-3 to {error[1]}")
+    return "  ".join([*parts, state.status, clock(state.result.get("wall_time_s") or 0.0)])

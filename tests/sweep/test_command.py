@@ -26,7 +26,7 @@ def test_failures_are_listed_at_the_end(here, program, capsys):
     assert sweep(["runs/small.toml", "--workers", "2"], program) == 1
     captured = capsys.readouterr()
     assert captured.out.startswith("small: 3 points in runs/small, 0 done\nstart  sto-3g\n")
-    assert "] 6-31g  E -1.005000  +0.2000 e-3 to FCI  converged" in captured.out
+    assert "] 6-31g  E -1.00500000  +0.2000 e-3 to FCI  converged" in captured.out
     assert "| 6-31g | -1.00500000 | full_sum |" in captured.out
     assert captured.err == (
         "error: nonsense: basis 'nonsense' is unknown: give another (see runs/small/logs/nonsense.log)\n"
