@@ -2,14 +2,14 @@
 
 from nnbf.sweep.local import run_locally
 from nnbf.sweep.option_names import Option, Vocabulary
-from nnbf.sweep.plan import SweepPlan, plan_sweep
 from nnbf.sweep.point_records import milli_error
 from nnbf.sweep.points import Point, curves, neighbours
 from nnbf.sweep.process import PointRun, SweepObserver
 from nnbf.sweep.slurm import PointJob, SlurmOptions, run_as_jobs
 from nnbf.sweep.sweep_folder import FINAL, PointState, SweepFolder, last_row, require_unchanged
+from nnbf.sweep.sweep_plan import SweepPlan, plan_sweep
 from nnbf.sweep.table import write_tables
-from nnbf.sweep.warm import StartWords, with_starts
+from nnbf.sweep.warm import start_words, with_starts
 
 __all__ = [
     "FINAL",
@@ -19,7 +19,6 @@ __all__ = [
     "PointRun",
     "PointState",
     "SlurmOptions",
-    "StartWords",
     "SweepFolder",
     "SweepObserver",
     "SweepPlan",
@@ -32,6 +31,7 @@ __all__ = [
     "require_unchanged",
     "run_as_jobs",
     "run_locally",
+    "start_words",
     "with_starts",
     "write_tables",
 ]

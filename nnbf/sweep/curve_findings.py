@@ -9,9 +9,9 @@ import numpy as np
 from hamiltonians import read_geometry
 from hamiltonians.errors import InputError
 from nnbf.analysis import diatomic_constants, non_parallelity
-from nnbf.sweep.plan import SweepPlan
 from nnbf.sweep.point_records import PointRecord
 from nnbf.sweep.points import group_name, picture_name
+from nnbf.sweep.sweep_plan import SweepPlan
 
 _METHODS = ("hf", "ccsd_t", "fci")
 

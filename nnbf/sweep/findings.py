@@ -10,10 +10,10 @@ from nnbf.report.plot import png
 from nnbf.report.sweeps import draw_basis_limit, draw_curve, draw_scaling
 from nnbf.sweep.curve_findings import find_curves
 from nnbf.sweep.limit_findings import find_limits
-from nnbf.sweep.plan import SweepPlan
 from nnbf.sweep.point_records import PointRecord
 from nnbf.sweep.points import group_name
 from nnbf.sweep.size_findings import find_growth
+from nnbf.sweep.sweep_plan import SweepPlan
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,9 +5,9 @@ from typing import Any
 
 from hamiltonians.errors import InputError
 from nnbf.analysis import BasisPoint, basis_family, basis_limit, cardinal_number
-from nnbf.sweep.plan import SweepPlan
 from nnbf.sweep.point_records import PointRecord, listed
 from nnbf.sweep.points import digest, group_name, picture_name
+from nnbf.sweep.sweep_plan import SweepPlan
 
 _SYSTEM = ("molecule", "charge", "spin", "unit", "ecp", "frozen_core", "active_space")
 _REFERENCES = ("ccsd_t", "fci")

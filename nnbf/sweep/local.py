@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from nnbf.sweep.plan import SweepPlan
 from nnbf.sweep.points import Point
 from nnbf.sweep.process import PointRun, SweepObserver
 from nnbf.sweep.sweep_folder import PointState
+from nnbf.sweep.sweep_plan import SweepPlan
 from nnbf.sweep.table import tables_kept
-from nnbf.sweep.warm import StartWords
+from nnbf.sweep.warm import start_words
 
 _POLL = 0.05  # seconds
 _AGAIN = 1.0  # seconds between two looks at a point that another process holds
@@ -51,7 +51,7 @@ def run_locally(
         OSError: The folder of the sweep cannot be written, or the program cannot be started.
         KeyboardInterrupt: As it came in; the points have been ended at once.
     """
-    words = more_words or StartWords(plan.folder, plan.points)
+    words = more_words or start_words(plan.folder, plan.points)
     with tables_kept(plan) as update:
         work = _LocalSweep(plan, program, environment, observer or SweepObserver(), words, update)
         work.until_over(workers, should_stop)

@@ -6,10 +6,10 @@ from typing import Any
 
 from nnbf.analysis import scaling_table
 from nnbf.sweep.analysis_options import AnalysisOptions
-from nnbf.sweep.plan import SweepPlan
 from nnbf.sweep.point_records import PointRecord, listed
 from nnbf.sweep.points import picture_name
 from nnbf.sweep.result_columns import COST_COLUMNS
+from nnbf.sweep.sweep_plan import SweepPlan
 
 _FROM_TABLE = (
     "n_orbitals", "n_electrons", "n_determinants", "n_connected", "n_parameters", "fci_dimension", "variance",

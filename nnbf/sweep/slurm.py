@@ -9,10 +9,10 @@ from annotated_types import Ge
 
 from hamiltonians.errors import InputError, one_line
 from nnbf._options import Checked
-from nnbf.sweep.plan import SweepPlan
 from nnbf.sweep.points import Point
 from nnbf.sweep.process import PointRun, SweepObserver
 from nnbf.sweep.sweep_folder import PointState, SweepFolder
+from nnbf.sweep.sweep_plan import SweepPlan
 from nnbf.sweep.table import tables_kept
 
 _SAVING = 80.0  # seconds that a point has for saving itself, out of the 90 that Slurm warns ahead

@@ -4,7 +4,7 @@ The points of a curve form a tree: one of them starts cold, every other one from
 there. Who starts from whom is fixed by the manifest alone, never by what happens to be done first.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -79,32 +79,33 @@ def with_starts(
     return tuple(_started(point, before.get(point.name)) for point in points)
 
 
-class StartWords:
-    """Says from which run folder a point starts: the words for its command.
+def start_words(folder: SweepFolder, points: Iterable[Point]) -> Callable[[Point], tuple[str, ...] | None]:
+    """Return a function that tells from which run folder a point starts: further words for its command.
 
-    Its neighbour's, once that is done. A neighbour that has failed by itself is passed over, for the one
-    before it; one that was killed or stopped is waited for.
+    They name its neighbour's, once that is done. A neighbour that has failed by itself is passed over, for
+    the one before it; one that was killed or stopped is waited for.
+
+    Args:
+        folder: Folder of the sweep.
+        points: All points of the sweep.
+
+    Returns:
+        A function of a point; no words for a cold start, None where the point cannot start yet.
     """
+    by_name = {point.name: point for point in points}
 
-    def __init__(self, folder: SweepFolder, points: Iterable[Point]) -> None:
-        """Know all points of a sweep."""
-        self._folder = folder
-        self._points = {point.name: point for point in points}
-
-    def __call__(self, point: Point) -> tuple[str, ...] | None:
-        """Return the words; none for a cold start, None where the point cannot start yet."""
-        if (self._folder.run(point) / "config.json").is_file():
+    def words(point: Point) -> tuple[str, ...] | None:
+        if (folder.run(point) / "config.json").is_file():
             return ()  # it has begun, and knows where
         name = point.after
-        while name is not None:
-            other = self._points[name]
-            if self._folder.record(other).get(PASSED_OVER):
-                name = other.after
-            elif self._folder.state(other).done:
-                return (f"--start-from={self._folder.run(other)}",)
-            else:
-                return None
-        return ()
+        while name is not None and folder.record(by_name[name]).get(PASSED_OVER):
+            name = by_name[name].after
+        if name is None:
+            return ()
+        before = by_name[name]
+        return (f"--start-from={folder.run(before)}",) if folder.state(before).done else None
+
+    return words
 
 
 def _started(point: Point, after: str | None) -> Point:
