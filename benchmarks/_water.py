@@ -99,7 +99,7 @@ def make_file() -> None:
 
 
 def _untrained(spin_flip: str) -> tuple[Any, Any]:
-    system = build_molecule("H2O", "6-31g", compute_references=False)
+    system = build_molecule("H2O", "6-31g", references=False)
     model = theirs.plain_model(system, nnbf.SolverOptions(spin_flip=spin_flip))
     return system, nnbf.SpaceState(nnbf.MolecularHamiltonian(system.integrals), model, seed=0)
 

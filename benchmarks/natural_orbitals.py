@@ -33,7 +33,7 @@ def main() -> int:
     about = provenance()
     cases: list[dict[str, Any]] = []
     for molecule in given.molecules:
-        whole = build_molecule(molecule, given.basis, frozen_core=True, compute_references=False)
+        whole = build_molecule(molecule, given.basis, frozen_core=True, references=False)
         target, _ = reference_energies(whole.integrals, fci_limit=0)
         for threshold in given.thresholds:
             case = measure(molecule, given.basis, threshold, given.density, target)
@@ -58,7 +58,7 @@ def measure(
         frozen_core=True,
         fno_threshold=threshold,
         fno_density=density,
-        compute_references=False,
+        references=False,
     )
     truncation = system.truncation
     found, _ = reference_energies(system.integrals, fci_limit=0)

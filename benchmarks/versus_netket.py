@@ -146,7 +146,7 @@ _WAYS = {
 
 
 def _child_construction(way: str, repeats: str) -> dict[str, Any]:
-    system = build_molecule("N2", "sto-3g", compute_references=False)
+    system = build_molecule("N2", "sto-3g", references=False)
     if way == "nnbf":
         action = lambda: _discard(nnbf.MolecularHamiltonian(system.integrals))  # noqa: E731
     elif way == "integrals":

@@ -42,9 +42,7 @@ def main() -> int:
     options = SolverOptions(full_sum_limit=given.full_sum_limit, max_space=given.max_space, pt2=False)
     about = provenance()
     distances = sorted(given.r)
-    systems = [
-        build_molecule(given.template.format(r=r), given.basis, compute_references=False) for r in distances
-    ]
+    systems = [build_molecule(given.template.format(r=r), given.basis, references=False) for r in distances]
     exact = [fci_energy_of_integrals(system.integrals) for system in systems]
     first = min(range(len(distances)), key=lambda k: abs(distances[k] - given.first))
     curves(systems[:2], exact[:2], 0, options)  # compiles

@@ -3,6 +3,7 @@
 from .errors import InputError as InputError
 from .formats.fcidump import read_fcidump as read_fcidump
 from .formats.fcidump import write_fcidump as write_fcidump
+from .formats.file_spec import FileSpec as FileSpec
 from .formats.netket import to_netket as to_netket
 from .formats.openfermion import from_fermion_operator as from_fermion_operator
 from .formats.openfermion import from_interaction_operator as from_interaction_operator
@@ -17,6 +18,7 @@ from .lattice.choice import named_momenta as named_momenta
 from .lattice.exact import ExactLevels as ExactLevels
 from .lattice.exact import exact_levels as exact_levels
 from .lattice.exact import is_affordable as is_affordable
+from .lattice.lattice_spec import LatticeSpec as LatticeSpec
 from .lattice.model import Lattice as Lattice
 from .lattice.operators import lattice_configurations as lattice_configurations
 from .lattice.operators import lattice_to_fermion_operator as lattice_to_fermion_operator
@@ -41,6 +43,7 @@ from .molecule.properties import DEBYE as DEBYE
 from .molecule.properties import OrbitalProperties as OrbitalProperties
 from .molecule.references import reference_energies as reference_energies
 from .molecule.references import with_references as with_references
+from .molecule.spec import MoleculeSpec as MoleculeSpec
 from .molecule.system import Molecule as Molecule
 from .molecule.system import SystemInfo as SystemInfo
 from .molecule.truncation import Truncation as Truncation

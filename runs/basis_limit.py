@@ -11,15 +11,16 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
+from hamiltonians import MoleculeSpec
 from hamiltonians.molecule.geometry import read_geometry
 from nnbf import SolverOptions
 from nnbf.analysis import basis_limit, basis_points
 from nnbf.report.plot import png
 from nnbf.report.sweeps import draw_basis_limit
-from nnbf.runs import MoleculeProblem, RunDirectory, plan_resumption, resume_run, run_molecule
+from nnbf.runs import RunDirectory, plan_resumption, resume_run, run_molecule
 
 
-def solved(problem: MoleculeProblem, options: SolverOptions, folder: Path) -> dict:
+def solved(problem: MoleculeSpec, options: SolverOptions, folder: Path) -> dict:
     """Return the result of a run: read, gone on with, or new."""
     if not (folder / "config.json").exists():
         return run_molecule(problem, options, out=folder).result
@@ -48,7 +49,7 @@ def main() -> None:
     options = SolverOptions(max_space=given.max_space, time_limit=given.time_limit)
     records = []
     for basis in given.bases:
-        problem = MoleculeProblem(given.molecule, basis, frozen_core=given.frozen_core)
+        problem = MoleculeSpec(given.molecule, basis, frozen_core=given.frozen_core)
         result = solved(problem, options, out / basis)
         missing = result["estimates"]["pt2"]["correction"]  # what the variational space leaves out
         energy, error = result["energy"], abs(missing) if result["energy_kind"] == "variational" else 0.0

@@ -21,9 +21,7 @@ _FORBIDDEN = 1e-6  # Hartree; larger integrals than this contradict ORBSYM
 _SAME = 1e-7  # Hartree; two values of one integral may differ by this, relative to the larger
 
 
-def read_fcidump(
-    path: str | Path, *, compute_references: bool = True, fci_limit: int = 5_000_000
-) -> Molecule:
+def read_fcidump(path: str | Path, *, references: bool = True, fci_limit: int = 5_000_000) -> Molecule:
     """Read a FCIDUMP file.
 
     Restricted files and unrestricted ones (IUHF=1 with blocks aa, bb, ab, h_a, h_b; or UHF=.TRUE.
@@ -34,7 +32,7 @@ def read_fcidump(
 
     Args:
         path: The file.
-        compute_references: Whether to compute MP2, CCSD, CCSD(T) and FCI (where PySCF is installed).
+        references: Whether to compute MP2, CCSD, CCSD(T) and FCI (where PySCF is installed).
         fci_limit: Largest number of determinants FCI is run for.
 
     Raises:
@@ -59,7 +57,7 @@ def read_fcidump(
         warnings=tuple(warnings),
     )
     system = Molecule(integrals, info, {"hf": determinant_energy(integrals)})
-    if not compute_references:
+    if not references:
         return system
     from hamiltonians.molecule.references import with_references
 

@@ -1,8 +1,9 @@
 """From a molecule to its Hamiltonian: `build_molecule` is the one call a chemist needs."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,6 @@ from hamiltonians.errors import InputError
 from hamiltonians.integrals import MolecularIntegrals, determinant_irrep
 from hamiltonians.irreps import clean_forbidden, irrep_codes, largest_forbidden
 from hamiltonians.molecule.active_space import (
-    ActiveSpace,
     Partition,
     checked_active_space,
     chemical_core,
@@ -36,6 +36,7 @@ from hamiltonians.molecule.orbitals import (
     natural_orbitals,
 )
 from hamiltonians.molecule.properties import OrbitalProperties, molecular_properties
+from hamiltonians.molecule.spec import MoleculeSpec
 from hamiltonians.molecule.system import Molecule, SystemInfo
 from hamiltonians.molecule.truncation import Truncation
 from hamiltonians.packing import number_of_pairs
@@ -49,24 +50,42 @@ _NOISE = 1e-14  # Hartree; integrals below are set to zero
 _BROKEN = 2e-5
 
 
+@dataclass(frozen=True)
+class _Request:
+    """What was asked for, checked as far as that goes without a mean field."""
+
+    spec: MoleculeSpec
+    space: tuple[Any, ...] | None
+    """Active space in one of its forms."""
+    selection: NaturalSelection | None
+    """Frozen natural orbitals."""
+
+    @property
+    def is_whole(self) -> bool:
+        """True where every orbital of the basis is in the Hamiltonian."""
+        return self.space is None and self.selection is None and self.spec.frozen_core is False
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Orbitals of the Hamiltonian; a set for each spin (UHF), or one for both."""
+
+    core: tuple[Orbitals, ...]
+    """Frozen ones."""
+    active: tuple[Orbitals, ...]
+    """Those of the Hamiltonian."""
+    whole: Orbitals
+    """All canonical orbitals, of alpha for UHF."""
+    natural: FrozenNaturalOrbitals | None
+    """Frozen natural orbitals."""
+    notes: tuple[str, ...]
+    """Warnings."""
+
+
 def build_molecule(
-    molecule: str | Path | Geometry,
-    basis: str | Mapping[str, str] = "sto-3g",
-    *,
-    charge: int | None = None,
-    spin: int | None = None,
-    reference: str = "auto",
-    ecp: str | bool | Mapping[str, str] | None = None,
-    unit: str = "angstrom",
-    frozen_core: bool | int = False,
-    active_space: ActiveSpace | str | None = None,
-    orbitals: str = "canonical",
-    fno_threshold: float | None = None,
-    fno_virtuals: int | None = None,
-    fno_density: str = "mp2",
-    symmetry: bool = True,
-    compute_references: bool = True,
-    fci_limit: int = 5_000_000,
+    molecule: str | Path | Geometry | MoleculeSpec,
+    basis: str | Mapping[str, str] | None = None,
+    **options: Any,
 ) -> Molecule:
     """Build the Hamiltonian of a molecule in Hartree-Fock (or derived) orbitals.
 
@@ -76,120 +95,128 @@ def build_molecule(
         -1.10115
 
     Args:
-        molecule: A bundled name (any case), a path to an .xyz file, or inline text such as
-            "N 0 0 0; N 0 0 1.1".
-        basis: Name of a basis set, or {element: name}.
-        charge: Total charge; by default what the .xyz comment says, else 0.
-        spin: 2S as in PySCF; by default what the .xyz comment says, else the lowest possible.
-        reference: "auto" (RHF, or ROHF for open shells), "rhf", "rohf" or "uhf"; UHF gives
-            spin-resolved integrals.
-        ecp: Effective core potential: None for the one that belongs to the basis, a name, or False.
-        unit: Unit of inline coordinates, "angstrom" or "bohr".
-        frozen_core: True freezes the chemical core, a number that many orbitals.
-        active_space: (electrons, orbitals); ("energy", lowest, highest) in Hartree; ("indices",
-            [...]) counted from 0 with occupied orbitals first; ("avas", ["N 2p", ...]); or text for
-            `parse_active_space`.
-        orbitals: "canonical", "mp2-natural", "ccsd-natural", "boys" or "pipek-mezey".
-        fno_threshold: Leaves out virtual natural orbitals of smaller occupation (0 to 2), such as 1e-4; what
-            that costs at second order is in `Molecule.truncation`. Not with an active space or UHF.
-        fno_virtuals: Largest number of virtual natural orbitals to keep.
-        fno_density: "mp2" or "ccsd": the density that gives the natural orbitals.
-        symmetry: Whether orbitals are adapted to the largest Abelian subgroup of the point group.
-        compute_references: Whether to compute MP2, CCSD, CCSD(T) and FCI beside HF.
-        fci_limit: Largest number of determinants (alpha strings times beta strings) FCI is run for.
+        molecule: A bundled name (any case), a path to an .xyz file, inline text such as
+            "N 0 0 0; N 0 0 1.1", a geometry, or a whole `MoleculeSpec`.
+        basis: Name of a basis set, or {element: name}; by default "sto-3g".
+        options: Fields of `MoleculeSpec`: charge, spin, reference, ecp, unit, frozen_core, active_space,
+            orbitals, fno_threshold, fno_virtuals, fno_density, symmetry, references, fci_limit.
 
     Returns:
         Integrals, description and reference energies.
 
     Raises:
-        InputError: Anything a user can get wrong; the message says what to give instead.
+        InputError: The molecule, basis, spin, charge or any option makes no sense; the message
+            says what to give instead.
     """
-    if orbitals not in ORBITAL_KINDS:
-        raise InputError(f"orbitals {orbitals!r} are unknown: give {', '.join(ORBITAL_KINDS)}")
-    if not isinstance(fci_limit, int | float) or not fci_limit >= 0:
-        raise InputError(f"fci_limit {fci_limit!r}: give a number of determinants, 0 for none")
-    space = checked_active_space(active_space)
-    if space is not None and orbitals.endswith("natural") and space[0] in ("avas", "energy"):
+    given: dict[str, Any] = options if basis is None else {"basis": basis, **options}
+    if isinstance(molecule, MoleculeSpec):
+        spec = replace(molecule, **given)
+    else:
+        spec = MoleculeSpec(molecule, **given)  # type: ignore[arg-type]
+    request = _checked(spec)
+    geometry = read_geometry(spec.molecule, unit=spec.unit)
+    charge, two_s = electron_counts(geometry, spec.charge, spec.spin)
+    field = solve_mean_field(
+        geometry,
+        spec.basis_sets,
+        charge=charge,
+        two_S=two_s,
+        reference=spec.reference,
+        ecp=spec.potentials,
+        symmetry=spec.symmetry,
+        most_orbitals=_MOST_ORBITALS if request.is_whole else _MOST_FOR_ACTIVE_SPACE,
+    )
+    chosen = _chosen_orbitals(request, field, two_s)
+    integrals = _integrals(field, chosen.core, chosen.active)
+    if spec.orbitals.endswith("natural"):
+        integrals = _in_the_irrep_of_hartree_fock(field, integrals)
+    system = _with_references(
+        integrals,
+        _info(request, geometry, field, chosen, (charge, two_s)),
+        field,
+        molecular_properties(field, chosen.core, chosen.active),
+        spec,
+    )
+    if request.selection is None or chosen.natural is None:
+        return system
+    return _truncated(system, _truncation(field, chosen, chosen.natural, request, integrals))
+
+
+def _checked(spec: MoleculeSpec) -> _Request:
+    if spec.orbitals not in ORBITAL_KINDS:
+        raise InputError(f"orbitals {spec.orbitals!r} are unknown: give {', '.join(ORBITAL_KINDS)}")
+    if not isinstance(spec.fci_limit, int | float) or not spec.fci_limit >= 0:
+        raise InputError(f"fci_limit {spec.fci_limit!r}: give a number of determinants, 0 for none")
+    space = checked_active_space(spec.active_space)
+    if space is not None and spec.orbitals.endswith("natural") and space[0] in ("avas", "energy"):
         raise InputError(
-            f"active space {space[0]!r} needs Hartree-Fock orbitals, not {orbitals}: "
+            f"active space {space[0]!r} needs Hartree-Fock orbitals, not {spec.orbitals}: "
             "give (electrons, orbitals)"
         )
     selection = checked_selection(
-        fno_threshold,
-        fno_virtuals,
-        fno_density,
-        orbitals=orbitals,
-        reference=reference,
+        spec.fno_threshold,
+        spec.fno_virtuals,
+        spec.fno_density,
+        orbitals=spec.orbitals,
+        reference=spec.reference,
         has_active_space=space is not None,
     )
-    geometry = read_geometry(molecule, unit=unit)
-    total_charge, two_s = electron_counts(geometry, charge, spin)
-    field = solve_mean_field(
-        geometry,
-        basis,
-        charge=total_charge,
-        two_S=two_s,
-        reference=reference,
-        ecp=ecp,
-        symmetry=symmetry,
-        most_orbitals=_MOST_ORBITALS
-        if space is None and selection is None and frozen_core is False
-        else _MOST_FOR_ACTIVE_SPACE,
-    )
-    n_core = _core_size(field, frozen_core)
+    return _Request(spec, space, selection)
+
+
+def _chosen_orbitals(request: _Request, field: MeanField, two_s: int) -> _Chosen:
+    """Return frozen and active orbitals of the kind asked for."""
+    kind, space = request.spec.orbitals, request.space
+    n_core = _core_size(field, request.spec.frozen_core)
     channels = canonical_orbitals(field)
     whole, natural = channels[0], None
-    if orbitals.endswith("natural"):
-        channels = (natural_orbitals(field, orbitals, n_core),)
-    elif selection is not None:
+    if kind.endswith("natural"):
+        channels = (natural_orbitals(field, kind, n_core),)
+    elif request.selection is not None:
         partition_orbitals(channels, two_s, n_core, None)  # refuses a core that is too large
-        natural = frozen_natural_orbitals(field, whole, n_core, selection)
+        natural = frozen_natural_orbitals(field, whole, n_core, request.selection)
         channels = (natural.orbitals,)
-    chosen_space = space
     if space is not None and space[0] == "avas":
-        channels, chosen_space = avas_orbitals(
-            field, channels, [space[1]] if isinstance(space[1], str) else list(space[1])
-        )
-    partitions = partition_orbitals(channels, two_s, n_core, chosen_space)
+        labels = [space[1]] if isinstance(space[1], str) else list(space[1])
+        channels, space = avas_orbitals(field, channels, labels)
+    partitions = partition_orbitals(channels, two_s, n_core, space)
     core, active, notes = _select(field, channels, partitions)
-    if orbitals in ("boys", "pipek-mezey"):
+    if kind in ("boys", "pipek-mezey"):
         deep = max(0, chemical_core(field.scf.mol) - partitions[0].core.size)
-        active = tuple(localised_orbitals(field, part, orbitals, deep) for part in active)
-    integrals = _integrals(field, core, active)
-    if orbitals.endswith("natural"):
-        integrals = _in_the_irrep_of_hartree_fock(field, integrals)
-    truncation = None
-    if selection is not None and natural is not None:
-        limit = fci_limit if compute_references else None
-        truncation = _truncation(field, core, (whole, natural), selection, integrals, limit)
-    info = SystemInfo(
+        active = tuple(localised_orbitals(field, part, kind, deep) for part in active)
+    return _Chosen(core, active, whole, natural, notes)
+
+
+def _info(
+    request: _Request, geometry: Geometry, field: MeanField, chosen: _Chosen, electrons: tuple[int, int]
+) -> SystemInfo:
+    spec, active = request.spec, chosen.active[0]
+    basis = spec.basis_sets
+    n_active = sum(int(part.occupation.sum()) for part in chosen.active)
+    return SystemInfo(
         formula=geometry.formula,
         name=geometry.name,
         basis=basis if isinstance(basis, str) else ", ".join(f"{k}: {v}" for k, v in basis.items()),
-        charge=total_charge,
-        two_S=two_s,
+        charge=electrons[0],
+        two_S=electrons[1],
         reference_method=field.method,
-        orbitals=_kind_of_orbitals(orbitals, space, selection),
-        n_frozen_core=partitions[0].core.size,
-        active_space=None
-        if integrals.n_orbitals == whole.size
-        else (integrals.n_electrons, integrals.n_orbitals),
+        orbitals=_kind_of_orbitals(request),
+        n_frozen_core=chosen.core[0].size,
+        active_space=None if active.size == chosen.whole.size else (n_active, active.size),
         atoms=geometry.atoms,
         point_group=field.top_group,
         ecp=field.ecp,
         scf_converged=field.converged,
-        source=str(molecule) if not isinstance(molecule, Geometry) else geometry.name,
-        warnings=field.warnings + notes,
+        source=geometry.name if isinstance(spec.molecule, Geometry) else str(spec.molecule),
+        warnings=field.warnings + chosen.notes,
     )
-    properties = molecular_properties(field, core, active)
-    system = _with_references(integrals, info, field, properties, compute_references, fci_limit)
-    return system if truncation is None else _truncated(system, truncation)
 
 
-def _kind_of_orbitals(orbitals: str, space: tuple | None, selection: NaturalSelection | None) -> str:
-    if selection is not None:
-        return f"{orbitals}, {selection.density} frozen natural"
-    return f"{orbitals}, avas" if space is not None and space[0] == "avas" else orbitals
+def _kind_of_orbitals(request: _Request) -> str:
+    kind = request.spec.orbitals
+    if request.selection is not None:
+        return f"{kind}, {request.selection.density} frozen natural"
+    return f"{kind}, avas" if request.space is not None and request.space[0] == "avas" else kind
 
 
 def _core_size(field: MeanField, frozen_core: bool | int) -> int:
@@ -226,41 +253,16 @@ def _integrals(
     field: MeanField, core: tuple[Orbitals, ...], active: tuple[Orbitals, ...]
 ) -> MolecularIntegrals:
     """Transform to the active orbitals, with the field of the core in the one-body part."""
-    from pyscf import ao2mo
-
-    scf_object = field.scf
-    # get_hcore, not kinetic plus nuclear: an effective core potential is in there.
-    hcore = scf_object.get_hcore()
-    constant = float(scf_object.energy_nuc())
-    core_spins = [c.coefficients for c in (core if len(core) == 2 else core * 2)]
-    effective = np.stack([hcore, hcore])
-    if core_spins[0].shape[1]:
-        densities = np.stack([c @ c.T for c in core_spins])
-        coulomb, exchange = scf_object.get_jk(scf_object.mol, densities)
-        potential = coulomb.sum(axis=0) - exchange
-        constant += float(np.einsum("spq,spq->", effective + 0.5 * potential, densities))
-        effective = effective + potential
-    source = scf_object._eri if scf_object._eri is not None else scf_object.mol
+    constant, effective = _frozen_field(field, core)
     spins = [part.coefficients for part in active]
+    blocks = [c.T @ h @ c for c, h in zip(spins, effective)]
+    one_body = blocks[0] if len(spins) == 1 else np.stack(blocks)
+    two_body = _two_body(field, spins)
     if len(spins) == 1:
-        (c,) = spins
-        one_body = c.T @ effective[0] @ c
-        pairs = number_of_pairs(c.shape[1])
-        two_body = np.asarray(ao2mo.kernel(source, c, compact=True)).reshape(pairs, pairs)
-        n_alpha = int(np.count_nonzero(active[0].occupation > 0))
-        n_beta = int(np.count_nonzero(active[0].occupation > 1))
-        occupation = (tuple(range(n_alpha)), tuple(range(n_beta)))
+        alpha, beta = (np.flatnonzero(active[0].occupation > least) for least in (0, 1))
     else:
-        one_body = np.stack([c.T @ h @ c for c, h in zip(spins, effective, strict=True)])
-        pairs = number_of_pairs(spins[0].shape[1])
-        two_body = np.empty((3, pairs, pairs))
-        for block, (s, t) in zip(two_body, ((0, 0), (0, 1), (1, 1)), strict=True):
-            block[:] = ao2mo.general(source, (spins[s], spins[s], spins[t], spins[t]), compact=True).reshape(
-                pairs, pairs
-            )
-        alpha, beta = (tuple(np.flatnonzero(part.occupation).tolist()) for part in active)
-        occupation = (alpha, beta)
-        n_alpha, n_beta = len(alpha), len(beta)
+        alpha, beta = (np.flatnonzero(part.occupation) for part in active)
+    occupation = (tuple(alpha.tolist()), tuple(beta.tolist()))
     irreps = active[0].irreps
     codes = irrep_codes(irreps, field.group, active[0].size)
     if max(largest_forbidden(one_body, two_body, codes)) > _BROKEN:
@@ -275,12 +277,44 @@ def _integrals(
         constant,
         one_body,
         two_body,
-        n_alpha,
-        n_beta,
+        len(occupation[0]),
+        len(occupation[1]),
         irreps,
         field.group if irreps is not None else None,
         occupation,
     )
+
+
+def _frozen_field(field: MeanField, core: tuple[Orbitals, ...]) -> tuple[float, np.ndarray]:
+    """Return the energy of nuclei and core, and h of both spins in its field, (2, n_ao, n_ao)."""
+    scf_object = field.scf
+    # get_hcore, not kinetic plus nuclear: an effective core potential is in there.
+    hcore = scf_object.get_hcore()
+    constant = float(scf_object.energy_nuc())
+    spins = [c.coefficients for c in (core if len(core) == 2 else core * 2)]
+    effective = np.stack([hcore, hcore])
+    if spins[0].shape[1]:
+        densities = np.stack([c @ c.T for c in spins])
+        coulomb, exchange = scf_object.get_jk(scf_object.mol, densities)
+        potential = coulomb.sum(axis=0) - exchange
+        constant += float(np.einsum("spq,spq->", effective + 0.5 * potential, densities))
+        effective = effective + potential
+    return constant, effective
+
+
+def _two_body(field: MeanField, spins: list[np.ndarray]) -> np.ndarray:
+    """Return (pq|rs) over pairs of the orbitals of one spin (or both), or of [aa, ab, bb]."""
+    from pyscf import ao2mo
+
+    source = field.scf._eri if field.scf._eri is not None else field.scf.mol
+    pairs = number_of_pairs(spins[0].shape[1])
+    if len(spins) == 1:
+        return np.asarray(ao2mo.kernel(source, spins[0], compact=True)).reshape(pairs, pairs)
+    two_body = np.empty((3, pairs, pairs))
+    for block, (s, t) in zip(two_body, ((0, 0), (0, 1), (1, 1)), strict=True):
+        four = (spins[s], spins[s], spins[t], spins[t])
+        block[:] = ao2mo.general(source, four, compact=True).reshape(pairs, pairs)
+    return two_body
 
 
 def _in_the_irrep_of_hartree_fock(field: MeanField, integrals: MolecularIntegrals) -> MolecularIntegrals:
@@ -304,15 +338,14 @@ def _with_references(
     info: SystemInfo,
     field: MeanField,
     properties: OrbitalProperties,
-    compute: bool,
-    fci_limit: int,
+    spec: MoleculeSpec,
 ) -> Molecule:
     energies: dict[str, float | None] = {"hf": field.energy}
     notes: dict[str, str] = {}
-    if compute:
+    if spec.references:
         from hamiltonians.molecule.references import reference_energies
 
-        energies, notes = reference_energies(integrals, fci_limit=fci_limit)
+        energies, notes = reference_energies(integrals, fci_limit=spec.fci_limit)
         energies["hf"] = field.energy
         notes.pop("hf", None)
     if not field.converged:
@@ -327,22 +360,24 @@ def _with_references(
 
 def _truncation(
     field: MeanField,
-    core: tuple[Orbitals, ...],
-    orbitals: tuple[Orbitals, FrozenNaturalOrbitals],
-    selection: NaturalSelection,
+    chosen: _Chosen,
+    natural: FrozenNaturalOrbitals,
+    request: _Request,
     integrals: MolecularIntegrals,
-    fci_limit: int | None,
 ) -> Truncation:
-    """Describe what was left out, with references of the whole basis unless `fci_limit` is None."""
+    """Describe what was left out, with references of the whole basis where references are wanted."""
     from hamiltonians.molecule.references import reference_energies, second_order_energy
 
-    whole, natural = orbitals
+    spec, selection, core, whole = request.spec, request.selection, chosen.core, chosen.whole
+    assert selection is not None
     references: dict[str, float | None] = {"hf": field.energy}
     notes: dict[str, str] = {}
     active = whole.take(np.arange(core[0].size, whole.size))
-    if fci_limit is not None and natural.n_kept < natural.occupations.size:
+    if spec.references and natural.n_kept < natural.occupations.size:
         if active.size <= _MOST_FOR_REFERENCES:
-            references, notes = reference_energies(_integrals(field, core, (active,)), fci_limit=fci_limit)
+            references, notes = reference_energies(
+                _integrals(field, core, (active,)), fci_limit=spec.fci_limit
+            )
         else:
             notes = dict.fromkeys(("ccsd", "ccsd_t", "fci"), f"more than {_MOST_FOR_REFERENCES} orbitals")
     return Truncation(

@@ -5,12 +5,14 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 
+from hamiltonians.formats.file_spec import FileSpec
+from hamiltonians.lattice.lattice_spec import LatticeSpec
+from hamiltonians.molecule.spec import MoleculeSpec
 from nnbf._options import Checked
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.options import SolverOptions
 from nnbf.runs.checkpoint import INTERVAL
-from nnbf.runs.lattice_problem import LatticeProblem, OneSector, SectorChoice
-from nnbf.runs.problem import FileProblem, MoleculeProblem
+from nnbf.runs.sector_choice import OneSector, SectorChoice
 from nnbf.runs.spectrum import LatticeLimits, SpectrumLimits
 
 
@@ -63,7 +65,7 @@ class SolveMolecule:
     Energies are in Hartree.
     """
 
-    problem: MoleculeProblem
+    problem: MoleculeSpec
     """What to solve."""
     solver: SolverOptions = field(default_factory=SolverOptions)
     """How to solve it."""
@@ -78,7 +80,7 @@ class SolveFile:
     Energies are in Hartree.
     """
 
-    problem: FileProblem
+    problem: FileSpec
     """What to solve."""
     solver: SolverOptions = field(default_factory=SolverOptions)
     """How to solve it."""
@@ -93,7 +95,7 @@ class SolveLattice:
     Energies are in units of t. 'nnbf spectrum' searches all sectors.
     """
 
-    problem: LatticeProblem
+    problem: LatticeSpec
     """What to solve."""
     sector: OneSector = field(default_factory=OneSector)
     """Where."""
@@ -114,7 +116,7 @@ class SolveSpectrum:
     diagonalisation stands beside them where it is affordable. Energies are in units of t.
     """
 
-    problem: LatticeProblem
+    problem: LatticeSpec
     """What to solve."""
     choice: SectorChoice = field(default_factory=SectorChoice)
     """Which levels."""
@@ -134,7 +136,7 @@ class SolveCharge:
     over both. Energies are in units of t.
     """
 
-    problem: LatticeProblem
+    problem: LatticeSpec
     """What to solve; N is its number of particles."""
     choice: ChargeChoice = field(default_factory=ChargeChoice)
     """Which excitations."""

@@ -2,7 +2,6 @@
 
 from nnbf.runs.checkpoint import Checkpoint, CheckpointStore, load_checkpoint, save_checkpoint
 from nnbf.runs.directory import RunDirectory, default_folder, require_free
-from nnbf.runs.problem import FileProblem, MoleculeProblem, Problem
 from nnbf.runs.resume import Resumption, plan_resumption, resume_run
 from nnbf.runs.run import run_molecule, run_system
 from nnbf.runs.session import CompletedRun, RunError
@@ -13,10 +12,7 @@ __all__ = [
     "Checkpoint",
     "CheckpointStore",
     "CompletedRun",
-    "FileProblem",
-    "MoleculeProblem",
     "PreparedStart",
-    "Problem",
     "Resumption",
     "RunDirectory",
     "RunError",

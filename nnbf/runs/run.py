@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError
+from hamiltonians.molecule.spec import MoleculeSpec
 from nnbf.runs.checkpoint import INTERVAL, save_checkpoint
 from nnbf.runs.directory import RunDirectory, default_folder, require_free
 from nnbf.runs.methods import method_named
-from nnbf.runs.problem import MoleculeProblem
 from nnbf.runs.record import config_record
 from nnbf.runs.session import CompletedRun, OnStep, Session, Warn, cannot_write
 from nnbf.runs.signals import StopRequest
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def run_molecule(
-    problem: MoleculeProblem,
+    problem: MoleculeSpec,
     options: Any = None,
     *,
     out: str | Path | None = None,
@@ -28,7 +28,7 @@ def run_molecule(
     """Build a molecule and solve it in a run folder; see `run_system`.
 
     Example:
-        >>> run = run_molecule(MoleculeProblem("H2"))  # doctest: +SKIP
+        >>> run = run_molecule(MoleculeSpec("H2"))  # doctest: +SKIP
         >>> run.result["energy"]  # doctest: +SKIP
     """
     if out is not None:

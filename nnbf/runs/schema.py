@@ -142,23 +142,13 @@ def upgraded_result(result: Mapping[str, Any], config: Mapping[str, Any]) -> dic
 
 def lattice_description(problem: Mapping[str, Any]) -> dict[str, Any]:
     """Return the ``system`` of the lattice that a problem of format 1 asks for; empty if it makes none."""
-    from hamiltonians import Lattice
+    from hamiltonians import LatticeSpec
 
-    kind = str(problem.get("model") or problem.get("kind") or "")
-    interaction = problem.get("interaction", 1.0)
+    known = {name: problem[name] for name in LatticeSpec.__dataclass_fields__ if name in problem}
+    known.setdefault("model", str(problem.get("kind") or ""))
     try:
-        model = Lattice(
-            kind,
-            problem["size"],
-            problem["particles"],
-            t=problem.get("hopping", 1.0),
-            t_prime=problem.get("next_hopping", 0.0),
-            U=0.0 if kind == "tv" else interaction,
-            V=interaction if kind == "tv" else problem.get("neighbour_repulsion", 0.0),
-            geometry=problem.get("geometry", "square"),
-            boundary=problem.get("boundary", "pbc"),
-        )
-    except (InputError, KeyError, TypeError):
+        model = LatticeSpec(**known).build()
+    except (InputError, TypeError):
         return {}
     return model.to_dict()
 

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge
 
 from hamiltonians.errors import InputError
+from hamiltonians.lattice.lattice_spec import LatticeSpec
 from nnbf._options import Checked, Positive, Workers
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.runs.checkpoint import Checkpointing, network_spec, save_checkpoint
 from nnbf.runs.directory import RunDirectory
-from nnbf.runs.lattice_problem import LatticeProblem, SectorChoice
 from nnbf.runs.provenance import git_state, hardware, versions
+from nnbf.runs.sector_choice import SectorChoice
 
 if TYPE_CHECKING:
     from hamiltonians import Lattice, Sector
@@ -83,7 +84,7 @@ class SpectrumPlan:
 
 
 def plan_spectrum(
-    problem: LatticeProblem, choice: SectorChoice, options: LatticeOptions, limits: LatticeLimits
+    problem: LatticeSpec, choice: SectorChoice, options: LatticeOptions, limits: LatticeLimits
 ) -> SpectrumPlan:
     """Build the model and find its sectors.
 
@@ -110,7 +111,7 @@ def plan_spectrum(
 
 
 def spectrum_config(
-    problem: LatticeProblem,
+    problem: LatticeSpec,
     choice: SectorChoice,
     options: LatticeOptions,
     limits: LatticeLimits,
@@ -126,7 +127,7 @@ def spectrum_config(
 
 
 def lattice_config(
-    problem: LatticeProblem, options: LatticeOptions, command_line: str, command: str
+    problem: LatticeSpec, options: LatticeOptions, command_line: str, command: str
 ) -> dict[str, Any]:
     """What config.json says of every run on a lattice."""
     return {
@@ -179,7 +180,7 @@ def resumed_spectrum(
         if time_limit is not None:
             limits = replace(limits, time_limit=time_limit)
         plan = plan_spectrum(
-            LatticeProblem(**config["problem"]),
+            LatticeSpec(**config["problem"]),
             SectorChoice(**config["sectors"]),
             LatticeOptions(**solver),
             limits,

@@ -122,7 +122,7 @@ def _solver_module():
 @pytest.fixture
 def built(monkeypatch, system) -> None:
     """Every problem builds the system of two orbitals at once."""
-    monkeypatch.setattr("nnbf.runs.problem.MoleculeProblem.build", lambda self, references=True: system)
+    monkeypatch.setattr("hamiltonians.molecule.spec.MoleculeSpec.build", lambda self, references=True: system)
 
 
 @pytest.fixture

@@ -9,10 +9,9 @@ import typing
 
 import pytest
 
-from hamiltonians import write_fcidump
+from hamiltonians import MoleculeSpec, write_fcidump
 from hamiltonians.molecule.orbitals import ORBITAL_KINDS
 from nnbf.cli import main
-from nnbf.runs import MoleculeProblem
 
 FILES = ("config.json", "system.npz", "history.jsonl", "result.json", "checkpoint/final.npz")
 REPORT = ("report/energy.png", "report/index.html", "report/report.md")
@@ -55,7 +54,7 @@ def test_help_shows_every_option_with_its_default(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     main(["molecule", "--help"])
     text = capsys.readouterr().out
-    for field in (*fields(SolverOptions), *fields(MoleculeProblem)[1:]):
+    for field in (*fields(SolverOptions), *fields(MoleculeSpec)[1:]):
         assert f"--{field.name.replace('_', '-')}" in text
     for expected in (
         "(default: sto-3g)",
@@ -69,7 +68,7 @@ def test_help_shows_every_option_with_its_default(capsys, monkeypatch):
 
 
 def test_choices_agree_with_the_hamiltonians():
-    hints = typing.get_type_hints(MoleculeProblem)
+    hints = typing.get_type_hints(MoleculeSpec)
     assert typing.get_args(hints["orbitals"]) == ORBITAL_KINDS
 
 

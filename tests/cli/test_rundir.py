@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hamiltonians import InputError, SystemInfo
+from hamiltonians import InputError, MoleculeSpec, SystemInfo
 from nnbf._io import json_line, write_atomically, write_json
 from nnbf.runs import (
-    MoleculeProblem,
     RunDirectory,
     RunError,
     default_folder,
@@ -58,7 +57,7 @@ def test_a_run_folder_can_be_opened_again(system, solver, tmp_path):
 
 
 def test_run_molecule_records_the_problem(built, solver, tmp_path):
-    run = run_molecule(MoleculeProblem("H2", frozen_core=True), out=tmp_path / "run")
+    run = run_molecule(MoleculeSpec("H2", frozen_core=True), out=tmp_path / "run")
     assert run.directory.read_config()["problem"]["frozen_core"] is True
 
 

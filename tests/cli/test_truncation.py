@@ -86,7 +86,7 @@ def test_sampling_a_run_again_moves_the_corrected_energy(cut, solver, tmp_path):
 
 
 def test_the_screen_and_the_reports_say_so(cut, here, solver, monkeypatch, capsys):
-    monkeypatch.setattr("nnbf.runs.problem.MoleculeProblem.build", lambda self, references=True: cut)
+    monkeypatch.setattr("hamiltonians.molecule.spec.MoleculeSpec.build", lambda self, references=True: cut)
     assert main(["molecule", "H2", "--out", "run"]) == 0
     screen = capsys.readouterr().out
     (row,) = (line for line in screen.splitlines() if line.strip().startswith("with MP2 correction"))

@@ -19,7 +19,7 @@ CH2 = "C 0 0 0; H 0 0.98 0.45; H 0 -0.98 0.45"
 @cache
 def methylene() -> Molecule:
     """CH2 with M_S = 0 and an open-shell reference: the triplet lies below all singlets."""
-    system = build_molecule(CH2, "sto-3g", spin=0, symmetry=False, frozen_core=1, compute_references=False)
+    system = build_molecule(CH2, "sto-3g", spin=0, symmetry=False, frozen_core=1, references=False)
     return replace(system, integrals=replace(system.integrals, reference_occupation=((0, 1, 2), (0, 1, 3))))
 
 
@@ -77,7 +77,7 @@ def test_spin_penalties_that_cannot_be_are_refused():
     bare = Molecule(random_integrals(3, 1, 1, spin_resolved=True))
     with pytest.raises(InputError, match="needs the overlap"):
         solve(bare, options)
-    frozen = build_molecule("OH", "sto-3g", reference="uhf", frozen_core=1, compute_references=False)
+    frozen = build_molecule("OH", "sto-3g", reference="uhf", frozen_core=1, references=False)
     with pytest.raises(InputError, match="no frozen core"):
         solve(frozen, options)
     with pytest.raises(InputError, match="spin_penalty must be at least 0"):

@@ -34,7 +34,7 @@ def random_case(scale=0.2) -> Case:
 
     Water has no degenerate orbitals, whose orientation would decide which state this is.
     """
-    system = build_molecule("H2O", "sto-3g", compute_references=False)
+    system = build_molecule("H2O", "sto-3g", references=False)
     model = make_model(system, SolverOptions(hidden=(12,), noise=0.3))
     state = SpaceState(MolecularHamiltonian(system.integrals), model, seed=1)
     keys = iter(jax.random.split(jax.random.key(7), 100))
@@ -46,7 +46,7 @@ def random_case(scale=0.2) -> Case:
 
 def trained_case() -> Case:
     """A network that was trained on a part of the sector, without spin-flip symmetry."""
-    system = build_molecule("LiH", "sto-3g", compute_references=False)
+    system = build_molecule("LiH", "sto-3g", references=False)
     options = SolverOptions(
         hidden=(16,), spin_flip="none", max_space=30, max_steps=25, pt2=False, projected=False
     )

@@ -15,7 +15,7 @@ def build():
 
     @cache
     def built(molecule, basis="sto-3g", **options):
-        return build_molecule(molecule, basis, **{"compute_references": False, **options})
+        return build_molecule(molecule, basis, **{"references": False, **options})
 
     return built
 

@@ -24,7 +24,7 @@ MOLECULES = {
 @cache
 def molecule(name) -> Molecule:
     geometry, options = MOLECULES[name]
-    return build_molecule(geometry, "sto-3g", compute_references=False, **options)
+    return build_molecule(geometry, "sto-3g", references=False, **options)
 
 
 @cache

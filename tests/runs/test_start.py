@@ -22,9 +22,7 @@ SMALL = SolverOptions(hidden=(4,), n_determinants=1, pt2=False, projected=False)
 @pytest.fixture(scope="module")
 def geometries():
     """Lithium hydride at two distances; orbitals of the second one have other signs and another order."""
-    systems = [
-        build_molecule(f"Li 0 0 0; H 0 0 {r}", compute_references=False, frozen_core=1) for r in (1.6, 1.8)
-    ]
+    systems = [build_molecule(f"Li 0 0 0; H 0 0 {r}", references=False, frozen_core=1) for r in (1.6, 1.8)]
     turned = np.diag([-1.0, 1.0, 1.0, -1.0, 1.0])[:, [0, 2, 1, 4, 3]]
     second = systems[1]
     systems[1] = replace(

@@ -35,7 +35,7 @@ def read(tmp_path):
     def from_text(text, **options):
         path = tmp_path / "x.FCIDUMP"
         path.write_text(text)
-        return read_fcidump(path, **{"compute_references": False, **options})
+        return read_fcidump(path, **{"references": False, **options})
 
     return from_text
 
@@ -44,7 +44,7 @@ def read(tmp_path):
 def plain_h2(tmp_path_factory):
     path = tmp_path_factory.mktemp("h2") / "h2.FCIDUMP"
     path.write_text(H2_HEADER + H2_BODY)
-    return read_fcidump(path, compute_references=False).integrals
+    return read_fcidump(path, references=False).integrals
 
 
 def _equal(first, second, tolerance=0.0):
@@ -120,7 +120,7 @@ def test_body_in_the_wild(read, plain_h2, name):
 def test_windows_line_ends(tmp_path, plain_h2):
     path = tmp_path / "x"
     path.write_bytes((H2_HEADER + H2_BODY).replace("\n", "\r\n").encode())
-    _equal(read_fcidump(path, compute_references=False).integrals, plain_h2)
+    _equal(read_fcidump(path, references=False).integrals, plain_h2)
 
 
 def test_missing_constant_is_zero_with_a_warning(read, plain_h2):
@@ -195,7 +195,7 @@ def test_any_truncation_is_an_input_error_or_harmless(tmp_path_factory, length):
     path = tmp_path_factory.mktemp("cut") / "x"
     path.write_text((H2_HEADER + H2_BODY)[:length])
     try:
-        system = read_fcidump(path, compute_references=False)
+        system = read_fcidump(path, references=False)
     except InputError:
         return
     assert system.integrals.n_orbitals == 2
@@ -211,7 +211,7 @@ def test_round_trip_is_bit_exact(tmp_path, random_integrals, size, spin_resolved
     integrals = random_integrals(size, 1, size - 1, spin_resolved=spin_resolved)
     if integrals.two_S < 0:
         integrals = random_integrals(size, size, 1, spin_resolved=spin_resolved)
-    again = read_fcidump(write_fcidump(integrals, tmp_path / "x"), compute_references=False).integrals
+    again = read_fcidump(write_fcidump(integrals, tmp_path / "x"), references=False).integrals
     _equal(again, integrals)
 
 
@@ -222,7 +222,7 @@ def test_round_trip_is_bit_exact(tmp_path, random_integrals, size, spin_resolved
 def test_symmetry_survives(tmp_path, build, name, options):
     integrals = build(name, **options).integrals
     path = write_fcidump(integrals, tmp_path / "x")
-    system = read_fcidump(path, compute_references=False)
+    system = read_fcidump(path, references=False)
     again = system.integrals
     _equal(again, integrals)
     assert again.reference_occupation == integrals.reference_occupation
@@ -237,7 +237,7 @@ def test_symmetry_survives(tmp_path, build, name, options):
 
 def test_one_orbital_without_repulsion_or_electrons(tmp_path):
     integrals = MolecularIntegrals(0.25, np.zeros((1, 1)), np.zeros((1, 1)), 0, 0)
-    again = read_fcidump(write_fcidump(integrals, tmp_path / "x"), compute_references=False)
+    again = read_fcidump(write_fcidump(integrals, tmp_path / "x"), references=False)
     _equal(again.integrals, integrals)
     assert again.references["hf"] == 0.25
 
@@ -298,7 +298,7 @@ def test_reference_does_not_depend_on_the_order_of_orbitals(tmp_path, build, see
     permutation = np.eye(10)[:, shuffled]
     path = write_fcidump(integrals.rotate(permutation), tmp_path / "x")
     path.write_text(re.sub(r"ORBSYM=.*\n", "\n", path.read_text()))  # else the irrep may change
-    system = read_fcidump(path, compute_references=False)
+    system = read_fcidump(path, references=False)
     assert system.references["hf"] == pytest.approx(-107.49896754458376, abs=1e-8)
     occupied = sorted(shuffled[list(system.integrals.reference_occupation[0])].tolist())
     assert occupied == list(range(7))
@@ -309,7 +309,7 @@ def test_isym_selects_the_irrep(tmp_path, build):
     integrals = build("N2").integrals
     path = write_fcidump(integrals, tmp_path / "x")
     path.write_text(path.read_text().replace("ISYM=1", "ISYM=2"))
-    system = read_fcidump(path, compute_references=False)
+    system = read_fcidump(path, references=False)
     bits = irrep_bits(system.integrals)
     occupied = [*system.integrals.reference_occupation[0], *system.integrals.reference_occupation[1]]
     assert np.bitwise_xor.reduce(bits[occupied]) == 1
@@ -365,7 +365,7 @@ def test_unrestricted_blocks_without_last_separator(tmp_path, random_integrals):
     lines = path.read_text().splitlines()
     assert lines[-2].split() == ["0.0", "0", "0", "0", "0"]
     path.write_text("\n".join(lines[:-2] + lines[-1:]) + "\n")
-    _equal(read_fcidump(path, compute_references=False).integrals, integrals)
+    _equal(read_fcidump(path, references=False).integrals, integrals)
 
 
 def test_unrestricted_blocks_out_of_order(tmp_path, random_integrals):
@@ -394,7 +394,7 @@ def test_uhf_energy_survives(tmp_path):
 
 
 def test_references_of_a_file(read):
-    system = read(H2_HEADER + H2_BODY, compute_references=True)
+    system = read(H2_HEADER + H2_BODY, references=True)
     assert system.references["fci"] == pytest.approx(_two_by_two()[1], abs=1e-9)
     assert system.references["ccsd"] == pytest.approx(system.references["fci"], abs=1e-8)
     assert system.info.reference_method == "fcidump"
@@ -404,6 +404,6 @@ def test_large_files_are_read_fast(tmp_path, random_integrals):
     integrals = random_integrals(28, 7, 7)  # 82,824 lines
     path = write_fcidump(integrals, tmp_path / "x")
     start = time.perf_counter()
-    again = read_fcidump(path, compute_references=False)
+    again = read_fcidump(path, references=False)
     assert time.perf_counter() - start < 5.0
     _equal(again.integrals, integrals)

@@ -302,7 +302,7 @@ def test_effective_core_belongs_to_the_basis(basis, element, potential):
 
 
 def test_basis_by_element():
-    system = build_molecule("LiH", {"Li": "6-31g", "H": "sto-3g"}, compute_references=False)
+    system = build_molecule("LiH", {"Li": "6-31g", "H": "sto-3g"}, references=False)
     assert system.integrals.n_orbitals == 10
 
 
@@ -323,7 +323,7 @@ def test_large_basis_stays_packed(build):
 
 
 def test_nothing_is_printed(capfd):
-    build_molecule("OH", compute_references=True)
+    build_molecule("OH", references=True)
     build_molecule("N2", active_space="avas:N 2p", orbitals="boys")
     assert capfd.readouterr() == ("", "")
 
@@ -341,7 +341,7 @@ def test_command_line_is_not_parsed(monkeypatch, capfd, tmp_path):
 
 
 def test_builds_are_reproducible(build):
-    again = build_molecule("N2", compute_references=False)
+    again = build_molecule("N2", references=False)
     assert np.array_equal(again.integrals.two_body, build("N2").integrals.two_body)
 
 
@@ -358,7 +358,7 @@ def test_unconverged_mean_field_says_so(monkeypatch):
         return field
 
     monkeypatch.setattr(mean_field, "_new_scf", hopeless)
-    system = build_molecule("LiH", compute_references=False)
+    system = build_molecule("LiH", references=False)
     assert not system.info.scf_converged
     assert any("DID NOT CONVERGE" in warning for warning in system.info.warnings)
     assert "did not converge" in system.reference_notes["hf"]
@@ -426,5 +426,5 @@ def test_unconverged_mean_field_says_so(monkeypatch):
 )
 def test_wrong_input(molecule, options, message):
     with pytest.raises(InputError, match=message) as error:
-        build_molecule(molecule, **{"compute_references": False, **options})
+        build_molecule(molecule, **{"references": False, **options})
     assert "\n" not in str(error.value)

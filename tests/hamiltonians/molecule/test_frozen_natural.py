@@ -241,7 +241,7 @@ WRONG = {
 @pytest.mark.parametrize(("options", "message"), WRONG.values(), ids=WRONG.keys())
 def test_refusals(options, message):
     with pytest.raises(InputError, match=message):
-        build_molecule("H2O", "6-31g", compute_references=False, **options)
+        build_molecule("H2O", "6-31g", references=False, **options)
 
 
 def test_refusals_that_depend_on_the_molecule(build):

@@ -93,7 +93,7 @@ def _assert_equal(found, expected, dipoles=True):
 def test_integrals_do_not_depend_on_the_mixture_of_degenerate_orbitals(
     other_processor, molecule, basis, options, symmetry
 ):
-    options = {**options, "symmetry": symmetry, "compute_references": False}
+    options = {**options, "symmetry": symmetry, "references": False}
     expected = build_molecule(molecule, basis, **options)
     for seed in (1, 2):
         other_processor(seed)
@@ -104,7 +104,7 @@ def test_integrals_do_not_depend_on_the_mixture_of_degenerate_orbitals(
 
 @pytest.mark.parametrize(("molecule", "basis", "options"), DERIVED)
 def test_nor_do_orbitals_made_of_them(other_processor, molecule, basis, options):
-    options = {**options, "compute_references": False}
+    options = {**options, "references": False}
     expected = build_molecule(molecule, basis, **options)
     other_processor(3)
     _assert_equal(build_molecule(molecule, basis, **options), expected)
@@ -118,7 +118,7 @@ def test_nor_on_the_axes_that_symmetry_is_found_in(monkeypatch, molecule, basis)
     import scipy.linalg
     from pyscf.symm import geom
 
-    expected = build_molecule(molecule, basis, compute_references=False)
+    expected = build_molecule(molecule, basis, references=False)
     rng = np.random.default_rng(5)
 
     def eigh(matrix):
@@ -131,7 +131,7 @@ def test_nor_on_the_axes_that_symmetry_is_found_in(monkeypatch, molecule, basis)
     linalg = types.SimpleNamespace(eigh=eigh)
     monkeypatch.setattr(geom, "scipy", types.SimpleNamespace(linalg=linalg))
     for _ in range(3):
-        found = build_molecule(molecule, basis, compute_references=False)
+        found = build_molecule(molecule, basis, references=False)
         # The orbitals turn with the frame, and so do their dipole integrals.
         _assert_equal(found, expected, dipoles=False)
 

@@ -151,7 +151,7 @@ for path in sys.argv[1:]:
     system = hamiltonians.load_problem(path)
     print(round(hamiltonians.determinant_energy(system.integrals), 6))
     hamiltonians.write_fcidump(system.integrals, path + ".FCIDUMP")
-    again = hamiltonians.read_fcidump(path + ".FCIDUMP", compute_references=False)
+    again = hamiltonians.read_fcidump(path + ".FCIDUMP", references=False)
     print(round(again.references["hf"], 6))
 assert not any(name.split(".")[0] in banned for name in sys.modules)
 """

@@ -1,4 +1,4 @@
-"""Which lattice model, and which of its levels, as plain data: the options of the command line."""
+"""Symmetry sectors of a lattice by name, as plain data: the options of the command line."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,58 +10,6 @@ from nnbf._options import Checked
 
 if TYPE_CHECKING:
     from hamiltonians import Lattice, Sector
-
-
-@dataclass(frozen=True)
-class LatticeProblem:
-    """A lattice model at a filling. Energies are in units of t."""
-
-    model: str
-    """tv (spinless fermions with neighbour repulsion) or hubbard (electrons with on-site repulsion)."""
-    size: str = "4x4"
-    """Unit cells along both directions, such as 4x4."""
-    particles: str = ""
-    """Number of particles: N for tv, N_up,N_down (or their sum) for hubbard."""
-    interaction: float = 1.0
-    """V of tv, U of hubbard."""
-    neighbour_repulsion: float = 0.0
-    """V between neighbours beside U, in the extended Hubbard model."""
-    hopping: float = 1.0
-    """t, between nearest neighbours."""
-    next_hopping: float = 0.0
-    """t', between next-nearest neighbours."""
-    geometry: Literal["square", "triangular", "honeycomb"] = "square"
-    """Lattice."""
-    boundary: str = "pbc"
-    """pbc, apbc, open, or a twist in units of 2 pi; for each direction as "pbc,apbc"."""
-
-    def build(self) -> "Lattice":
-        """Return the model.
-
-        Raises:
-            InputError: A value makes no sense.
-        """
-        from hamiltonians import Lattice
-
-        kind = self.model.strip().casefold()
-        if kind not in ("tv", "hubbard"):
-            raise InputError(f"model {self.model!r}: give tv or hubbard")
-        if not self.particles:
-            raise InputError("how many particles? give --particles, such as --particles 5")
-        is_tv = kind == "tv"
-        if is_tv and self.neighbour_repulsion:
-            raise InputError("the neighbour repulsion of tv is --interaction")
-        return Lattice(
-            kind,
-            self.size,  # type: ignore[arg-type]
-            self.particles,  # type: ignore[arg-type]
-            t=self.hopping,
-            t_prime=self.next_hopping,
-            U=0.0 if is_tv else self.interaction,
-            V=self.interaction if is_tv else self.neighbour_repulsion,
-            geometry=self.geometry,
-            boundary=self.boundary,  # type: ignore[arg-type]
-        )
 
 
 @dataclass(frozen=True)

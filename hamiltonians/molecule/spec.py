@@ -1,0 +1,84 @@
+"""A molecule as it is asked for: geometry, basis, orbitals, space; `build_molecule` makes its Hamiltonian."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from hamiltonians.errors import InputError
+
+if TYPE_CHECKING:
+    from hamiltonians.molecule.system import Molecule
+
+
+@dataclass(frozen=True)
+class MoleculeSpec:
+    """A molecule in a basis set: all that `build_molecule` takes.
+
+    The types are those of texts, as on a command line. From Python `molecule` may also be a path or a
+    `Geometry`, `basis` and `ecp` mappings by element, and `active_space` what `parse_active_space` returns.
+    """
+
+    molecule: str
+    """Bundled name (N2, H2O, ...), path to an .xyz file, text such as "N 0 0 0; N 0 0 1.1", or a chain or
+    ring with its spacing ("H10-chain-1.8", "H6-ring-1.0")."""
+    basis: str = "sto-3g"
+    """Basis set; one for each element as "N=cc-pvtz,H=cc-pvdz"."""
+    charge: int | None = None
+    """Total charge; left out: as the geometry states, else 0."""
+    spin: int | None = None
+    """2S, the number of unpaired electrons; left out: as the geometry states, else the lowest."""
+    reference: Literal["auto", "rhf", "rohf", "uhf"] = "auto"
+    """Mean field behind the orbitals; auto: RHF for singlets, else ROHF."""
+    ecp: str = "auto"
+    """Effective core potential: auto (the one that belongs to the basis), none, or a name."""
+    unit: Literal["angstrom", "bohr"] = "angstrom"
+    """Unit of coordinates given as text and of spacings; .xyz files are in angstrom."""
+    frozen_core: bool | int = False
+    """Freeze the chemical core (auto, or the option alone) or this many orbitals."""
+    active_space: str | None = None
+    """"6,6" (electrons, orbitals), "energy:-1.0,1.0" (Hartree), "orbitals:2-7,9" or "avas:N 2p"."""
+    orbitals: Literal["canonical", "mp2-natural", "ccsd-natural", "boys", "pipek-mezey"] = "canonical"
+    """Orbitals the Hamiltonian is written in."""
+    fno_threshold: float | None = None
+    """Frozen natural orbitals: leave out virtual natural orbitals with a smaller occupation, such as
+    1e-4; the energy is then corrected at MP2 level, beside the headline."""
+    fno_virtuals: int | None = None
+    """Keep at most this many virtual natural orbitals."""
+    fno_density: Literal["mp2", "ccsd"] = "mp2"
+    """Density that gives the frozen natural orbitals."""
+    symmetry: bool = True
+    """Adapt orbitals to the point group."""
+    references: bool = True
+    """Compute MP2, CCSD, CCSD(T) and FCI, where affordable, beside HF."""
+    fci_limit: int = 5_000_000
+    """Largest number of determinants for which FCI is computed."""
+
+    def build(self, *, references: bool = True) -> "Molecule":
+        """Run Hartree-Fock and transform the integrals.
+
+        Args:
+            references: False leaves out everything but HF, whatever the field says.
+
+        Raises:
+            InputError: The molecule, basis or any option makes no sense.
+        """
+        from hamiltonians.molecule.build import build_molecule
+
+        return build_molecule(self, references=self.references and references)
+
+    @property
+    def basis_sets(self) -> str | Mapping[str, str]:
+        """One basis set for all elements, or {element: name}."""
+        if not isinstance(self.basis, str) or "=" not in self.basis:
+            return self.basis
+        pairs = [part.partition("=") for part in self.basis.split(",")]
+        if not all(element.strip() and name.strip() for element, _, name in pairs):
+            raise InputError(f'basis {self.basis!r} is not understood: give a name, or "N=cc-pvtz,H=cc-pvdz"')
+        return {element.strip().capitalize(): name.strip() for element, _, name in pairs}
+
+    @property
+    def potentials(self) -> str | bool | Mapping[str, str] | None:
+        """Effective core potentials: None for those that belong to the basis, False for none, or names."""
+        if not isinstance(self.ecp, str):
+            return self.ecp
+        return {"auto": None, "none": False}.get(self.ecp.casefold(), self.ecp)
