@@ -15,9 +15,7 @@ from _measure import RESULTS, provenance, write_json
 from hamiltonians.lattice.model import Lattice
 from hamiltonians.lattice.space_group import space_group
 from nnbf._text import markdown_table as table
-from nnbf.drivers.lattice_options import LatticeOptions
-from nnbf.drivers.lattice_vmc import solve_sector_vmc
-from nnbf.drivers.monitor import Monitor
+from nnbf.drivers import LatticeOptions, Monitor, solve
 
 MODEL = Lattice("tv", "6x6", 13, V=1.0)
 #: Exact diagonalisation (VarBench).
@@ -38,18 +36,17 @@ def main() -> int:
     cases = []
     for words in given.cells:
         cell = tuple(int(word) for word in words.split(","))
-        level = solve_sector_vmc(
-            MODEL, sector, LatticeOptions(cell=cell), monitor=Monitor().within(given.seconds)
-        )
+        options, watched = LatticeOptions(cell=cell), Monitor().within(given.seconds)
+        level = solve(MODEL, options, method="vmc", sector=sector, monitor=watched).lowest
         case = {
             "cell": words,
             "determinants": cell[0] * cell[1],
             "parameters": level.n_parameters,
             "steps": level.n_steps,
-            "energy": level.energy,
-            "error": level.error,
-            "relative_error": (level.energy - EXACT) / abs(EXACT),
-            "variance": level.variance,
+            "energy": level.energy.value,
+            "error": level.energy.error,
+            "relative_error": (level.energy.value - EXACT) / abs(EXACT),
+            "variance": level.energy.variance,
             "seconds": level.wall_time_s,
         }
         cases.append(case)

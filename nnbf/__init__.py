@@ -10,12 +10,15 @@ if TYPE_CHECKING:
     from nnbf.ansatz import NeuralBackflow
     from nnbf.drivers import (
         Growth,
+        LatticeOptions,
+        Level,
         MonteCarloDriver,
+        Outcome,
         SelectedSpaceDriver,
-        SolveResult,
         SolverOptions,
+        charge_excitations,
         solve,
-        solve_vmc,
+        spectrum,
     )
     from nnbf.operators import MolecularHamiltonian, local_energies
     from nnbf.optimize import FirstOrder, RayleighGaussNewton, StochasticReconfiguration
@@ -24,36 +27,42 @@ if TYPE_CHECKING:
 __all__ = [
     "FirstOrder",
     "Growth",
+    "LatticeOptions",
+    "Level",
     "MolecularHamiltonian",
     "MonteCarloDriver",
     "NeuralBackflow",
+    "Outcome",
     "RayleighGaussNewton",
     "SelectedSpaceDriver",
-    "SolveResult",
     "SolverOptions",
     "SpaceState",
     "StochasticReconfiguration",
+    "charge_excitations",
     "local_energies",
     "solve",
-    "solve_vmc",
+    "spectrum",
 ]
 __version__ = "0.1.0"
 
 _LAZY = {
     "FirstOrder": "nnbf.optimize",
     "Growth": "nnbf.drivers",
+    "LatticeOptions": "nnbf.drivers",
+    "Level": "nnbf.drivers",
+    "Outcome": "nnbf.drivers",
     "MolecularHamiltonian": "nnbf.operators",
     "MonteCarloDriver": "nnbf.drivers",
     "NeuralBackflow": "nnbf.ansatz",
     "RayleighGaussNewton": "nnbf.optimize",
     "SelectedSpaceDriver": "nnbf.drivers",
     "SpaceState": "nnbf.states",
-    "SolveResult": "nnbf.drivers",
     "SolverOptions": "nnbf.drivers",
     "StochasticReconfiguration": "nnbf.optimize",
     "local_energies": "nnbf.operators",
     "solve": "nnbf.drivers",
-    "solve_vmc": "nnbf.drivers",
+    "spectrum": "nnbf.drivers",
+    "charge_excitations": "nnbf.drivers",
 }
 
 

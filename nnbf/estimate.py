@@ -5,7 +5,7 @@ Every energy and observable that is shown or written is an `Estimate`. The kinds
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,12 @@ class Estimate:
     """Autocorrelation time of the chains, in samples."""
     n_samples: int | None = None
     """Number of samples."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """Further numbers by name, plain values."""
+
+    def __float__(self) -> float:
+        """The value alone."""
+        return float(self.value)
 
     def __str__(self) -> str:
         """Value, error in brackets, unit, kind."""
@@ -77,7 +83,7 @@ class Estimate:
         fields = asdict(self)
         for name in ("value", "error"):
             fields[name] = np.asarray(fields[name]).tolist()
-        return {name: value for name, value in fields.items() if value is not None}
+        return {name: value for name, value in fields.items() if value is not None and value != {}}
 
     @classmethod
     def of_chains(

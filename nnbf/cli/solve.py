@@ -291,24 +291,24 @@ def _charge_job(command: SolveCharge, command_line: str, progress: Progress) -> 
 def _run_charge(
     command: SolveCharge, model: Any, momenta: Any, spin: int, directory: Any, config: Any, progress: Progress
 ) -> None:
-    from nnbf.drivers.charge import charge_excitations
+    from nnbf.drivers import Monitor, charge_excitations
     from nnbf.observables.exact_charge import exact_charge_excitations
 
     def record(level: Any) -> None:
-        particles = list(level.model.particles)
+        particles = list(level.problem.particles)
         row = {
             "step": history.count,
             "particles": particles,
             "sector": level.sector.label,
-            "level": level.level,
-            "energy": level.energy,
+            "level": level.number,
+            "energy": float(level.energy),
             "energy_kind": "full_sum",
-            "variance": level.variance,
+            "variance": level.energy.variance,
             "status": level.status,
         }
         history.append(row)
         shown = f"N = {','.join(map(str, particles))}  {level.sector.label}"
-        progress.say(f"{shown}  E {value_with_error(level.energy, None)}")
+        progress.say(f"{shown}  E {value_with_error(float(level.energy), None)}")
 
     with directory.history() as history:
         found = charge_excitations(
@@ -317,7 +317,7 @@ def _run_charge(
             momenta=momenta,
             spin=spin,
             levels=command.choice.levels,
-            on_level=record,
+            monitor=Monitor(on_level=record),
         )
     exact = None
     if command.choice.exact:

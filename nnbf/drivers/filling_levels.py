@@ -1,6 +1,5 @@
 """Optimised levels of a lattice model at one filling, sector by sector, on all configurations."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,33 +7,42 @@ import numpy as np
 from hamiltonians import Lattice, Sector, all_sectors, space_group
 from hamiltonians.lattice.exact import sector_basis
 from hamiltonians.lattice.sector import Momentum
-from nnbf.drivers.lattice import SectorLevel
 from nnbf.drivers.lattice_options import LatticeOptions
+from nnbf.drivers.level import Level
 from nnbf.drivers.monitor import Monitor
-from nnbf.drivers.spectrum import solve_spectrum
+from nnbf.drivers.sector_loop import spectrum
+from nnbf.estimate import Estimate
 from nnbf.observables.quasiparticle import ConfigurationTable
-
-OnLevel = Callable[["ChargeLevel"], None]
 
 
 @dataclass(frozen=True, eq=False)
-class ChargeLevel:
-    """One optimised level on all configurations. Energies are in units of t, of kind ``full_sum``."""
+class SpreadLevel:
+    """A level, and its state on all configurations."""
 
-    model: Lattice
-    """The model, with the number of particles of the level."""
-    sector: Sector
-    """Where it is."""
-    level: int
-    """Number in the sector, from 0."""
-    energy: float
-    """Rayleigh quotient."""
-    variance: float
-    """Variance of H."""
-    status: str
-    """converged, max_steps, or exact for a sector of one state."""
+    level: Level
+    """The level; its energy is of kind ``full_sum``."""
     vectors: np.ndarray
     """(n_configurations, d) normalised: the partners in all rows of the irrep."""
+
+    @property
+    def energy(self) -> float:
+        """Rayleigh quotient, units of t."""
+        return float(self.level.energy)
+
+    @property
+    def variance(self) -> float:
+        """Variance of H."""
+        return self.level.energy.variance or 0.0
+
+    @property
+    def sector(self) -> Sector:
+        """Symmetry sector."""
+        assert self.level.sector is not None
+        return self.level.sector
+
+    def named(self, sector: Sector) -> "SpreadLevel":
+        """The same in a sector that says more of its symmetry."""
+        return replace(self, level=replace(self.level, sector=sector))
 
 
 class FillingLevels:
@@ -44,7 +52,6 @@ class FillingLevels:
         self,
         model: Lattice,
         options: LatticeOptions,
-        on_level: OnLevel | None = None,
         monitor: Monitor | None = None,
     ):
         """Prepare the space group and the list of configurations.
@@ -52,7 +59,6 @@ class FillingLevels:
         Args:
             model: The model at this filling.
             options: Network, optimiser.
-            on_level: Called with each level that was optimised.
             monitor: Rows and stop requests.
 
         Raises:
@@ -60,27 +66,27 @@ class FillingLevels:
         """
         self.model, self.group = model, space_group(model)
         self.table = ConfigurationTable(model)
-        self._options, self._on_level, self._monitor = options, on_level, monitor
-        self._known: dict[tuple[Momentum, str | None], list[ChargeLevel]] = {}
+        self._options, self._monitor = options, monitor
+        self._known: dict[tuple[Momentum, str | None], list[SpreadLevel]] = {}
 
-    def search(self) -> list[ChargeLevel]:
+    def search(self) -> list[SpreadLevel]:
         """The lowest level of every inequivalent momentum."""
         momenta = [sector.momentum for sector in all_sectors(self.model, irreps=False)]
         return [self.levels(momentum, None, 1)[0] for momentum in momenta]
 
-    def ground(self) -> ChargeLevel:
+    def ground(self) -> SpreadLevel:
         """The lowest level of all, solved again in its irrep: to have the label, and for a better state."""
         best = min(self.search(), key=lambda level: level.energy)
         shares = self.shares(best)
         sector = self._sector(best.sector.momentum, max(shares, key=lambda name: shares[name]))
         if sector.n_states == best.sector.n_states:
-            return replace(best, sector=sector)
+            return best.named(sector)
         found = self.levels(sector.momentum, sector.irrep, 1)
         # Where that went astray, the level of the momentum is as good, without a name.
         limit = best.energy + 1e-4 * max(1.0, abs(best.energy))
         return found[0] if found and found[0].energy < limit else best
 
-    def levels(self, momentum: Momentum, irrep: str | None, count: int) -> list[ChargeLevel]:
+    def levels(self, momentum: Momentum, irrep: str | None, count: int) -> list[SpreadLevel]:
         """The lowest levels of a momentum, or of an irrep there; fewer than `count` where there are fewer."""
         sector = self._sector(momentum, irrep)
         count = min(count, sector.n_states)
@@ -90,7 +96,7 @@ class FillingLevels:
             self._known[momentum, irrep] = known
         return known[:count]
 
-    def shares(self, level: ChargeLevel) -> dict[str, float]:
+    def shares(self, level: SpreadLevel) -> dict[str, float]:
         """Share of each irrep of the little group in a level of a momentum."""
         momentum, vector = level.sector.momentum, level.vectors[:, 0]
         step = len(self.group.cell_translations)
@@ -112,34 +118,32 @@ class FillingLevels:
         sector = self.group.sector(momentum, irrep)
         return sector if sector.dimension == 1 else self.group.sector(momentum, irrep, row=0)
 
-    def _solve(self, sector: Sector, count: int) -> list[ChargeLevel]:
+    def _solve(self, sector: Sector, count: int) -> list[SpreadLevel]:
         basis = sector_basis(self.model, sector)
-        found = []
-        solved = solve_spectrum(
+        outcome = spectrum(
             self.model, [sector], self._options, levels=count, exact_limit=0, monitor=self._monitor
         )
-        for _, level in solved:
-            assert isinstance(level, SectorLevel)
+        found = []
+        for level in outcome.levels:
             coordinates = level.state.vector()[:, None]
             rows = [basis.expand(coordinates, row) for row in range(sector.dimension)]
-            found.append(
-                ChargeLevel(
-                    model=self.model,
-                    sector=sector,
-                    level=level.level,
-                    energy=level.energy,
-                    variance=level.variance,
-                    status=level.status,
-                    vectors=np.concatenate(rows, axis=1),
-                )
-            )
-            if self._on_level is not None:
-                self._on_level(found[-1])
+            found.append(SpreadLevel(level, np.concatenate(rows, axis=1)))
         return found
 
-    def _exact(self, sector: Sector) -> list[ChargeLevel]:
+    def _exact(self, sector: Sector) -> list[SpreadLevel]:
         """The only state of a sector: there is nothing to optimise."""
         basis = sector_basis(self.model, sector)
         rows = [basis.expand(np.ones((1, 1)), row) for row in range(sector.dimension)]
         energy = float(basis.matrix().toarray()[0, 0].real)
-        return [ChargeLevel(self.model, sector, 0, energy, 0.0, "exact", np.concatenate(rows, axis=1))]
+        level = Level(
+            problem=self.model,
+            energy=Estimate(energy, 0.0, "full_sum", unit="t", upper_bound=True, variance=0.0),
+            status="exact",
+            n_steps=0,
+            n_parameters=0,
+            wall_time_s=0.0,
+            model=None,
+            parameters=None,
+            sector=sector,
+        )
+        return [SpreadLevel(level, np.concatenate(rows, axis=1))]

@@ -35,7 +35,7 @@ def make_penalties(system: Molecule, options: SolverOptions) -> tuple[SpinPenalt
             pass
     raise InputError(
         "spin_penalty with UHF orbitals needs all of them, no frozen core or active space: "
-        "give --reference rohf, or spin_penalty 0"
+        "give reference rohf, or spin_penalty 0"
     )
 
 
@@ -92,9 +92,9 @@ def spin_warnings(system: Molecule, options: SolverOptions, found: Observables) 
     value, wanted = float(found.s_squared.value), spin * (spin + 1.0)
     if abs(value - wanted) <= SPIN_TOLERANCE:
         return []
-    remedy = "a larger --spin-penalty" if options.spin_penalty else "--spin-penalty 0.1"
+    remedy = "a larger spin_penalty" if options.spin_penalty else "spin_penalty 0.1"
     target = f"2S = {abs(system.integrals.two_S)}"
     return [
         f"<S^2> is {value:.3f} and not {wanted:.2f}: this is no state of {target}; "
-        f"try {remedy}, or another --spin"
+        f"try {remedy}, or another spin"
     ]

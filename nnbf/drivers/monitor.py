@@ -65,8 +65,12 @@ class Monitor:
         """The same with a part of the remaining time."""
         return self if math.isinf(self.deadline) else self.within(part * self.remaining)
 
-    def stage(self, number: int) -> "Monitor":
+    def stage(self, number: int, **more: Any) -> "Monitor":
         """Monitor of one of several runs that follow each other: its snapshots say which.
+
+        Args:
+            number: Number of the run, from 0.
+            more: What else snapshots hold, to go on from that run.
 
         Raises:
             ValueError: The calculation resumes from a later run.
@@ -75,7 +79,7 @@ class Monitor:
         if resume is not None and resume["stage"] > number:
             raise ValueError(f"run {number} is done: the snapshot is of run {resume['stage']}")
         found = resume["run"] if resume is not None and resume["stage"] == number else None
-        return replace(self, resume=found, save=_wrapped(self.save, "run", {"stage": number}))
+        return replace(self, resume=found, save=_wrapped(self.save, "run", {"stage": number, **more}))
 
     def for_level(self, sector: Any, number: int = 0, share: float = 1.0) -> "Monitor":
         """Monitor of one level: its rows and snapshots say which, and it has a share of the remaining time.

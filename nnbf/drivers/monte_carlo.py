@@ -33,11 +33,9 @@ _NUMBERS = ("evaluations", "scale", "reductions", "energies", "errors", "r_hats"
 class Remedies:
     """What to do about samples that cannot be trusted, in the words of the program that is used."""
 
-    disagreement: str = (
-        "longer sweeps (--sweep-size), more chains (--n-chains), or tempering (--n-temperatures)"
-    )
+    disagreement: str = "longer sweeps (sweep_size), more chains (n_chains), or tempering (n_temperatures)"
     """Where the chains disagree."""
-    few: str = "more --n-samples, a smaller --sampling-power, or a larger --noise"
+    few: str = "more n_samples, a smaller sampling_power, or a larger noise"
     """Where few configurations are seen."""
 
 

@@ -16,10 +16,9 @@ from hamiltonians import space_group
 from hamiltonians.errors import InputError
 from hamiltonians.lattice.model import Lattice
 from nnbf.ansatz.orbitals import lowest_momentum
-from nnbf.drivers.lattice import solve_sector
-from nnbf.drivers.lattice_observables import level_configurations
+from nnbf.drivers.calculation import solve
 from nnbf.drivers.lattice_options import LatticeOptions
-from nnbf.drivers.lattice_vmc import solve_sector_vmc
+from nnbf.drivers.level_observables import level_configurations
 from nnbf.drivers.monitor import Monitor
 from nnbf.observables.lattice_correlations import Quantity, correlation_ratio, structure_factor
 
@@ -96,12 +95,7 @@ def scan_interaction(
     for model in models:
         sector = space_group(model).sector(momentum(model), None)
         watched = monitor.within(time_limit)
-        if options.method_for(sector.n_states) == "vmc":
-            level: Any = solve_sector_vmc(model, sector, options, monitor=watched)
-            error, kind = level.error, "vmc"
-        else:
-            level = solve_sector(model, sector, options, monitor=watched)
-            error, kind = 0.0, "full_sum"
+        level = solve(model, options, sector=sector, monitor=watched).lowest
         quantity: Quantity = "spin" if model.is_spinful else "density"
         configurations = level_configurations(model, level)
         structure = structure_factor(model, configurations, quantity).values
@@ -113,9 +107,9 @@ def scan_interaction(
             particles=model.particles,
             interaction=model.U if model.is_spinful else model.V,
             momentum=sector.momentum,
-            energy=level.energy,
-            error=error,
-            kind=kind,
+            energy=float(level.energy),
+            error=float(level.energy.error),
+            kind=level.energy.kind,
             structure=float(structure.value[corner]) / model.n_sites,
             structure_error=float(np.broadcast_to(structure.error, structure.value.shape)[corner])
             / model.n_sites,

@@ -12,13 +12,14 @@ from typing import Any
 from hamiltonians import Lattice, Sector
 from nnbf._threads import threads_environment
 from nnbf.drivers.lattice_options import LatticeOptions
+from nnbf.drivers.level import Level
 from nnbf.drivers.monitor import Monitor
 
 #: Seconds between two looks at whether to stop, and at the steps made.
 _INTERVAL = 0.5
 
 
-def solve_in_processes(
+def levels_of_processes(
     model: Lattice,
     sectors: Sequence[Sector],
     options: LatticeOptions,
@@ -27,10 +28,10 @@ def solve_in_processes(
     levels: int = 1,
     exact_limit: int = 200_000,
     monitor: Monitor | None = None,
-) -> Iterator[tuple[dict[str, Any], Any]]:
-    """Yield record and state (parameters, network) of each level, in the order in which sectors are done.
+) -> Iterator[Level]:
+    """Yield each level, without its state, sector by sector, in the order in which sectors are done.
 
-    Levels are those of :func:`~nnbf.drivers.spectrum.solve_spectrum` with the same arguments: the same
+    Levels are those of :func:`~nnbf.drivers.sector_loop.spectrum` with the same arguments: the same
     numbers, whatever the number of processes. What a failed sector raises is raised here, after the others
     have stopped.
 
@@ -118,19 +119,13 @@ def _solve(
     exact_limit: int,
     share: float,
     deadline: float,
-) -> list[tuple[dict[str, Any], Any]]:
+) -> list[Level]:
     """In a process: the levels of one sector."""
-    import jax
-
-    from nnbf.ansatz import ansatz_spec
-    from nnbf.drivers.spectrum import solve_spectrum
+    from nnbf.drivers.sector_loop import spectrum
 
     # Processes of one machine share the clock of the deadline.
     monitor = Monitor(on_row=_steps.put, should_stop=_stop.is_set, deadline=deadline).within(share)
     if monitor.is_stopped or monitor.is_over:
         return []
-    found = solve_spectrum(model, [sector], options, levels=levels, exact_limit=exact_limit, monitor=monitor)
-    return [
-        (record, (jax.device_get(level.state.parameters), ansatz_spec(level.state.model)))
-        for record, level in found
-    ]
+    found = spectrum(model, [sector], options, levels=levels, exact_limit=exact_limit, monitor=monitor)
+    return [level.without_state() for level in found.levels]

@@ -25,7 +25,7 @@ _DENSE = 200
 
 
 class Start(Protocol):
-    """Where to start from: a :class:`~nnbf.drivers.SolveResult`, or a checkpoint of a run folder.
+    """Where to start from: a :class:`~nnbf.drivers.level.Level`, or a checkpoint of a run folder.
 
     Its orbitals have to be those of the system: see :func:`hamiltonians.align_orbitals`.
     """

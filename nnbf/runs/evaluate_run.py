@@ -209,7 +209,7 @@ class _Level(_Trained):
         )
 
     def observables(self, samples):
-        from nnbf.drivers.lattice_observables import draws_observables
+        from nnbf.drivers.level_observables import draws_observables
 
         trained = self.trained
         momentum = tuple(trained.record["momentum"])

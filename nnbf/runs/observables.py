@@ -13,18 +13,17 @@ MOST_BYTES = 64_000_000
 """Integrals larger than this (about 75 orbitals) are not written a second time in natural orbitals."""
 
 
-def write_observables(directory: "RunDirectory", system: "Molecule", solution: Any) -> None:
+def write_observables(directory: "RunDirectory", system: "Molecule", found: Any) -> None:
     """Write natural_orbitals.npz, and rdm.npz where there are two-particle density matrices.
 
     Args:
         directory: The run folder.
         system: What was solved.
-        solution: What the solver returned.
+        found: Observables of the final state, or None.
 
     Raises:
         OSError: A file cannot be written.
     """
-    found = solution.observables
     if found is None:
         return
     if found.two_body is not None:

@@ -12,7 +12,7 @@ from nnbf.runs.truncation import truncation_record, with_correction
 
 if TYPE_CHECKING:
     from hamiltonians import Molecule
-    from nnbf.drivers.ground_state import SolveResult
+    from nnbf.drivers.level import Outcome
 
 FORMAT = 1
 """Version of the layout of config.json and result.json."""
@@ -79,29 +79,32 @@ def config_record(
 
 
 def result_record(
-    solution: "SolveResult", config: Mapping[str, Any], warnings: tuple[str, ...], stopped_by: str | None
+    outcome: "Outcome", config: Mapping[str, Any], warnings: tuple[str, ...], stopped_by: str | None
 ) -> dict[str, Any]:
     """Return the outcome of a run that ended in an orderly way."""
+    from nnbf.drivers.level import estimate_record
+
+    level = outcome.lowest
     record = {
-        "energy": solution.energy,
-        "energy_kind": solution.energy_kind,
-        "energy_error": solution.energy_error,
-        "estimates": solution.estimates,
+        "energy": float(level.energy.value),
+        "energy_kind": level.energy.kind,
+        "energy_error": float(level.energy.error),
+        "estimates": {kind: estimate_record(found) for kind, found in level.estimates.items()},
         **_shared(config),
-        "variance": solution.variance,
-        "v_score": solution.v_score,
-        "s_squared": solution.s_squared,
-        "observables": None if solution.observables is None else solution.observables.record(),
-        "n_determinants": solution.n_determinants,
-        "n_connected": solution.n_connected,
-        "n_parameters": solution.n_parameters,
-        "n_steps": solution.n_steps,
-        "started_from": config.get("start") if solution.started_warm else None,
-        "status": solution.status,
-        "message": solution.message,
+        "variance": level.energy.variance,
+        "v_score": level.v_score,
+        "s_squared": level.s_squared,
+        "observables": None if level.observables is None else level.observables.record(),
+        "n_determinants": level.n_determinants,
+        "n_connected": level.details.get("n_connected"),
+        "n_parameters": level.n_parameters,
+        "n_steps": level.n_steps,
+        "started_from": config.get("start") if level.started_warm else None,
+        "status": level.status,
+        "message": level.message,
         "stopped_by": stopped_by,
         "warnings": warnings,
-        "wall_time_s": solution.wall_time_s,
+        "wall_time_s": level.wall_time_s,
     }
     return with_correction(record)
 

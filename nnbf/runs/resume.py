@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError
+from nnbf.drivers.methods import make_options
 from nnbf.runs.directory import RunDirectory
 from nnbf.runs.history import HistoryWriter
-from nnbf.runs.methods import method_named
 from nnbf.runs.provenance import versions
 from nnbf.runs.session import CompletedRun, OnStep, Session, Warn, cannot_write
 from nnbf.runs.signals import StopRequest
@@ -53,7 +53,7 @@ def plan_resumption(
     config = directory.read_config()
     if "options" not in config or "method" not in config:
         raise InputError(f"{directory.config_file} is not that of a run that can be resumed")
-    recorded = method_named(config["method"]).make_options(config["options"])
+    recorded = make_options("molecule", config["options"], method=config["method"])
     given: dict[str, Any] = {}
     if max_steps is not None:
         given["max_steps"] = max_steps

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError
 from hamiltonians.molecule.spec import MoleculeSpec
+from nnbf.drivers.methods import make_options
 from nnbf.runs.checkpoint import INTERVAL, save_checkpoint
 from nnbf.runs.directory import RunDirectory, default_folder, require_free
-from nnbf.runs.methods import method_named
 from nnbf.runs.record import config_record
 from nnbf.runs.session import CompletedRun, OnStep, Session, Warn, cannot_write
 from nnbf.runs.signals import StopRequest
@@ -61,7 +61,7 @@ def run_system(
         options: How to solve it; by default the method's own options.
         out: The folder; by default runs/<name>_<basis>_<time>.
         problem: Data class that `system` was built from, for config.json.
-        method: Name of the method, one of `nnbf.runs.methods.METHODS`.
+        method: Name of the method, one of `nnbf.drivers.METHODS`.
         command_line: What the user typed, for config.json.
         checkpoint_interval: Seconds between checkpoints; 0 saves before every step.
         on_start: Called with the folder before the first step.
@@ -78,7 +78,7 @@ def run_system(
         KeyboardInterrupt: On a second Ctrl-C, after the records were written.
     """
     if options is None:
-        options = method_named(method).make_options()
+        options = make_options("molecule", method=method)
     start = start_from
     if isinstance(start, str | Path):
         start = prepare_start(start, system, options)

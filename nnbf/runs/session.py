@@ -12,7 +12,6 @@ from hamiltonians.errors import InputError, one_line
 from nnbf.runs.checkpoint import INTERVAL, Checkpointing, CheckpointStore, load_checkpoint, network_spec
 from nnbf.runs.directory import RunDirectory
 from nnbf.runs.history import HistoryWriter
-from nnbf.runs.methods import method_named
 from nnbf.runs.observables import write_observables
 from nnbf.runs.provenance import MemoryMeter
 from nnbf.runs.record import broken_record, result_record
@@ -20,7 +19,7 @@ from nnbf.runs.signals import StopRequest
 
 if TYPE_CHECKING:
     from hamiltonians import Molecule
-    from nnbf.drivers.ground_state import SolveResult
+    from nnbf.drivers.level import Outcome
 
 OnStep = Callable[[dict[str, Any]], None]
 Warn = Callable[[str], None]
@@ -34,8 +33,8 @@ class CompletedRun:
     """Where everything was written."""
     result: dict[str, Any]
     """The content of result.json."""
-    solution: "SolveResult"
-    """What the solver returned, with parameters and determinants."""
+    outcome: "Outcome"
+    """Levels, with parameters and states."""
 
 
 class RunError(RuntimeError):
@@ -84,7 +83,7 @@ class Session:
         interval = self.config.get("checkpoint_interval", INTERVAL)
         checkpointing = Checkpointing(self.store, self.history, interval, warn)
         try:
-            solution = self._solve(request, on_step, checkpointing)
+            outcome = self._solve(request, on_step, checkpointing)
         except InputError:
             raise
         except (Exception, KeyboardInterrupt) as error:
@@ -94,7 +93,7 @@ class Session:
                 raise
             raise failure from error
         try:
-            return self._conclude(solution, request, checkpointing.problems, memory)
+            return self._conclude(outcome, request, checkpointing.problems, memory)
         except OSError as error:
             reason = f"the result cannot be written: {_reason(error)}"
             raise RunError(reason, self.directory, self._after_space()) from error
@@ -105,30 +104,31 @@ class Session:
             if on_step is not None:
                 on_step(row)
 
-        from nnbf.drivers.monitor import Monitor
+        from nnbf.drivers import Monitor, solve
 
         start = self.directory.start_file
-        given = {"start": load_checkpoint(start)} if start.is_file() else {}
-        return method_named(self.config["method"]).solve(
+        return solve(
             self.system,
             self.options,
+            method=self.config["method"],
             monitor=Monitor(record, request, save=checkpointing, resume=self.resume),
-            **given,
+            start=load_checkpoint(start) if start.is_file() else None,
         )
 
     def _conclude(
-        self, solution: Any, request: StopRequest, problems: list[str], memory: MemoryMeter
+        self, outcome: Any, request: StopRequest, problems: list[str], memory: MemoryMeter
     ) -> CompletedRun:
-        warnings = [*self.system.info.warnings, *self.notes, *solution.warnings, *problems]
+        level = outcome.lowest
+        warnings = [*self.system.info.warnings, *self.notes, *outcome.warnings, *problems]
         if request.reason is not None:
             warnings.append(f"stopped by {request.reason} before it was done")
         self.history.sync()
-        network = None if solution.state is None else network_spec(solution.state.model)
-        self.directory.write_checkpoint(solution.parameters, solution.determinants, network)
-        write_observables(self.directory, self.system, solution)
-        record = result_record(solution, self.config, tuple(dict.fromkeys(warnings)), request.reason)
+        network = None if level.model is None else network_spec(level.model)
+        self.directory.write_checkpoint(level.parameters, level.determinants, network)
+        write_observables(self.directory, self.system, level.observables)
+        record = result_record(outcome, self.config, tuple(dict.fromkeys(warnings)), request.reason)
         self.directory.write_result({**record, **memory.record()})
-        return CompletedRun(self.directory, self.directory.read_result(), solution)
+        return CompletedRun(self.directory, self.directory.read_result(), outcome)
 
     def _failure(self, error: BaseException) -> RunError:
         from nnbf.drivers.supervision import DivergenceError

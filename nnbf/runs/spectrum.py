@@ -3,7 +3,7 @@
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from hamiltonians.errors import InputError
 from hamiltonians.lattice.lattice_spec import LatticeSpec
 from nnbf._options import Checked, Positive, Workers
 from nnbf.drivers.lattice_options import LatticeOptions
+from nnbf.drivers.methods import make_options
 from nnbf.runs.checkpoint import Checkpointing, network_spec, save_checkpoint
 from nnbf.runs.directory import RunDirectory
 from nnbf.runs.provenance import git_state, hardware, versions
@@ -104,7 +105,7 @@ def plan_spectrum(
         options.require_sector(sector)
         if options.orbitals is not None or options.total_spin is not None:
             # Orbitals without a part in the sector are refused before anything is written.
-            from nnbf.drivers.lattice_ansatz import make_lattice_ansatz
+            from nnbf.drivers.sector_ansatz import make_lattice_ansatz
 
             make_lattice_ansatz(model, sector, options, method)
     return SpectrumPlan(model, sectors, choice, options, limits)
@@ -174,15 +175,12 @@ def resumed_spectrum(
     try:
         of_command = SpectrumLimits if config["command"] == "spectrum" else LatticeLimits
         limits = of_command(**config["limits"])
-        solver = dict(config["solver"])
-        if solver["cell"] is not None:
-            solver["cell"] = tuple(solver["cell"])
         if time_limit is not None:
             limits = replace(limits, time_limit=time_limit)
         plan = plan_spectrum(
             LatticeSpec(**config["problem"]),
             SectorChoice(**config["sectors"]),
-            LatticeOptions(**solver),
+            make_options("lattice", config["solver"]),
             limits,
         )
     except (KeyError, TypeError) as error:
@@ -232,6 +230,9 @@ def run_spectrum(
     Returns:
         The content of result.json.
     """
+    from nnbf.drivers.monitor import Monitor
+    from nnbf.drivers.sector_loop import spectrum
+
     started = time.monotonic()
     before = directory.read_result_or_none() or {}
     spent = float(before.get("wall_time_s", 0.0))
@@ -243,68 +244,35 @@ def run_spectrum(
             if on_row is not None:
                 on_row(row)
 
-        if isinstance(plan.limits, SpectrumLimits) and min(plan.limits.workers, len(plan.remaining())) > 1:
-            levels = _in_processes(plan, plan.limits.workers, _monitor(plan, step, should_stop))
-        else:
-            saved = Checkpointing(directory.checkpoints(config), history)
-            levels = _one_by_one(plan, config, _monitor(plan, step, should_stop, saved))
-        for record, state in levels:
-            write_state(directory, record, state)
+        def finished(level):
+            record = {**level.record(), **_measured(plan, config, level)}
+            write_state(directory, record, (level.parameters, network_spec(level.model)))
             records.append(record)
-            result = _result(plan, records, config, spent + time.monotonic() - started, None)
-            directory.write_result(result)
+            directory.write_result(_result(plan, records, config, spent + time.monotonic() - started, None))
             if on_level is not None:
-                on_level(records[-1])
+                on_level(record)
+
+        saved = Checkpointing(directory.checkpoints(config), history)
+        monitor = Monitor(step, should_stop, save=saved, resume=plan.snapshot, on_level=finished)
+        spectrum(
+            plan.model,
+            plan.remaining(),
+            plan.options,
+            levels=plan.choice.levels,
+            exact_limit=plan.limits.exact_limit,
+            monitor=monitor.within(plan.limits.time_limit),
+            workers=getattr(plan.limits, "workers", 1),
+        )
     result = _result(plan, records, config, spent + time.monotonic() - started, should_stop)
     directory.write_result(result)
     return result
-
-
-def _monitor(plan, on_row, should_stop, save=None):
-    from nnbf.drivers.monitor import Monitor
-
-    monitor = Monitor(on_row, should_stop, save=save, resume=plan.snapshot)
-    return monitor.within(plan.limits.time_limit)
-
-
-def _one_by_one(plan, config, monitor) -> Iterator[tuple[dict[str, Any], Any]]:
-    """Records and states of the levels; a sampled sector is saved between its steps."""
-    from nnbf.drivers.spectrum import solve_spectrum
-
-    levels = solve_spectrum(
-        plan.model,
-        plan.remaining(),
-        plan.options,
-        levels=plan.choice.levels,
-        exact_limit=plan.limits.exact_limit,
-        monitor=monitor,
-    )
-    for record, level in levels:
-        yield (
-            {**record, **_measured(plan, config, level)},
-            (level.state.parameters, network_spec(level.state.model)),
-        )
-
-
-def _in_processes(plan, workers, monitor) -> Iterator[tuple[dict[str, Any], Any]]:
-    from nnbf.drivers.sector_pool import solve_in_processes
-
-    return solve_in_processes(
-        plan.model,
-        plan.remaining(),
-        plan.options,
-        workers=workers,
-        levels=plan.choice.levels,
-        exact_limit=plan.limits.exact_limit,
-        monitor=monitor,
-    )
 
 
 def _measured(plan: SpectrumPlan, config: Mapping[str, Any], level: Any) -> dict[str, Any]:
     """Observables of the one state of `nnbf lattice`."""
     if config["command"] != "lattice":
         return {}
-    from nnbf.drivers.lattice_observables import level_observables
+    from nnbf.drivers.level_observables import level_observables
 
     found = level_observables(plan.model, level)
     return {"observables": None if found is None else found.record()}

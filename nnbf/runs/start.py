@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hamiltonians.errors import InputError
+from nnbf.drivers.methods import make_options
 from nnbf.runs.checkpoint import Checkpoint
 from nnbf.runs.directory import RunDirectory
-from nnbf.runs.methods import method_named
 from nnbf.runs.schema import is_lattice, load_config
 from nnbf.runs.trained import newest_parameters
 
@@ -96,7 +96,7 @@ def prepare_start(folder: str | Path, system: "Molecule", options: Any) -> Prepa
 
 
 def _options(config: dict[str, Any]) -> Any:
-    return method_named(config["method"]).make_options(config.get("options"))
+    return make_options("molecule", config.get("options"), method=config["method"])
 
 
 def _network(system: "Molecule", options: Any) -> dict[str, Any]:

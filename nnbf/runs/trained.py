@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hamiltonians.errors import InputError
+from nnbf.drivers.methods import make_options
 from nnbf.runs.directory import RunDirectory
-from nnbf.runs.methods import method_named
 from nnbf.runs.spectrum import LATTICE_COMMANDS
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def load_trained(folder: RunDirectory) -> TrainedState:
     system = folder.read_system()
     if not hasattr(system, "integrals"):
         raise InputError(f"{folder.path} holds no molecule: 'nnbf evaluate' samples those only")
-    options = method_named(config.get("method") or "selected").make_options(config.get("options"))
+    options = make_options("molecule", config.get("options"))
     found = newest_parameters(folder, config)
     state = _state(system, options, found, folder)
     return TrainedState(folder, system, options, state, found.determinants, found.step, found.notes)

@@ -104,14 +104,11 @@ def _of_options(config, model, record, parameters):
     import jax
 
     from hamiltonians import space_group
-    from nnbf.drivers.lattice_ansatz import make_lattice_ansatz
-    from nnbf.drivers.lattice_options import LatticeOptions
-    from nnbf.drivers.spectrum import RETRIES, with_determinants
+    from nnbf.drivers.methods import make_options
+    from nnbf.drivers.sector_ansatz import make_lattice_ansatz
+    from nnbf.drivers.sector_loop import RETRIES, with_determinants
 
-    options = {**config["options"]}
-    if options.get("cell") is not None:
-        options["cell"] = tuple(options["cell"])
-    wanted = LatticeOptions(**options)
+    wanted = make_options("lattice", config["options"])
     where = {"spin_flip": record["spin_flip"]}
     sector = space_group(model).sector(tuple(record["momentum"]), record["irrep"], **where)
     if sector.dimension > 1:

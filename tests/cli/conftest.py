@@ -3,13 +3,14 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from hamiltonians import MolecularIntegrals, Molecule, SystemInfo
 from nnbf.cli import main
+from nnbf.drivers import Level
+from nnbf.estimate import Estimate
 
 ENERGIES = (-1.05, -1.09, -1.1011)
 FCI = -1.1011503302326
@@ -46,7 +47,7 @@ def rows(energies=ENERGIES) -> list[dict]:
 
 @dataclass
 class FakeSolver:
-    """Stands in for `nnbf.drivers.ground_state.solve`; `during` is called after the second step.
+    """Stands in for `nnbf.drivers.selected_space.selected_level`; `during` is called after the second step.
 
     A run that is stopped can be resumed; `steps` are the first steps of its sessions.
     """
@@ -56,8 +57,9 @@ class FakeSolver:
     seen_options: object = None
     steps: list = field(default_factory=list)
 
-    def __call__(self, system, options, *, monitor):
-        self.seen_options = options
+    def __call__(self, task):
+        system, monitor = task.problem, task.monitor
+        self.seen_options = task.options
         first = 0 if monitor.resume is None else monitor.resume["driver"]["step"]
         self.steps.append(first)
         if self.before is not None:
@@ -74,23 +76,17 @@ class FakeSolver:
         monitor.save(lambda: _snapshot(last + 1), True)
         energy = rows()[last]["energy"]
         status = "interrupted" if monitor.should_stop() else "converged"
-        return SimpleNamespace(
-            energy=energy,
-            energy_kind="variational",
-            energy_error=0.0,
-            estimates={
-                "variational": {"energy": energy, "error": 0.0, "upper_bound": True},
-                "projected": {"energy": energy - 1e-4, "error": 0.0, "upper_bound": False},
-            },
-            variance=1e-6,
+        found = Estimate(energy, kind="variational", upper_bound=True, variance=1e-6)
+        return Level(
+            problem=system,
+            energy=found,
+            estimates={"variational": found, "projected": Estimate(energy - 1e-4, kind="projected")},
             v_score=1e-7,
             s_squared=0.0,
-            observables=None,
-            n_determinants=4,
-            n_connected=1,
+            model=None,
+            details={"n_determinants": 2, "n_connected": 1},
             n_parameters=10,
             n_steps=last + 1,
-            started_warm=False,
             status=status,
             wall_time_s=0.3,
             parameters={"Dense_0": {"kernel": np.arange(6.0).reshape(2, 3)}, "list": [np.ones(2)]},
@@ -109,14 +105,14 @@ def _snapshot(step):
 def solver(monkeypatch) -> FakeSolver:
     """The solver, replaced."""
     fake = FakeSolver()
-    monkeypatch.setattr(_solver_module(), "solve", fake)
+    monkeypatch.setattr(_solver_module(), "selected_level", fake)
     return fake
 
 
 def _solver_module():
     from importlib import import_module
 
-    return import_module("nnbf.drivers.ground_state")
+    return import_module("nnbf.drivers.selected_space")
 
 
 @pytest.fixture

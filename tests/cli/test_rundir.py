@@ -52,7 +52,7 @@ def test_a_run_folder_can_be_opened_again(system, solver, tmp_path):
     assert opened.read_result() == run.result
     assert np.array_equal(opened.read_system().integrals.two_body, system.integrals.two_body)
     checkpoint = opened.read_checkpoint()
-    assert np.array_equal(checkpoint.determinants, run.solution.determinants)
+    assert np.array_equal(checkpoint.determinants, run.outcome.lowest.determinants)
     assert checkpoint.determinants.dtype == np.uint64
 
 

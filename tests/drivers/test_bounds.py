@@ -38,14 +38,14 @@ def test_upper_bounds(size, n_alpha, n_beta, spin_resolved):
             max_space=3 if seed % 2 else 1000,
             projected=False,
         )
-        result = solve(system, options)
+        result = solve(system, options).lowest
         for kind in ("variational", "full_sum"):
-            assert result.estimates[kind]["upper_bound"]
-            assert result.estimates[kind]["energy"] > exact - 1e-8, (seed, kind)
+            assert result.estimates[kind].upper_bound
+            assert result.estimates[kind].value > exact - 1e-8, (seed, kind)
         inside = np.linalg.eigvalsh(result.state.matrix.toarray())[0]
-        assert result.estimates["variational"]["energy"] > inside - 1e-8, seed
-        assert result.energy > exact - 1e-8, seed
-        margins.append(result.energy - exact)
+        assert result.estimates["variational"].value > inside - 1e-8, seed
+        assert result.energy.value > exact - 1e-8, seed
+        margins.append(result.energy.value - exact)
     # The bounds are put to the test: some runs are exact, and some are not.
     assert min(margins) < 1e-2
     assert max(margins) > 0.1

@@ -8,9 +8,12 @@ import pytest
 from hamiltonians import InputError, Lattice, exact_levels, space_group
 from hamiltonians.lattice.exact import sector_basis
 from nnbf.drivers import filling_levels
-from nnbf.drivers.charge import charge_excitations, sampled_charge_weight
-from nnbf.drivers.lattice import SectorLevel, sector_state
+from nnbf.drivers.charge_levels import charge_excitations, sampled_charge_weight
 from nnbf.drivers.lattice_options import LatticeOptions
+from nnbf.drivers.level import Level, Outcome
+from nnbf.drivers.monitor import Monitor
+from nnbf.drivers.sector_sum import sector_state
+from nnbf.estimate import Estimate
 from nnbf.observables.exact_charge import exact_charge_excitations
 from nnbf.observables.quasiparticle import (
     ConfigurationTable,
@@ -28,19 +31,30 @@ def exactly(monkeypatch):
     """Levels of sectors by diagonalisation: what is left is the choice of sectors and the weights."""
     solved = []
 
-    def solve(model, sectors, options, *, levels, exact_limit, monitor):
+    def spectrum(model, sectors, options, *, levels, exact_limit, monitor):
+        levels_found = []
         for sector in sectors:
             found = exact_levels(model, sector, k=levels)
             for number, energy in enumerate(found.energies):
                 solved.append((model.particles, sector.label, number))
                 vector = found.vectors[:, number]
-                level = SectorLevel(
-                    sector, number, float(energy), 0.0, 0.0, "converged", 1, 1, 0.0,
-                    SimpleNamespace(vector=lambda vector=vector: vector),
-                )  # fmt: skip
-                yield {}, level
+                level = Level(
+                    problem=model,
+                    energy=Estimate(float(energy), kind="full_sum", unit="t", variance=0.0),
+                    status="converged",
+                    n_steps=1,
+                    n_parameters=1,
+                    wall_time_s=0.0,
+                    model=None,
+                    parameters=None,
+                    sector=sector,
+                    number=number,
+                    state=SimpleNamespace(vector=lambda vector=vector: vector),
+                )
+                levels_found.append(level)
+        return Outcome(model, tuple(levels_found))
 
-    monkeypatch.setattr(filling_levels, "solve_spectrum", solve)
+    monkeypatch.setattr(filling_levels, "spectrum", spectrum)
     return solved
 
 
@@ -151,9 +165,9 @@ def test_optimised_states_have_the_exact_weights():
     """Only the state of two particles has anything to optimise; it is one of a degenerate pair."""
     model = Lattice("tv", (4, 1), 2, V=3.0)
     seen = []
-    found = charge_excitations(model, QUICK, on_level=seen.append)
+    found = charge_excitations(model, QUICK, monitor=Monitor(on_level=seen.append))
     exact = exact_charge_excitations(model, ground=found.ground)
-    assert [(level.model.particles, level.status) for level in seen] == [((2,), "converged")]
+    assert [(level.problem.particles, level.status) for level in seen] == [((2,), "converged")]
     assert found.ground_energy == pytest.approx(exact.ground_energy, abs=1e-8)
     assert found.ground_degeneracy == exact.ground_degeneracy == 2
     assert_weights_are_exact(found, exact, 1e-5)

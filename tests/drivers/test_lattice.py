@@ -8,9 +8,8 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from hamiltonians import InputError, Lattice, exact_levels, space_group
-from nnbf.drivers.lattice import sector_state, solve_sector
-from nnbf.drivers.lattice_options import LatticeOptions
-from nnbf.drivers.monitor import Monitor
+from nnbf.drivers import LatticeOptions, Monitor, solve
+from nnbf.drivers.sector_sum import sector_state
 
 MODEL = Lattice("tv", (4, 3), 3, V=1.0)
 SMALL = LatticeOptions(features=4, depth=1, noise=0.3)
@@ -67,9 +66,11 @@ def test_lowest_level_is_that_of_exact_diagonalisation(momentum, irrep):
     sector = space_group(MODEL).sector(momentum, irrep)
     exact = exact_levels(MODEL, sector).energies[0]
     rows = []
-    level = solve_sector(MODEL, sector, LatticeOptions(features=4, depth=2), monitor=Monitor(rows.append))
+    level = solve(
+        MODEL, LatticeOptions(features=4, depth=2), monitor=Monitor(rows.append), sector=sector
+    ).lowest
     assert level.status == "converged"
-    assert -1e-9 < level.energy - exact < 1e-5 * abs(exact)
+    assert -1e-9 < level.energy.value - exact < 1e-5 * abs(exact)
     assert all(later["energy"] < earlier["energy"] + 1e-9 for earlier, later in itertools.pairwise(rows))
     assert rows[-1]["energy_kind"] == "full_sum"
 
@@ -77,27 +78,29 @@ def test_lowest_level_is_that_of_exact_diagonalisation(momentum, irrep):
 def test_second_level_is_orthogonal_to_the_first():
     sector = space_group(MODEL).sector((0, 0))
     exact = exact_levels(MODEL, sector, k=2).energies
-    first = solve_sector(MODEL, sector, LatticeOptions(features=4, depth=1))
-    second = solve_sector(MODEL, sector, LatticeOptions(features=4, n_determinants=2), lower=[first])
-    assert second.energy == pytest.approx(exact[1], rel=1e-3)
-    assert second.overlap < 1e-3
-    assert abs(np.vdot(first.state.vector(), second.state.vector())) == pytest.approx(second.overlap)
+    first = solve(MODEL, LatticeOptions(features=4, depth=1), sector=sector).lowest
+    second = solve(MODEL, LatticeOptions(features=4, n_determinants=2), lower=[first], sector=sector).lowest
+    assert second.energy.value == pytest.approx(exact[1], rel=1e-3)
+    assert second.details["overlap"] < 1e-3
+    assert abs(np.vdot(first.state.vector(), second.state.vector())) == pytest.approx(
+        second.details["overlap"]
+    )
 
 
 def test_a_row_of_a_doublet_has_its_energy():
     model = Lattice("tv", (4, 4), 2, V=1.0)
     group = space_group(model)
     exact = exact_levels(model, group.sector((0, 0), "E")).energies[0]
-    level = solve_sector(model, group.sector((0, 0), "E", row=1), LatticeOptions(features=4))
-    assert level.energy == pytest.approx(exact, rel=1e-5)
+    level = solve(model, LatticeOptions(features=4), sector=group.sector((0, 0), "E", row=1)).lowest
+    assert level.energy.value == pytest.approx(exact, rel=1e-5)
 
 
 def test_two_spins_and_a_twist():
     model = Lattice("hubbard", (2, 2), (2, 1), U=4.0, boundary=(0.2, "apbc"))
     sector = space_group(model).sector((1, 0))
     exact = exact_levels(model, sector).energies[0]
-    level = solve_sector(model, sector, LatticeOptions(features=4))
-    assert level.energy == pytest.approx(exact, rel=1e-4)
+    level = solve(model, LatticeOptions(features=4), sector=sector).lowest
+    assert level.energy.value == pytest.approx(exact, rel=1e-4)
 
 
 def test_bad_input():

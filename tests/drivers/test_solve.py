@@ -38,7 +38,7 @@ def molecule(name) -> Molecule:
 def solved(name, **options):
     """(result, rows of the history) of a molecule, remembered."""
     rows = []
-    result = solve(molecule(name), SolverOptions(**{**SMALL, **options}), monitor=Monitor(rows.append))
+    result = solve(molecule(name), SolverOptions(**{**SMALL, **options}), monitor=Monitor(rows.append)).lowest
     return result, rows
 
 
@@ -47,15 +47,15 @@ def test_fci_energy_is_reached(name):
     system, (result, rows) = molecule(name), solved(name)
     fci = system.references["fci"]
     assert result.status == "converged"
-    assert fci - 1e-8 < result.energy < fci + 1e-6
-    assert result.energy_kind in ("variational", "full_sum")
-    assert result.energy_error == 0.0
+    assert fci - 1e-8 < result.energy.value < fci + 1e-6
+    assert result.energy.kind in ("variational", "full_sum")
+    assert result.energy.error == 0.0
     for kind in ("variational", "full_sum"):
-        assert result.estimates[kind]["upper_bound"]
-        assert result.estimates[kind]["energy"] > fci - 1e-8
-    assert not result.estimates["projected"]["upper_bound"]
-    assert not result.estimates["pt2"]["upper_bound"]
-    assert result.variance < 1e-3
+        assert result.estimates[kind].upper_bound
+        assert result.estimates[kind].value > fci - 1e-8
+    assert not result.estimates["projected"].upper_bound
+    assert not result.estimates["pt2"].upper_bound
+    assert result.energy.variance < 1e-3
     assert 0 <= result.v_score < 1e-4
     spin = MOLECULES[name][1]
     assert result.s_squared == pytest.approx(spin, abs=1e-4)
@@ -67,12 +67,12 @@ def test_fci_energy_is_reached(name):
 def test_a_closed_space_leaves_nothing_out(name):
     """V is the whole symmetry sector: all kinds of energy agree and nothing is connected."""
     result, _ = solved(name)
-    variational = result.estimates["variational"]["energy"]
-    assert result.n_determinants == result.estimates["full_sum"]["n_determinants"]
-    assert result.n_connected == 0
-    assert result.estimates["pt2"]["correction"] == 0.0
+    variational = result.estimates["variational"].value
+    assert result.n_determinants == result.estimates["full_sum"].details["n_determinants"]
+    assert result.details["n_connected"] == 0
+    assert result.estimates["pt2"].details["correction"] == 0.0
     for kind in ("full_sum", "projected", "pt2"):
-        assert result.estimates[kind]["energy"] == pytest.approx(variational, abs=1e-9)
+        assert result.estimates[kind].value == pytest.approx(variational, abs=1e-9)
 
 
 def test_a_limited_space_is_judged_from_outside():
@@ -81,7 +81,7 @@ def test_a_limited_space_is_judged_from_outside():
     state = result.state
     assert result.n_determinants == len(result.determinants) == 12
     assert max(row["n_space"] for row in rows) == 12
-    variational = result.estimates["variational"]["energy"]
+    variational = result.estimates["variational"].value
     assert variational > fci + 1e-7
     correction = second_order_energy(
         build_tables(molecule("LiH").integrals),
@@ -90,14 +90,14 @@ def test_a_limited_space_is_judged_from_outside():
         variational,
         state.spin_flip,
     )
-    assert result.estimates["pt2"]["correction"] == pytest.approx(correction, rel=1e-10)
-    assert result.estimates["pt2"]["energy"] == pytest.approx(variational + correction, abs=1e-12)
+    assert result.estimates["pt2"].details["correction"] == pytest.approx(correction, rel=1e-10)
+    assert result.estimates["pt2"].value == pytest.approx(variational + correction, abs=1e-12)
     assert correction < 0
     # The correction closes most of the gap.
-    assert abs(result.estimates["pt2"]["energy"] - fci) < 0.3 * (variational - fci)
-    assert result.n_connected > 0
-    bounds = [result.estimates[kind]["energy"] for kind in ("variational", "full_sum")]
-    assert result.energy == pytest.approx(min(bounds), abs=1e-9)
+    assert abs(result.estimates["pt2"].value - fci) < 0.3 * (variational - fci)
+    assert result.details["n_connected"] > 0
+    bounds = [result.estimates[kind].value for kind in ("variational", "full_sum")]
+    assert result.energy.value == pytest.approx(min(bounds), abs=1e-9)
     # The space is the best there is, within its size: nearly what dense diagonalisation of it gives.
     assert variational == pytest.approx(np.linalg.eigvalsh(state.matrix.toarray())[0], abs=1e-6)
 
@@ -111,9 +111,9 @@ def test_training_outside_the_space():
     assert [row["energy"] for row in rows[: len(plain_rows)]] == [row["energy"] for row in plain_rows]
     assert set(map(bytes, trained.determinants)) == set(map(bytes, plain.determinants))
     fci = molecule("LiH").references["fci"]
-    before, after = (result.estimates["full_sum"]["energy"] - fci for result in (plain, trained))
+    before, after = (result.estimates["full_sum"].value - fci for result in (plain, trained))
     assert -1e-8 < after < 0.5 * before
-    variational = [result.estimates["variational"]["energy"] for result in (plain, trained)]
+    variational = [result.estimates["variational"].value for result in (plain, trained)]
     assert variational[1] == pytest.approx(variational[0], abs=1e-3)
 
 
@@ -139,9 +139,9 @@ def step_energies(name, **options):
 def test_the_same_seed_gives_the_same_numbers_bit_by_bit():
     first = step_energies("LiH")
     rows = []
-    again = solve(molecule("LiH"), SolverOptions(**SMALL), monitor=Monitor(rows.append))
+    again = solve(molecule("LiH"), SolverOptions(**SMALL), monitor=Monitor(rows.append)).lowest
     assert [row["energy"] for row in rows] == first
-    assert again.energy == solved("LiH")[0].energy
+    assert again.energy.value == solved("LiH")[0].energy.value
     assert np.array_equal(flat(again.parameters), flat(solved("LiH")[0].parameters))
 
 
@@ -171,7 +171,7 @@ def test_other_seeds_start_elsewhere_and_end_at_the_same_energy():
     first, other = step_energies("LiH"), step_energies("LiH", seed=1)
     assert first != other
     assert abs(first[1] - other[1]) > 1e-6
-    assert solved("LiH", seed=1)[0].energy == pytest.approx(molecule("LiH").references["fci"], abs=1e-6)
+    assert solved("LiH", seed=1)[0].energy.value == pytest.approx(molecule("LiH").references["fci"], abs=1e-6)
 
 
 def test_a_run_cut_off_after_growth_reports_the_state_before():
@@ -181,7 +181,8 @@ def test_a_run_cut_off_after_growth_reports_the_state_before():
     assert rows[0]["n_space"] > 1
     assert rows[1]["energy"] > rows[0]["grown_from"]["energy"], "on the grown space it is worse at first"
     results = [solve(system, SolverOptions(**SMALL, max_steps=n)) for n in (1, 2, 8)]
-    energies = [result.estimates["variational"]["energy"] for result in results]
+    results = [result.lowest for result in results]
+    energies = [result.estimates["variational"].value for result in results]
     assert energies[0] == energies[1] == pytest.approx(rows[0]["grown_from"]["energy"], abs=1e-10)
     assert energies[2] < energies[0] - 1.0
     assert [result.n_determinants == 1 for result in results] == [True, True, False]
@@ -199,19 +200,19 @@ def test_a_run_cut_off_after_growth_reports_the_state_before():
 def test_statuses(options, should_stop, status, n_steps):
     result = solve(
         molecule("LiH"), SolverOptions(**SMALL, **options), monitor=Monitor(should_stop=should_stop)
-    )
+    ).lowest
     assert (result.status, result.n_steps) == (status, n_steps)
     assert any(status in warning for warning in result.warnings)
     assert result.message != solved("LiH")[0].message
     # What was reached is evaluated all the same, and it is an upper bound.
-    assert molecule("LiH").references["fci"] < result.energy < molecule("LiH").references["fci"] + 2.0
+    assert molecule("LiH").references["fci"] < result.energy.value < molecule("LiH").references["fci"] + 2.0
 
 
 def test_sr_converges():
     """With a step below 2 / (E_max - E_0), which core excitations make short."""
     result, rows = solved("H2O", optimizer="sr", learning_rate=0.04, energy_tolerance=1e-8)
     assert result.status == "converged"
-    assert result.energy == pytest.approx(molecule("H2O").references["fci"], abs=1e-6)
+    assert result.energy.value == pytest.approx(molecule("H2O").references["fci"], abs=1e-6)
     assert all(row["step_norm"] <= 0.1 + 1e-9 for row in rows)
 
 
@@ -220,14 +221,14 @@ def test_adam_lowers_the_energy():
     energies = [row["energy"] for row in rows]
     fci = molecule("LiH").references["fci"]
     assert energies[-1] < energies[0]
-    assert fci - 1e-8 < result.energy < fci + 0.2 * (energies[0] - fci)
+    assert fci - 1e-8 < result.energy.value < fci + 0.2 * (energies[0] - fci)
 
 
 @pytest.mark.parametrize("spin_flip", ["none", "average"])
 def test_other_spin_symmetries_reach_the_same_energy(spin_flip):
     """The options change the state and not the answer."""
     result, _ = solved("LiH", spin_flip=spin_flip, blocked=spin_flip == "average")
-    assert result.energy == pytest.approx(molecule("LiH").references["fci"], abs=1e-6)
+    assert result.energy.value == pytest.approx(molecule("LiH").references["fci"], abs=1e-6)
     assert result.s_squared == pytest.approx(0.0, abs=1e-4)
     smaller = solved("LiH")[0].n_determinants
     assert result.n_determinants > smaller if spin_flip == "none" else result.n_determinants == smaller
@@ -246,7 +247,7 @@ def test_loggers_and_callbacks_of_netket():
         molecule("LiH"),
         SolverOptions(**SMALL),
         monitor=Monitor(rows.append, loggers=(log,), callbacks=(remember,)),
-    )
+    ).lowest
     energies = [row["energy"] for row in rows]
     assert np.asarray(log.data["Energy"]["Mean"]).real.tolist() == energies
     assert [energy for _, energy in seen] == energies
@@ -256,7 +257,7 @@ def test_loggers_and_callbacks_of_netket():
         molecule("LiH"),
         SolverOptions(**SMALL),
         monitor=Monitor(callbacks=(lambda step, data, driver: step < 1,)),
-    )
+    ).lowest
     assert short.n_steps < result.n_steps
     assert short.status == "interrupted"
 
@@ -273,9 +274,11 @@ def test_no_excited_state_is_taken_for_the_ground_state(dense_limit):
     for seed in range(12):
         system = random_system(4, 2, 2, seed)
         options = SolverOptions(hidden=(16,), n_determinants=1, dense_limit=dense_limit, projected=False)
-        result = solve(system, options)
+        result = solve(system, options).lowest
         spectrum = np.linalg.eigvalsh(result.state.matrix.toarray())
-        assert result.energy == pytest.approx(lowest_energy(system.integrals, even_spin=True), abs=1e-5), seed
+        assert result.energy.value == pytest.approx(
+            lowest_energy(system.integrals, even_spin=True), abs=1e-5
+        ), seed
         reference = result.state.hamiltonian.reference
         started_above += diagonal_elements(result.state.hamiltonian.tables, reference)[0] > spectrum[1]
     assert started_above > 3
@@ -300,10 +303,10 @@ def test_the_network_describes_what_was_asked_for():
 def test_hardly_any_electrons(size, n_alpha, n_beta):
     """No electron, one electron, every orbital filled."""
     system = random_system(size, n_alpha, n_beta, seed=3)
-    result = solve(system, SolverOptions(hidden=(4,), n_determinants=1))
+    result = solve(system, SolverOptions(hidden=(4,), n_determinants=1)).lowest
     assert result.status == "converged"
-    assert result.energy == pytest.approx(lowest_energy(system.integrals), abs=1e-7)
-    assert all(np.isfinite(entry["energy"]) for entry in result.estimates.values())
+    assert result.energy.value == pytest.approx(lowest_energy(system.integrals), abs=1e-7)
+    assert all(np.isfinite(entry.value) for entry in result.estimates.values())
     assert np.isfinite(result.v_score)
     s = 0.5 * abs(n_alpha - n_beta)
     assert result.s_squared == pytest.approx(s * (s + 1), abs=1e-8)

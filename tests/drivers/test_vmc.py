@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from hamiltonians import InputError, build_molecule
-from nnbf.drivers import SolverOptions, make_model, solve_vmc
+from nnbf.drivers import SolverOptions, make_model, solve
+from nnbf.drivers.molecular_sampling import make_sampler, sample_energy
 from nnbf.drivers.monitor import Monitor
 from nnbf.drivers.monte_carlo import MonteCarloDriver
-from nnbf.drivers.vmc import make_sampler, sample_energy
 from nnbf.operators import MolecularHamiltonian
 from nnbf.optimize import RayleighGaussNewton, StochasticReconfiguration
 from nnbf.states import SpaceState, full_sum_energy, sampled_step, symmetry_sector
@@ -27,18 +27,18 @@ def lih():
 @pytest.fixture(scope="module")
 def trained(lih):
     rows = []
-    return solve_vmc(lih, SMALL, monitor=Monitor(rows.append)), rows
+    return solve(lih, SMALL, method="vmc", monitor=Monitor(rows.append)).lowest, rows
 
 
 def test_finds_the_ground_state_with_an_honest_error(lih, trained):
     result, rows = trained
     estimate = result.estimates["vmc"]
-    assert (result.energy, result.energy_kind) == (estimate["energy"], "vmc")
-    assert abs(result.energy - lih.references["fci"]) < 5e-4
-    assert 0 < result.energy_error <= SMALL.precision
-    assert abs(result.energy - result.estimates["full_sum"]["energy"]) < 4 * result.energy_error + 1e-6
-    assert result.estimates["full_sum"]["energy"] > lih.references["fci"] - 1e-9
-    assert estimate["n_unique"] <= estimate["n_samples"]
+    assert (result.energy.value, result.energy.kind) == (estimate.value, "vmc")
+    assert abs(result.energy.value - lih.references["fci"]) < 5e-4
+    assert 0 < result.energy.error <= SMALL.precision
+    assert abs(result.energy.value - result.estimates["full_sum"].value) < 4 * result.energy.error + 1e-6
+    assert result.estimates["full_sum"].value > lih.references["fci"] - 1e-9
+    assert estimate.details["n_unique"] <= estimate.n_samples
     assert result.status == "converged"
     assert rows[-1]["step_scale"] < rows[0]["step_scale"]
     for row in rows:
@@ -105,8 +105,8 @@ def test_resumed_run_has_the_same_bits(lih, trained):
 
     options = dataclasses.replace(SMALL, max_steps=30, full_sum_limit=0)
     again = []
-    solve_vmc(lih, dataclasses.replace(options, max_steps=12), monitor=Monitor(save=keep))
-    solve_vmc(lih, options, monitor=Monitor(again.append, resume=snapshots[7]))
+    solve(lih, dataclasses.replace(options, max_steps=12), method="vmc", monitor=Monitor(save=keep))
+    solve(lih, options, method="vmc", monitor=Monitor(again.append, resume=snapshots[7]))
     assert [row["step"] for row in again] == list(range(7, 30))
     assert [row["energy"] for row in again] == [row["energy"] for row in rows[7:30]]
 
@@ -114,7 +114,7 @@ def test_resumed_run_has_the_same_bits(lih, trained):
 def test_doubtful_samples_are_not_called_converged(lih):
     # One determinant alone is seen: its local energy is constant, but that proves nothing.
     options = dataclasses.replace(SMALL, noise=1e-9, sampling_power=2.0, n_samples=64, max_steps=220)
-    result = solve_vmc(lih, options)
+    result = solve(lih, options, method="vmc").lowest
     assert result.status != "converged"
     assert any("distinct determinants" in warning for warning in result.warnings)
 
@@ -122,7 +122,7 @@ def test_doubtful_samples_are_not_called_converged(lih):
 def test_what_makes_no_sense_is_refused(lih):
     for wrong in ({"optimizer": "rgn"}, {"spin_penalty": 0.1}, {"tail_steps": 3}, {"n_temperatures": 3}):
         with pytest.raises(InputError):
-            solve_vmc(lih, dataclasses.replace(SMALL, **wrong))
+            solve(lih, dataclasses.replace(SMALL, **wrong), method="vmc")
     state, _, hamiltonian, _ = states_of(lih, SMALL)
     with pytest.raises(ValueError, match="exact energies"):
         MonteCarloDriver(state, hamiltonian, optimizer=RayleighGaussNewton())

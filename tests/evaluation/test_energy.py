@@ -50,7 +50,7 @@ def trained_case() -> Case:
     options = SolverOptions(
         hidden=(16,), spin_flip="none", max_space=30, max_steps=25, pt2=False, projected=False
     )
-    return with_full_sum(solve(system, options).state, system, 12)
+    return with_full_sum(solve(system, options).lowest.state, system, 12)
 
 
 def with_full_sum(state, system, n_large) -> Case:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +11,9 @@ import pytest
 
 from hamiltonians import InputError
 from nnbf.cli import main
-from nnbf.drivers.lattice import SectorLevel, sector_state
-from nnbf.drivers.lattice_ansatz import make_lattice_ansatz
-from nnbf.drivers.spectrum import with_determinants
+from nnbf.drivers import make_lattice_ansatz
+from nnbf.drivers.sector_loop import with_determinants
+from nnbf.drivers.sector_sum import level_of_state, sector_state
 from nnbf.runs.checkpoint import load_checkpoint, save_checkpoint
 from nnbf.runs.spectrum import resumed_spectrum, write_state
 from nnbf.runs.trained_lattice import load_trained_level
@@ -27,15 +28,14 @@ def content(path):
     return json.loads(path.read_text())
 
 
-def not_optimised(model, sector, options, **others):
+def not_optimised(task):
     """A level with the parameters of the start, changed at random: far from any eigenstate."""
-    state = sector_state(model, sector, options)
+    state = sector_state(task.problem, task.sector, task.options)
     keys = iter(jax.random.split(jax.random.key(3), 99))
     state.parameters = jax.tree.map(
         lambda leaf: leaf + 0.3 * jax.random.normal(next(keys), leaf.shape), state.parameters
     )
-    energy, variance = state.energy_and_variance()
-    return SectorLevel(sector, 0, energy, variance, 0.0, "converged", 1, state.n_parameters, 1.0, state)
+    return replace(level_of_state(task.problem, task.sector, state), status="converged", n_steps=1)
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +43,8 @@ def summed(tmp_path_factory):
     """One level, by a full sum."""
     folder = tmp_path_factory.mktemp("runs") / "sums"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nnbf.drivers.spectrum.solve_sector", not_optimised)
-        patch.setattr("nnbf.drivers.spectrum.RETRIES", 0)
+        patch.setattr("nnbf.drivers.sector_sum.full_sum_level", not_optimised)
+        patch.setattr("nnbf.drivers.sector_loop.RETRIES", 0)
         words = ["--momenta", "1,1", "--irreps", "none", "--quiet", "--out", str(folder)]
         assert main(["spectrum", *MODEL, *NETWORK, *words]) == 0
     return folder

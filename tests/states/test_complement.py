@@ -54,10 +54,10 @@ def test_runs_reach_the_ground_state(lih):
     options = SolverOptions(
         optimizer="sr", truncated=False, hidden=(16,), max_space=40, full_sum_limit=0, max_steps=60
     )
-    result = solve(lih, options)
-    assert result.energy_kind == "variational"
-    assert result.energy > lih.references["fci"] - 1e-9
-    assert abs(result.estimates["projected"]["energy"] - lih.references["fci"]) < 2e-3
+    result = solve(lih, options).lowest
+    assert result.energy.kind == "variational"
+    assert result.energy.value > lih.references["fci"] - 1e-9
+    assert abs(result.estimates["projected"].value - lih.references["fci"]) < 2e-3
 
 
 def test_needs_an_optimiser_without_line_search(lih):

@@ -1,4 +1,4 @@
-"""Ground states by variational Monte Carlo: ``solve_vmc``, the counterpart of ``solve``."""
+"""Levels of molecules by variational Monte Carlo."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,12 +9,14 @@ import numpy as np
 from hamiltonians import InputError, Molecule, irrep_bits
 from nnbf.ansatz import NeuralBackflow
 from nnbf.determinants import enumerate_sector
-from nnbf.drivers.ground_state import SolveResult, evaluated, make_model, make_optimizer
-from nnbf.drivers.monitor import Monitor
+from nnbf.drivers.level import Level
+from nnbf.drivers.methods import Task
 from nnbf.drivers.monte_carlo import LARGEST_R_HAT, MonteCarloDriver, StepSchedule
 from nnbf.drivers.options import SolverOptions
-from nnbf.drivers.start import Start, take_over
+from nnbf.drivers.selected_space import evaluated, make_model, make_optimizer
+from nnbf.drivers.start import take_over
 from nnbf.drivers.supervision import Stopwatch, supervise
+from nnbf.estimate import Estimate, v_score
 from nnbf.operators import MolecularHamiltonian
 from nnbf.sampling import ExcitationRule, SectorSampler
 from nnbf.states import (
@@ -37,39 +39,22 @@ FINAL_SAMPLES, FINAL_ROUNDS, FEWEST_ROUNDS = 16384, 50, 3
 LARGEST_UNSEEN = 0.3
 
 
-def solve_vmc(
-    system: Molecule,
-    options: SolverOptions | None = None,
-    *,
-    monitor: Monitor | None = None,
-    start: Start | None = None,
-) -> SolveResult:
-    """Find the ground state of a molecular system by variational Monte Carlo with neural backflow.
+def vmc_level(task: Task) -> Level:
+    """Level by variational Monte Carlo with neural backflow.
 
     The headline energy is of kind ``vmc``, from fresh samples of the final state. The variational space
     of the result holds the sampled determinants of largest amplitude.
 
-    Args:
-        system: Integrals and what they describe.
-        options: How to search; defaults are meant to be good.
-        monitor: Rows, stop requests, checkpoints, NetKet's callbacks and loggers.
-        start: Begin with the parameters of this result; as for :func:`nnbf.drivers.solve`.
-
-    Returns:
-        The result, every energy labelled with its kind.
-
     Raises:
         InputError: The options do not fit the system, or the snapshot is that of other options.
-        FloatingPointError: The optimisation left the finite numbers or diverged, also with smaller steps.
     """
-    options = SolverOptions() if options is None else options
+    system, options, monitor = task.problem, task.options, task.monitor
     _check(options)
-    monitor = (monitor or Monitor()).within(options.time_limit)
     stopwatch = Stopwatch(monitor.resume)
-    model = make_model(system, options)
+    model = make_model(system, options) if task.model is None else task.model
     hamiltonian = MolecularHamiltonian(system.integrals)
     selected = SpaceState(hamiltonian, model, seed=options.seed)
-    taken = None if start is None else take_over(selected, start, system)
+    taken = None if task.start is None else take_over(selected, task.start, system)
     irreps = irrep_bits(system.integrals)
     known = symmetry_sector(selected, irreps, max(options.full_sum_limit, EXACT_LIMIT))
     sampler = make_sampler(system, options, hamiltonian, model, known)
@@ -86,7 +71,7 @@ def solve_vmc(
     driver = MonteCarloDriver(
         state,
         hamiltonian,
-        optimizer=_optimizer(options),
+        optimizer=_optimizer(options) if task.optimizer is None else task.optimizer,
         schedule=StepSchedule(tolerance=0.2 * options.precision),
         n_reachable=None if known is None else len(known),
     )
@@ -99,9 +84,9 @@ def solve_vmc(
     selected.variables = state.variables
     selected.set_determinants(final.largest)
     sector = known if known is not None and len(known) <= options.full_sum_limit else None
-    result = evaluated(system, options, selected, sector, ending, stopwatch, driver.step_count)
-    result = replace(result, started_warm=taken is not None and taken.used)
-    return _with_energy(result, final, hamiltonian, options)
+    level = evaluated(system, options, selected, sector, ending, stopwatch, driver.step_count)
+    level = replace(level, started_warm=taken is not None and taken.used)
+    return _with_energy(level, final, hamiltonian, options)
 
 
 def make_sampler(
@@ -214,25 +199,22 @@ def sample_energy(
     )
 
 
-def _with_energy(result, final, hamiltonian, options):
+def _with_energy(level, final, hamiltonian, options):
     stats = final.statistics
-    energy, variance = float(stats.mean), float(stats.variance)
-    spread = energy - hamiltonian.infinite_temperature_energy()
-    error, r_hat = float(stats.error_of_mean), float(stats.R_hat)
-    estimate = {
-        "energy": energy,
-        "error": error,
-        "upper_bound": True,
-        "variance": variance,
-        "r_hat": r_hat,
-        "tau_corr": float(stats.tau_corr),
-        "acceptance": final.acceptance,
-        "n_samples": final.n_samples,
-        "n_unique": final.n_unique,
-        "unseen": final.unseen,
-    }
-    warnings = list(result.warnings)
-    status, message = result.status, result.message
+    variance, r_hat = float(stats.variance), float(stats.R_hat)
+    energy = Estimate(
+        float(stats.mean),
+        float(stats.error_of_mean),
+        "vmc",
+        upper_bound=True,
+        variance=variance,
+        r_hat=r_hat,
+        tau=float(stats.tau_corr),
+        n_samples=final.n_samples,
+        details={"acceptance": final.acceptance, "n_unique": final.n_unique, "unseen": final.unseen},
+    )
+    warnings = list(level.warnings)
+    status, message = level.status, level.message
     if r_hat > LARGEST_R_HAT:
         warnings.append(
             f"chains of the final energy disagree (split R-hat {r_hat:.2f} above {LARGEST_R_HAT})"
@@ -241,21 +223,23 @@ def _with_energy(result, final, hamiltonian, options):
             status, message = "max_steps", "the final energy's chains disagree: not called converged"
     if final.unseen > LARGEST_UNSEEN:
         warnings.append(
-            f"{100 * final.unseen:.0f} % of the samples are determinants drawn once: give more --n-samples"
+            f"{100 * final.unseen:.0f} % of the samples are determinants drawn once: give more n_samples"
         )
-    if error > options.precision:
+    if energy.error > options.precision:
         warnings.append(
-            f"the error of the energy, {error:.1e}, is above the precision {options.precision:.1e}: "
+            f"the error of the energy, {energy.error:.1e}, is above the precision {options.precision:.1e}: "
             "sample longer with 'nnbf evaluate'"
         )
     return replace(
-        result,
+        level,
         energy=energy,
-        energy_kind="vmc",
-        energy_error=error,
-        estimates={"vmc": estimate, **result.estimates},
-        variance=variance,
-        v_score=hamiltonian.n_electrons * variance / spread**2 if spread else 0.0,
+        estimates={"vmc": energy, **level.estimates},
+        v_score=v_score(
+            hamiltonian.n_electrons,
+            variance,
+            energy.value,
+            hamiltonian.infinite_temperature_energy(),
+        ),
         status=status,
         message=message,
         warnings=tuple(dict.fromkeys(warnings)),
@@ -285,10 +269,10 @@ def _whole_sector(integrals, irreps, fold):
 
 def _check(options):
     if options.optimizer == "rgn":
-        raise InputError("optimizer rgn needs exact sums: with --method vmc take sr or adam")
+        raise InputError("optimizer rgn needs exact sums: with method vmc take sr or adam")
     for name, neutral in (("spin_penalty", 0.0), ("tail_steps", 0)):
         if getattr(options, name) != neutral:
-            raise InputError(f"{name} needs --method selected")
+            raise InputError(f"{name} needs method selected")
     if options.n_temperatures > 1 and options.n_temperatures % 2:
         raise InputError(f"n_temperatures must be 1 or even, got {options.n_temperatures}")
 

@@ -1,8 +1,8 @@
 """Levels of a lattice model in one symmetry sector, by full summation over the sector."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,10 +11,12 @@ from hamiltonians.lattice.exact import SectorBasis, sector_basis
 from hamiltonians.lattice.model import Lattice
 from hamiltonians.lattice.sector_points import sector_points
 from nnbf.drivers.full_sum import FullSumDriver
-from nnbf.drivers.lattice_ansatz import make_lattice_ansatz, single_row
 from nnbf.drivers.lattice_options import LatticeOptions
-from nnbf.drivers.monitor import Monitor
+from nnbf.drivers.level import Level
+from nnbf.drivers.methods import Task
+from nnbf.drivers.sector_ansatz import make_lattice_ansatz, single_row
 from nnbf.drivers.supervision import Stopwatch, supervise
+from nnbf.estimate import Estimate, v_score
 from nnbf.operators import LatticeHamiltonian
 from nnbf.optimize import RayleighGaussNewton
 from nnbf.states import Exclude, Objective, Space, SpaceState
@@ -26,38 +28,13 @@ if TYPE_CHECKING:
 PENALTY = 1.5
 
 
-@dataclass(frozen=True, eq=False)
-class SectorLevel:
-    """One optimised level of a sector. Energies are in units of t, of kind ``full_sum``."""
-
-    sector: "Sector"
-    """Where it is."""
-    level: int
-    """0 for the lowest of the sector."""
-    energy: float
-    """Rayleigh quotient; for level 0 an upper bound of the exact level."""
-    variance: float
-    """Variance of H."""
-    overlap: float
-    """Largest overlap |<lower|this>| with the levels below, 0 where there is none."""
-    status: str
-    """converged, max_steps, time_limit or interrupted."""
-    n_steps: int
-    """Steps made."""
-    n_parameters: int
-    """Parameters of the network."""
-    wall_time_s: float
-    """Seconds."""
-    state: SpaceState
-    """The state."""
-
-
 def sector_state(
     model: Lattice,
     sector: "Sector",
     options: LatticeOptions | None = None,
     *,
     basis: SectorBasis | None = None,
+    ansatz: Any = None,
 ) -> SpaceState:
     """A state of the default ansatz on the whole of a sector.
 
@@ -66,6 +43,7 @@ def sector_state(
         sector: The sector; of irreps of dimension above 1 a row.
         options: Network, orbitals, seed.
         basis: The sector's basis, where it is known.
+        ansatz: Network instead of that of the options.
 
     Raises:
         InputError: The sector is too large to be summed, or has no states.
@@ -80,67 +58,79 @@ def sector_state(
     basis = sector_basis(model, sector) if basis is None else basis
     if basis.n_states == 0:
         raise InputError(f"sector {sector.label} has no states at this filling")
-    ansatz = make_lattice_ansatz(model, sector, options)
+    ansatz = make_lattice_ansatz(model, sector, options) if ansatz is None else ansatz
     points, transform = sector_points(basis, sector.row or 0)
     hamiltonian = LatticeHamiltonian(model)
     space = Space.sector(hamiltonian.pack(points), transform, basis.matrix())
-    is_real = basis.is_real and ansatz.is_real
+    is_real = basis.is_real and getattr(ansatz, "is_real", False)
     return SpaceState(hamiltonian, ansatz, space, seed=options.seed, is_real=is_real)
 
 
-def solve_sector(
-    model: Lattice,
-    sector: "Sector",
-    options: LatticeOptions | None = None,
-    *,
-    lower: Sequence[SectorLevel] = (),
-    monitor: Monitor | None = None,
-) -> SectorLevel:
-    """Optimise the lowest level of a sector that is orthogonal to known ones.
-
-    Args:
-        model: The lattice model.
-        sector: The sector; of irreps of dimension above 1 a row.
-        options: Network, optimiser, limits.
-        lower: Levels of this sector that are known; the result is the next one.
-        monitor: Rows, stop requests, deadline, checkpoints.
+def full_sum_level(task: Task) -> Level:
+    """Level of a sector that is orthogonal to known ones, by sums over the whole sector.
 
     Raises:
         InputError: The sector is too large, or has no states.
         FloatingPointError: The optimisation left the finite numbers, also with smaller steps.
     """
-    options = LatticeOptions() if options is None else options
-    monitor = Monitor() if monitor is None else monitor
-    stopwatch = Stopwatch(monitor.resume)
+    options, sector, lower = task.options, task.sector, task.lower
+    assert sector is not None
+    stopwatch = Stopwatch(task.monitor.resume)
     if len(lower) >= sector.n_states:
         raise InputError(f"sector {sector.label} has {sector.n_states} states, no level {len(lower)}")
-    state = sector_state(model, sector, options)
-    known = np.array([level.state.vector() for level in lower]).reshape(len(lower), state.n_states)
-    if len(lower):
-        strength = PENALTY * _largest_gap(state, [level.energy for level in lower])
+    state = sector_state(task.problem, sector, options, ansatz=task.model)
+    if lower:
+        strength = PENALTY * _largest_gap(state, [float(level.energy) for level in lower])
         penalty = Exclude(tuple(level.state for level in lower), strength)
         state.objective = Objective(state.hamiltonian, (penalty,))
     settings = options.settings("full-sum")
-    driver = FullSumDriver(
-        state,
-        optimizer=RayleighGaussNewton(damping=settings.damping, dense_limit=options.dense_limit),
-        tolerance=options.tolerance,
-    )
-    ending = supervise(driver, settings.max_steps, monitor, stopwatch=stopwatch)
-    energy, variance = state.energy_and_variance()
-    overlaps = np.abs(known.conj() @ state.vector()) if len(lower) else np.zeros(1)
-    return SectorLevel(
-        sector=sector,
-        level=len(lower),
-        energy=energy,
-        variance=variance,
-        overlap=float(overlaps.max()),
+    optimizer = task.optimizer
+    if optimizer is None:
+        optimizer = RayleighGaussNewton(damping=settings.damping, dense_limit=options.dense_limit)
+    driver = FullSumDriver(state, optimizer=optimizer, tolerance=options.tolerance)
+    ending = supervise(driver, settings.max_steps, task.monitor, stopwatch=stopwatch)
+    found = level_of_state(task.problem, sector, state, lower)
+    return replace(
+        found,
         status=ending.status,
         n_steps=int(driver.step_count),
-        n_parameters=state.n_parameters,
         wall_time_s=stopwatch.total,
+        warnings=ending.warnings,
+    )
+
+
+def level_of_state(model: Lattice, sector: "Sector", state: SpaceState, lower: Sequence[Level] = ()) -> Level:
+    """Level of a state as it is, without steps.
+
+    Args:
+        model: The lattice model.
+        sector: Its sector.
+        state: The state.
+        lower: Levels below.
+    """
+    value, variance = state.energy_and_variance()
+    energy = Estimate(value, 0.0, "full_sum", unit="t", upper_bound=not lower, variance=variance)
+    overlap = float(np.abs(_vectors(state, lower).conj() @ state.vector()).max()) if lower else 0.0
+    return Level(
+        problem=model,
+        energy=energy,
+        status="max_steps",
+        n_steps=0,
+        n_parameters=state.n_parameters,
+        wall_time_s=0.0,
+        model=state.model,
+        parameters=state.parameters,
+        sector=sector,
+        number=len(lower),
+        estimates={"full_sum": energy},
+        v_score=v_score(model.n_particles, variance, value, model.infinite_temperature_energy),
+        details={"overlap": overlap},
         state=state,
     )
+
+
+def _vectors(state: SpaceState, levels: Sequence[Level]) -> np.ndarray:
+    return np.array([level.state.vector() for level in levels]).reshape(len(levels), state.n_states)
 
 
 def _largest_gap(state: SpaceState, lower: Sequence[float]) -> float:

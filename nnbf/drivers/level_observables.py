@@ -4,8 +4,7 @@ from typing import Any
 
 from hamiltonians import space_group
 from hamiltonians.lattice.model import Lattice
-from nnbf.drivers.lattice import SectorLevel
-from nnbf.drivers.lattice_vmc import SampledLevel
+from nnbf.drivers.level import Level
 from nnbf.evaluation import Samples
 from nnbf.observables.lattice import LatticeObservables, lattice_observables
 from nnbf.observables.lattice_samples import MOST_ENUMERATED, WeightedConfigurations
@@ -15,27 +14,28 @@ from nnbf.states.amplitudes import log_psi_function
 MOST_OBSERVED = 16_384
 
 
-def level_configurations(model: Lattice, level: SectorLevel | SampledLevel) -> WeightedConfigurations:
+def level_configurations(model: Lattice, level: Level) -> WeightedConfigurations:
     """Configurations with |psi|^2: all of them of a full sum, else the samples of the final energy.
 
     Raises:
         InputError: Too many, of a level that was not sampled.
     """
-    if isinstance(level, SectorLevel):
+    if level.samples is None:
         state = level.state
         return WeightedConfigurations.enumerated(
             model, log_psi_function(state.model, state.variables, model.n_sites)
         )
-    return WeightedConfigurations.sampled(*level.draws.thinned(MOST_OBSERVED))
+    return WeightedConfigurations.sampled(*level.samples.thinned(MOST_OBSERVED))
 
 
-def level_observables(model: Lattice, level: SectorLevel | SampledLevel) -> LatticeObservables | None:
+def level_observables(model: Lattice, level: Level) -> LatticeObservables | None:
     """Correlations, structure factors, symmetry and spin of a level.
 
     None for a full sum over more than `MOST_ENUMERATED` configurations.
     """
-    if isinstance(level, SectorLevel) and model.n_configurations > MOST_ENUMERATED:
+    if level.samples is None and model.n_configurations > MOST_ENUMERATED:
         return None
+    assert level.sector is not None
     configurations, state = level_configurations(model, level), level.state
     return _observables(model, level.sector.momentum, configurations, state.model, state.variables)
 

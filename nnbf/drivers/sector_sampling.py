@@ -1,7 +1,7 @@
 """Levels of a lattice model in one symmetry sector by variational Monte Carlo."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,13 @@ from hamiltonians import space_group
 from hamiltonians.errors import InputError
 from hamiltonians.lattice.model import Lattice
 from nnbf.ansatz import ProjectedBackflow, SymmetryElements, free_orbitals
-from nnbf.drivers.lattice_ansatz import make_lattice_ansatz, single_row
 from nnbf.drivers.lattice_options import LatticeOptions
-from nnbf.drivers.monitor import Monitor
+from nnbf.drivers.level import Level, estimate_record
+from nnbf.drivers.methods import Task
 from nnbf.drivers.monte_carlo import LARGEST_R_HAT, MonteCarloDriver, Remedies, StepSchedule
+from nnbf.drivers.sector_ansatz import make_lattice_ansatz, single_row
 from nnbf.drivers.supervision import Stopwatch, supervise
-from nnbf.evaluation import EvaluationOptions, Samples, sample_energy
+from nnbf.evaluation import EvaluationOptions, sample_energy
 from nnbf.evaluation.lattice_source import LEAST_CHAINS, LatticeSource
 from nnbf.operators import LatticeHamiltonian
 from nnbf.optimize import StochasticReconfiguration
@@ -43,45 +44,9 @@ WARM_UP_SHARE = 0.3
 _LEAST_SECONDS = 1e-3
 
 _REMEDIES = Remedies(
-    disagreement="longer sweeps (--sweep-size) or more --n-samples",
-    few="more --n-samples or a larger --noise",
+    disagreement="longer sweeps (sweep_size) or more n_samples",
+    few="more n_samples or a larger noise",
 )
-
-
-@dataclass(frozen=True, eq=False)
-class SampledLevel:
-    """The lowest level of a sector by Monte Carlo. Energies are in units of t, of kind ``vmc``."""
-
-    sector: "Sector"
-    """Where it is."""
-    energy: float
-    """From fresh samples of the final state: an upper bound of the exact level, within its error."""
-    error: float
-    """Standard error, autocorrelation included."""
-    variance: float
-    """Variance of the local energy."""
-    r_hat: float | None
-    """Split R-hat of the chains of the final energy."""
-    tau_corr: float | None
-    """Autocorrelation time of the final chains, in sweeps."""
-    acceptance: float
-    """Share of proposals that were accepted."""
-    n_samples: int
-    """Samples of the final energy."""
-    status: str
-    """converged, max_steps, time_limit or interrupted."""
-    warnings: tuple[str, ...]
-    """What to mind."""
-    n_steps: int
-    """Steps made."""
-    n_parameters: int
-    """Parameters of the network."""
-    wall_time_s: float
-    """Seconds, also those before an interruption."""
-    state: nk.vqs.MCState
-    """The state, with the chains of the last step."""
-    draws: Samples
-    """The samples of the final energy, with their weights."""
 
 
 def sampled_lattice_state(
@@ -129,66 +94,22 @@ def sampled_lattice_state(
     return state
 
 
-def solve_sector_vmc(
-    model: Lattice,
-    sector: "Sector",
-    options: LatticeOptions | None = None,
-    *,
-    monitor: Monitor | None = None,
-) -> SampledLevel:
-    """Optimise the lowest level of a sector by Monte Carlo, and sample its energy anew.
-
-    Args:
-        model: The lattice model.
-        sector: The sector; of irreps of dimension above 1 a row.
-        options: Network, samples, steps.
-        monitor: Rows, stop requests, deadline (for all, the final energy included), checkpoints.
+def vmc_level(task: Task) -> Level:
+    """Lowest level of a sector by Monte Carlo, its energy sampled anew.
 
     Raises:
         InputError: The sector has no states, or the snapshot is that of other options.
         FloatingPointError: Numbers ran away, also with smaller steps.
     """
-    options = LatticeOptions() if options is None else options
-    settings = options.settings("vmc")
+    model, sector, options, monitor = task.problem, task.sector, task.options, task.monitor
+    assert sector is not None
+    if task.lower:
+        raise InputError(f"sector {sector.label} is sampled: one level a sector, give levels 1")
     options.require_model(model)
     single_row(sector)
-    monitor = Monitor() if monitor is None else monitor
-    resume = monitor.resume
-    stopwatch = Stopwatch(None if resume is None else resume["run"])
-    hamiltonian = LatticeHamiltonian(model)
-    ansatz = make_lattice_ansatz(model, sector, options, "vmc")
-    plain = _single_determinant(model, sector, ansatz) if options.warm_up else None
-    stages = [(ansatz, settings.max_steps, monitor.share(1.0 - FINAL_SHARE))]
-    if plain is not None:
-        stages.insert(0, (plain, options.warm_up, monitor.share(WARM_UP_SHARE)))
-    warnings: list[str] = []
-    variables, n_steps, ended = None, 0, False
-    for number, (current, most, watched) in enumerate(stages):
-        if resume is not None and number < resume["stage"]:
-            n_steps += most
-            continue
-        state = sampled_lattice_state(model, sector, options, ansatz=current, start=variables)
-        if ended:
-            # Interrupted before: the state is only projected, and the samples seen are those of that stage.
-            break
-        driver = MonteCarloDriver(
-            state,
-            hamiltonian,
-            estimator=partial(lattice_step, spin_penalty=options.spin_penalty or 0.0),
-            optimizer=StochasticReconfiguration(
-                learning_rate=options.step_size(max(abs(model.U), abs(model.V)) / abs(model.t or 1.0)),
-                diag_shift=settings.damping,
-                momentum=options.spring,
-                max_step=0.1,
-            ),
-            schedule=StepSchedule(window=options.window, tolerance=0.0, significance=1.0),
-            n_reachable=min(sector.n_states, model.n_configurations),
-            remedies=_REMEDIES,
-        )
-        ending = supervise(driver, most, watched.stage(number), stopwatch=stopwatch)
-        variables, n_steps = state.variables, n_steps + int(driver.step_count)
-        warnings += ending.warnings
-        ended = ending.status == "interrupted"
+    stopwatch = Stopwatch(None if monitor.resume is None else monitor.resume["run"])
+    run = _optimised(task, stopwatch)
+    state = run.state
     sampling = EvaluationOptions(
         precision=options.precision,
         relative=True,
@@ -207,28 +128,96 @@ def solve_sector_vmc(
         stride=state.chain_length,
     )
     final, draws = sample_energy(source, sampling, should_stop=monitor.should_stop)
-    energy = final.energy
-    warnings = list(dict.fromkeys((*warnings, *driver.doubts)))
-    if energy.r_hat is not None and energy.r_hat > LARGEST_R_HAT:
+    warnings = list(run.warnings)
+    r_hat = final.energy.r_hat
+    if r_hat is not None and r_hat > LARGEST_R_HAT:
         warnings.append(
-            f"chains of the final energy disagree (split R-hat {energy.r_hat:.2f}): give a larger sweep_size"
+            f"chains of the final energy disagree (split R-hat {r_hat:.2f}): give a larger sweep_size"
         )
-    return SampledLevel(
-        sector=sector,
-        energy=energy.value,
-        error=energy.error,
+    energy = replace(
+        final.energy,
+        kind="vmc",
+        unit="t",
+        upper_bound=True,
         variance=final.variance.value,
-        r_hat=energy.r_hat,
-        tau_corr=energy.tau,
-        acceptance=final.acceptance,
         n_samples=final.n_samples,
-        status=ending.status,
-        warnings=tuple(warnings),
-        n_steps=n_steps,
+        details={"acceptance": final.acceptance},
+    )
+    sampled = ("r_hat", "tau_corr", "acceptance", "n_samples")
+    known = dict.fromkeys(sampled) | estimate_record(energy)
+    return Level(
+        problem=model,
+        energy=energy,
+        status=run.status,
+        n_steps=run.n_steps,
         n_parameters=int(state.n_parameters),
         wall_time_s=stopwatch.total,
+        model=state.model,
+        parameters=state.parameters,
+        sector=sector,
+        estimates={"vmc": energy},
+        v_score=final.v_score,
+        warnings=tuple(dict.fromkeys(warnings)),
+        details={"overlap": 0.0, **{name: known[name] for name in sampled}},
         state=state,
-        draws=draws,
+        samples=draws,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """The optimisation, both of its stages."""
+
+    state: nk.vqs.MCState
+    status: str
+    n_steps: int
+    warnings: tuple[str, ...]
+
+
+def _optimised(task: Task, stopwatch: Stopwatch) -> _Run:
+    """Optimise, on plane waves and the momentum alone first where that is cheaper."""
+    model, sector, options, monitor = task.problem, task.sector, task.options, task.monitor
+    assert sector is not None
+    most_steps, resume = options.settings("vmc").max_steps, monitor.resume
+    ansatz = make_lattice_ansatz(model, sector, options, "vmc") if task.model is None else task.model
+    plain = _single_determinant(model, sector, ansatz) if options.warm_up and task.model is None else None
+    stages = [(ansatz, most_steps, monitor.share(1.0 - FINAL_SHARE))]
+    if plain is not None:
+        stages.insert(0, (plain, options.warm_up, monitor.share(WARM_UP_SHARE)))
+    hamiltonian = LatticeHamiltonian(model)
+    warnings: list[str] = []
+    variables, n_steps, ended = None, 0, False
+    for number, (current, most, watched) in enumerate(stages):
+        if resume is not None and number < resume["stage"]:
+            n_steps += most
+            continue
+        state = sampled_lattice_state(model, sector, options, ansatz=current, start=variables)
+        if ended:
+            # Interrupted before: the state is only projected, and the samples seen are those of that stage.
+            break
+        driver = MonteCarloDriver(
+            state,
+            hamiltonian,
+            estimator=partial(lattice_step, spin_penalty=options.spin_penalty or 0.0),
+            optimizer=_optimizer(model, options) if task.optimizer is None else task.optimizer,
+            schedule=StepSchedule(window=options.window, tolerance=0.0, significance=1.0),
+            n_reachable=min(sector.n_states, model.n_configurations),
+            remedies=_REMEDIES,
+        )
+        ending = supervise(driver, most, watched.stage(number), stopwatch=stopwatch)
+        variables, n_steps = state.variables, n_steps + int(driver.step_count)
+        warnings += ending.warnings
+        ended = ending.status == "interrupted"
+    return _Run(state, ending.status, n_steps, (*warnings, *driver.doubts))
+
+
+def _optimizer(model: Lattice, options: LatticeOptions) -> StochasticReconfiguration:
+    repulsion = max(abs(model.U), abs(model.V)) / abs(model.t or 1.0)
+    return StochasticReconfiguration(
+        learning_rate=options.step_size(repulsion),
+        diag_shift=options.settings("vmc").damping,
+        momentum=options.spring,
+        max_step=0.1,
     )
 
 

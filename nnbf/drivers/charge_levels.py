@@ -13,7 +13,7 @@ import numpy as np
 
 from hamiltonians import InputError, Lattice, space_group
 from hamiltonians.lattice.sector import Momentum
-from nnbf.drivers.filling_levels import ChargeLevel, FillingLevels, OnLevel
+from nnbf.drivers.filling_levels import FillingLevels, SpreadLevel
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.monitor import Monitor
 from nnbf.observables.charge import (
@@ -59,7 +59,6 @@ def charge_excitations(
     spin: int = 0,
     levels: int = 1,
     changes: Iterable[int] = (-1, 1),
-    on_level: OnLevel | None = None,
     monitor: Monitor | None = None,
 ) -> ChargeExcitations:
     """Return the ground state, and the levels with a particle less or more that carry weight.
@@ -79,8 +78,7 @@ def charge_excitations(
         spin: Spin of the particle, 0 up (and spinless), 1 down.
         levels: Levels of each sector that carries weight.
         changes: -1 for removal, +1 for addition; both are needed for the gap.
-        on_level: Called with each level that was optimised.
-        monitor: Rows and stop requests.
+        monitor: Rows, stop requests; ``on_level`` is called with each level that was optimised.
 
     Raises:
         InputError: Too many configurations, a sector too large to be summed, no such momentum or spin.
@@ -97,8 +95,7 @@ def charge_excitations(
     if not others:
         raise InputError(f"{model}: no {'particle to remove' if asked == [-1] else 'room for a particle'}")
     solvers = {
-        change: FillingLevels(filling, options, on_level, monitor)
-        for change, filling in {0: model, **others}.items()
+        change: FillingLevels(filling, options, monitor) for change, filling in {0: model, **others}.items()
     }
     lowest = {change: solver.search() for change, solver in solvers.items()}
     ground = solvers[0].ground()
@@ -158,7 +155,7 @@ def sampled_charge_weight(
 class _Weights:
     """Excitations of a ground state, momentum by momentum."""
 
-    def __init__(self, ground: ChargeLevel, solvers: Mapping[int, FillingLevels], spin: int, levels: int):
+    def __init__(self, ground: SpreadLevel, solvers: Mapping[int, FillingLevels], spin: int, levels: int):
         self._ground, self._solvers, self._levels = ground, solvers, levels
         tables = {change: solver.table for change, solver in solvers.items()}
         self._removals = {
@@ -207,7 +204,7 @@ class _Weights:
                     change=change,
                     target=target,
                     irrep=level.sector.irrep,
-                    level=level.level,
+                    level=level.level.number,
                     energy=level.energy,
                     omega=change * (level.energy - self._ground.energy),
                     weight=weight,
@@ -220,7 +217,7 @@ class _Weights:
 
     def _candidates(
         self, solver: FillingLevels, target: Momentum, coupled: tuple[str, ...], count: int
-    ) -> list[tuple[ChargeLevel, bool]]:
+    ) -> list[tuple[SpreadLevel, bool]]:
         """Levels of the irreps that couple, and a lowest level of the momentum that does not."""
         lowest = solver.levels(target, None, 1)
         if not lowest:
@@ -232,7 +229,7 @@ class _Weights:
         for name in coupled:
             one_row = solver.group.sector(target, name).dimension == 1
             if count == 1 and one_row and shares[name] > PURE and lowest[0].variance < SHARP:
-                named = replace(lowest[0], sector=solver.group.sector(target, name))
+                named = lowest[0].named(solver.group.sector(target, name))
                 found.append((named, True))
             else:
                 found += [(level, True) for level in solver.levels(target, name, count)]
@@ -242,12 +239,12 @@ class _Weights:
 
     def _made(self, momentum: Momentum, change: int) -> np.ndarray:
         """c_k or c_k^+ on the ground state."""
-        matrix = self._removals[change].matrix(plane_wave(self._ground.model, momentum))
+        matrix = self._removals[change].matrix(plane_wave(self._ground.level.problem, momentum))
         state = self._ground.vectors[:, 0]
         return matrix @ state if change < 0 else matrix.conj().T @ state
 
     def _target(self, momentum: Momentum, change: int) -> Momentum:
-        return target_momentum(self._ground.model, self._ground.sector.momentum, momentum, change)
+        return target_momentum(self._ground.level.problem, self._ground.sector.momentum, momentum, change)
 
     def _is_searched(self, momentum: Momentum, change: int) -> bool:
         target = self._target(momentum, change)
@@ -255,7 +252,7 @@ class _Weights:
 
     def _equivalent(self, momentum: Momentum) -> list[Momentum]:
         """Momenta that operations which leave the ground state alone make of one, itself first."""
-        sector, group, model = self._ground.sector, self._solvers[0].group, self._ground.model
+        sector, group, model = self._ground.sector, self._solvers[0].group, self._ground.level.problem
         if sector.irrep is None or sector.dimension > 1:
             return [momentum]
         wave, step = plane_wave(model, momentum), len(group.cell_translations)
@@ -267,7 +264,7 @@ class _Weights:
         return [momentum, *(k for k in alike if k != momentum)]
 
 
-def _degeneracy(ground: ChargeLevel, lowest: list[ChargeLevel]) -> int:
+def _degeneracy(ground: SpreadLevel, lowest: list[SpreadLevel]) -> int:
     """Levels of N particles as low as the ground state, over momenta and rows that were searched."""
     limit = ground.energy + SAME_LEVEL * max(1.0, abs(ground.energy))
     others = sum(

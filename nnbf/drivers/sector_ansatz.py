@@ -111,9 +111,7 @@ def _start(
         if found is not None:
             return found
         if options.orbitals == "antiferromagnet":
-            raise InputError(
-                f"the antiferromagnet has no part in sector {sector.label}: give --orbitals free"
-            )
+            raise InputError(f"the antiferromagnet has no part in sector {sector.label}: give orbitals free")
     return _starting_orbitals(model, sector, symmetry, options, method), options.total_spin
 
 
@@ -141,7 +139,7 @@ def _starting_orbitals(
     cell = orbital_cell(model, sector, options, method)
     if options.orbitals == "hartree-fock" and cell != model.size:
         whole = f"{model.size[0]},{model.size[1]}"
-        raise InputError(f"Hartree-Fock orbitals are those of the whole lattice: give --cell {whole}")
+        raise InputError(f"Hartree-Fock orbitals are those of the whole lattice: give cell {whole}")
     if options.orbitals != "hartree-fock":
         labels = (sector.irrep, sector.spin_flip, options.total_spin)
         resolved = any(label is not None for label in labels)
@@ -161,7 +159,7 @@ def _starting_orbitals(
         return tuple(given_orbitals(of_spin) for of_spin in rows)
     if options.orbitals == "hartree-fock":
         raise InputError(
-            f"the Hartree-Fock determinant has no part in sector {sector.label}: give --orbitals free"
+            f"the Hartree-Fock determinant has no part in sector {sector.label}: give orbitals free"
         )
     return orbitals
 

@@ -1,0 +1,201 @@
+"""Levels of several symmetry sectors, one after the other."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from hamiltonians import InputError, Lattice, Sector, exact_levels, is_affordable
+from nnbf.drivers.calculation import solve
+from nnbf.drivers.lattice_options import LatticeOptions
+from nnbf.drivers.level import Level, Outcome
+from nnbf.drivers.monitor import Monitor
+from nnbf.drivers.sector_ansatz import make_lattice_ansatz
+from nnbf.drivers.sector_sum import level_of_state, sector_state
+from nnbf.drivers.snapshot import pack_tree, unpack_tree
+
+#: A level may end on a higher state than the one sought, or be out of reach of one determinant: it is started
+#: again this often, with another seed and one determinant more.
+RETRIES = 2
+#: ... where the variance stays above this (units of t^2).
+DOUBTFUL_VARIANCE = 8e-3
+#: ... or above this in sectors whose steps are solved directly: another run costs little there.
+DOUBTFUL_IF_SMALL = 5e-3
+#: ... or, where the network has parameters enough to fit the state exactly, above this.
+DOUBTFUL_IN_FIT = 1e-3
+
+
+def spectrum(
+    problem: Lattice,
+    sectors: Sequence[Sector],
+    options: LatticeOptions | None = None,
+    *,
+    levels: int = 1,
+    exact_limit: int = 200_000,
+    monitor: Monitor | None = None,
+    workers: int = 1,
+) -> Outcome:
+    """Find levels, sector by sector.
+
+    Energies are in units of t: of kind ``full_sum`` with error 0, or ``vmc``. For levels above the lowest
+    they are no bounds. The numbers do not depend on the number of processes.
+
+    Args:
+        problem: The lattice.
+        sectors: Which sectors.
+        options: Network, orbitals, method.
+        levels: Levels of each sector.
+        exact_limit: Sectors up to this many states are diagonalised beside.
+        monitor: Rows, stop requests, deadline for everything (sectors that are sampled share what is left
+            evenly), checkpoints; ``on_level`` is called with each level when it is done.
+        workers: Processes side by side, each with one thread.
+
+    Raises:
+        InputError: A sector is too large for the method.
+        FloatingPointError: Numbers ran away.
+    """
+    started = time.monotonic()
+    options = LatticeOptions() if options is None else options
+    monitor = Monitor() if monitor is None else monitor
+    if min(workers, len(sectors)) > 1:
+        from nnbf.drivers.sector_pool import levels_of_processes
+
+        found = levels_of_processes(
+            problem,
+            sectors,
+            options,
+            workers=workers,
+            levels=levels,
+            exact_limit=exact_limit,
+            monitor=monitor,
+        )
+    else:
+        found = _levels(problem, sectors, options, levels, exact_limit, monitor)
+    kept = []
+    for level in found:
+        kept.append(level)
+        if monitor.on_level is not None:
+            monitor.on_level(level)
+    references = [level.reference for level in kept if level.reference is not None]
+    known = {"ed": min(references) if references else None}
+    return Outcome(problem, tuple(kept), known, time.monotonic() - started)
+
+
+def _levels(problem, sectors, options, levels, exact_limit, monitor) -> Iterator[Level]:
+    quiet = replace(monitor, on_level=None)
+    for place, sector in enumerate(sectors):
+        n_levels = min(levels, sector.n_states)
+        method = options.method_for(sector.n_states)
+        if method == "vmc" and n_levels > 1:
+            raise InputError(f"sector {sector.label} is sampled: one level a sector, give levels 1")
+        exact: np.ndarray | None = None
+        if sector.n_states <= exact_limit and is_affordable(problem, sector):
+            exact = exact_levels(problem, sector, k=n_levels).energies
+        known: list[Level] = []
+        share = 1.0 / (len(sectors) - place) if method == "vmc" else 1.0
+        for index in range(n_levels):
+            if monitor.is_over or monitor.is_stopped:
+                return
+            watched = quiet.for_level(sector, index, share)
+            if method == "vmc":
+                level = solve(problem, options, sector=sector, monitor=watched).lowest
+            else:
+                level = _Attempts(problem, sector, options, known).best(watched, _done_before(quiet, watched))
+                known.append(level)
+            yield level if exact is None else replace(level, reference=float(exact[index]))
+
+
+def _done_before(monitor: Monitor, watched: Monitor) -> Mapping[str, Any] | None:
+    """Snapshot with the lower levels of a sector that is resumed at a level above, else None."""
+    resume = monitor.resume
+    if resume is None or watched.resume is not None or "lower" not in resume["driver"]:
+        return None
+    return resume
+
+
+class _Attempts:
+    """The lowest of several runs for a level; others than the first only where the first looks doubtful."""
+
+    def __init__(self, problem: Lattice, sector: Sector, options: LatticeOptions, lower: list[Level]):
+        self._problem, self._sector, self._options, self._lower = problem, sector, options, tuple(lower)
+
+    def best(self, monitor: Monitor, later: Mapping[str, Any] | None) -> Level:
+        """Find the level, or take it from the snapshot of a later one of the sector."""
+        number, sector = len(self._lower), self._sector
+        if later is not None and later["sector"] == sector.label and number < later["level"]:
+            return self._revived(later["driver"]["lower"][number])
+        resume = monitor.resume
+        first = 0 if resume is None else resume["stage"]
+        best = None if resume is None or resume["best"] is None else self._revived(resume["best"])
+        packed = [_packed(level) for level in self._lower]
+        for attempt in range(first, RETRIES + 1):
+            if best is not None and monitor.is_over:
+                break
+            kept = None if best is None else _packed(best)
+            found = solve(
+                self._problem,
+                self._options_of(attempt),
+                method="full-sum",
+                sector=sector,
+                lower=self._lower,
+                monitor=monitor.stage(attempt, best=kept, lower=packed),
+            ).lowest
+            found = replace(found, details={**found.details, "attempt": attempt})
+            if best is None or float(found.energy) < float(best.energy):
+                best = found
+            if (best.energy.variance or 0.0) < _doubtful(best, self._options) or monitor.is_stopped:
+                break
+        assert best is not None
+        return best
+
+    def _options_of(self, attempt: int) -> LatticeOptions:
+        again = replace(self._options, seed=self._options.seed + 1000 * attempt)
+        return with_determinants(self._problem, self._sector, again, len(self._lower) + attempt)
+
+    def _revived(self, packed: Mapping[str, Any]) -> Level:
+        """The level that `_packed` was given."""
+        state = sector_state(self._problem, self._sector, self._options_of(packed["attempt"]))
+        state.variables = unpack_tree(packed["variables"], like=state.variables)
+        level = level_of_state(self._problem, self._sector, state, self._lower)
+        known = {name: packed[name] for name in ("status", "n_steps", "wall_time_s")}
+        details = {**level.details, "attempt": packed["attempt"]}
+        return replace(level, details=details, warnings=tuple(packed["warnings"]), **known)
+
+
+def _packed(level: Level) -> dict[str, Any]:
+    return {
+        "attempt": level.details["attempt"],
+        "variables": pack_tree(level.state.variables),
+        "status": level.status,
+        "n_steps": level.n_steps,
+        "wall_time_s": level.wall_time_s,
+        "warnings": list(level.warnings),
+    }
+
+
+def _doubtful(level: Level, options: LatticeOptions) -> float:
+    size = level.state.n_coordinates
+    if level.n_parameters > size:
+        return DOUBTFUL_IN_FIT
+    return DOUBTFUL_IF_SMALL if size <= options.dense_limit else DOUBTFUL_VARIANCE
+
+
+def with_determinants(model: Lattice, sector: Sector, options: LatticeOptions, more: int) -> LatticeOptions:
+    """The options with more determinants, as far as the momentum has fillings.
+
+    One determinant of plane waves cannot reach every state of a momentum: on configurations that a
+    translation maps onto themselves its sign may be the wrong one. Higher levels need more.
+    """
+    if not more:
+        return options
+    present = make_lattice_ansatz(model, sector, options).backflow.orbitals[0].n_determinants
+    for extra in range(more, 0, -1):
+        wanted = replace(options, n_determinants=present + extra)
+        try:
+            make_lattice_ansatz(model, sector, wanted)
+        except InputError:
+            continue
+        return wanted
+    return options

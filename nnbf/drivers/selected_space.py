@@ -1,0 +1,255 @@
+"""Levels of molecules by exact sums: on a selected space that grows, or on a whole symmetry sector."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import optax
+
+from hamiltonians import InputError, Molecule, irrep_bits
+from nnbf.ansatz import NeuralBackflow
+from nnbf.drivers.final import (
+    check_observables,
+    final_observables,
+    make_penalties,
+    spin_warnings,
+)
+from nnbf.drivers.growth import Growth, TailTraining
+from nnbf.drivers.level import Level
+from nnbf.drivers.methods import Task
+from nnbf.drivers.options import SolverOptions
+from nnbf.drivers.selected import SelectedSpaceDriver
+from nnbf.drivers.start import excess_warning, take_over
+from nnbf.drivers.supervision import Ending, Stopwatch, supervise
+from nnbf.estimate import Estimate, v_score
+from nnbf.operators import MolecularHamiltonian
+from nnbf.optimize import FirstOrder, RayleighGaussNewton, StochasticReconfiguration
+from nnbf.states import (
+    Objective,
+    SpaceState,
+    connected_estimates,
+    full_sum_energy,
+    sector_amplitudes,
+    symmetry_sector,
+)
+
+
+def make_model(system: Molecule, options: SolverOptions) -> NeuralBackflow:
+    """The network that ``options`` describe, for ``system``.
+
+    Raises:
+        InputError: Spin flip symmetry is asked for where the system has none.
+    """
+    integrals = system.integrals
+    can_flip = integrals.n_alpha == integrals.n_beta and not integrals.is_spin_resolved
+    spin_flip = options.spin_flip
+    if spin_flip == "auto":
+        spin_flip = "canonical" if can_flip and integrals.n_electrons > 0 else "none"
+    elif spin_flip != "none" and not can_flip:
+        raise InputError(f"spin_flip {spin_flip} needs 2S = 0 and one set of orbitals: give spin_flip none")
+    return NeuralBackflow(
+        n_orbitals=integrals.n_orbitals,
+        n_alpha=integrals.n_alpha,
+        n_beta=integrals.n_beta,
+        n_determinants=options.n_determinants,
+        hidden=tuple(options.hidden),
+        blocked=options.blocked,
+        spin_flip=spin_flip,
+        reference=(_plain(integrals.reference_occupation[0]), _plain(integrals.reference_occupation[1])),
+        orbital_irreps=_plain(irrep_bits(integrals)),
+        noise=options.noise,
+    )
+
+
+def make_optimizer(options: SolverOptions) -> Any:
+    """The optimiser that ``options`` describe."""
+    if options.optimizer == "adam":
+        return FirstOrder(optax.adam(options.learning_rate or 1e-3))
+    bound: dict[str, Any] = {} if options.max_step is None else {"max_step": options.max_step}
+    if options.optimizer == "sr":
+        return StochasticReconfiguration(
+            learning_rate=options.learning_rate or 0.3,
+            diag_shift=0.1 * options.damping,
+            momentum=options.momentum,
+            dense_limit=options.dense_limit,
+            **bound,
+        )
+    return RayleighGaussNewton(damping=options.damping, dense_limit=options.dense_limit, **bound)
+
+
+def selected_level(task: Task) -> Level:
+    """Level by neural backflow on a selected space that grows.
+
+    Raises:
+        InputError: The options do not fit the system, or the start is that of another network.
+    """
+    return _exact_level(task, whole_sector=False)
+
+
+def full_sum_level(task: Task) -> Level:
+    """Level by sums over the whole symmetry sector of the reference determinant.
+
+    Raises:
+        InputError: The sector is larger than ``full_sum_limit``, or as above.
+    """
+    return _exact_level(task, whole_sector=True)
+
+
+def _exact_level(task: Task, *, whole_sector: bool) -> Level:
+    system, options, monitor = task.problem, task.options, task.monitor
+    optimizer = make_optimizer(options) if task.optimizer is None else task.optimizer
+    if not options.truncated and optimizer.line_search:
+        raise InputError("complete local energies (truncated false) need the optimizer sr or adam")
+    stopwatch = Stopwatch(monitor.resume)
+    model = make_model(system, options) if task.model is None else task.model
+    check_observables(system, options)
+    objective = Objective(MolecularHamiltonian(system.integrals), make_penalties(system, options))
+    state = SpaceState(objective, model, seed=options.seed)
+    taken = None if task.start is None else take_over(state, task.start, system)
+    sector = None
+    if options.full_sum_limit:
+        sector = symmetry_sector(state, irrep_bits(system.integrals), options.full_sum_limit)
+    growth = Growth(
+        max_size=options.max_space,
+        free_size=min(options.max_space, 4096),
+        accuracy=options.accuracy,
+        sector=sector,
+    )
+    if whole_sector:
+        if sector is None:
+            raise InputError(
+                f"the sector has more determinants than full_sum_limit ({options.full_sum_limit:,}): "
+                "give method selected or vmc, or a larger limit"
+            )
+        state.set_determinants(sector)
+        growth = replace(growth, max_size=len(sector), free_size=len(sector))
+    driver = SelectedSpaceDriver(
+        state,
+        optimizer=optimizer,
+        growth=growth,
+        tail=TailTraining(steps=options.tail_steps, seed=options.seed),
+        energy_tolerance=options.energy_tolerance,
+        truncated=options.truncated,
+        chooses_anew=taken is not None and taken.used,
+    )
+    ending = supervise(driver, options.max_steps, monitor, stopwatch=stopwatch)
+    notes = [driver.return_before_growth() if ending.status != "converged" else None]
+    if taken is not None:
+        notes.append(excess_warning(state, options.accuracy) if taken.used else taken.note)
+    ending = replace(ending, warnings=(*ending.warnings, *(note for note in notes if note)))
+    level = evaluated(
+        system, options, state, sector, ending, stopwatch, driver.step_count, driver.n_connected
+    )
+    return replace(level, started_warm=taken is not None and taken.used)
+
+
+def evaluated(
+    system: Molecule,
+    options: SolverOptions,
+    state: SpaceState,
+    sector: np.ndarray | None,
+    ending: Ending,
+    stopwatch: Stopwatch,
+    n_steps: int,
+    n_connected: int | None = None,
+) -> Level:
+    """All energies and observables of a state that was optimised.
+
+    Args:
+        system: What was solved.
+        options: Which estimates are wanted.
+        state: The network on the variational space.
+        sector: The whole symmetry sector, where it is summed.
+        ending: How the optimisation ended.
+        stopwatch: Of the run.
+        n_steps: Optimisation steps made.
+        n_connected: Size of the connected space, where known.
+    """
+    energies = _energies(options, state, sector)
+    if "connected" in energies.sizes:
+        n_connected = energies.sizes["connected"]
+    headline = energies.headline
+    hamiltonian = state.hamiltonian
+    observables = final_observables(system, options, state, headline.kind, sector, energies.sector_psi)
+    spin = observables.s_squared
+    warnings = [*system.info.warnings, *ending.warnings, *spin_warnings(system, options, observables)]
+    if ending.status != "converged":
+        warnings.append(f"the optimisation ended before it converged ({ending.status})")
+    return Level(
+        problem=system,
+        energy=headline,
+        estimates=energies.estimates,
+        v_score=v_score(
+            hamiltonian.n_electrons,
+            headline.variance or 0.0,
+            headline.value,
+            hamiltonian.infinite_temperature_energy(),
+        ),
+        s_squared=None if spin is None else float(spin.value),
+        n_parameters=state.n_parameters,
+        n_steps=int(n_steps),
+        status=ending.status,
+        wall_time_s=stopwatch.total,
+        model=state.model,
+        parameters=state.parameters,
+        determinants=state.determinants,
+        warnings=tuple(warnings),
+        message=_MESSAGES[ending.status],
+        observables=observables,
+        details={"n_determinants": len(state.determinants), "n_connected": n_connected},
+        state=state,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Energies:
+    headline: Estimate
+    estimates: dict[str, Estimate]
+    sector_psi: np.ndarray | None
+    sizes: dict[str, int]
+
+
+def _energies(options, state, sector) -> _Energies:
+    """All energies of a state; both upper bounds of the sector compete for the headline."""
+    stats = state.expect(state.hamiltonian)
+    energy, variance = float(stats.mean), float(stats.variance)
+    found, sizes = {}, {}
+    if options.pt2 or options.projected:
+        connected = connected_estimates(state, projected=options.projected)
+        sizes["connected"], variance = connected.n_connected, connected.variance
+        if connected.projected is not None:
+            found["projected"] = Estimate(float(connected.projected), kind="projected")
+        if options.pt2:
+            found["pt2"] = Estimate(
+                energy + connected.second_order, kind="pt2", details={"correction": connected.second_order}
+            )
+    headline = Estimate(energy, kind="variational", upper_bound=True, variance=variance)
+    found = {"variational": headline, **found}
+    sector_psi = None
+    if sector is not None:
+        sector_psi = sector_amplitudes(state, sector)
+        total, total_variance = full_sum_energy(state, sector, sector_psi)
+        full_sum = Estimate(
+            total,
+            kind="full_sum",
+            upper_bound=True,
+            variance=total_variance,
+            details={"n_determinants": len(sector)},
+        )
+        found["full_sum"] = full_sum
+        if total <= energy + 1e-10:
+            headline = full_sum
+    order = ("variational", "full_sum", "projected", "pt2")
+    return _Energies(headline, {name: found[name] for name in order if name in found}, sector_psi, sizes)
+
+
+def _plain(orbitals):
+    return tuple(int(p) for p in orbitals)
+
+
+_MESSAGES = {
+    "converged": "converged",
+    "time_limit": "the time limit ended the optimisation: give a longer time_limit",
+    "max_steps": "the step limit ended the optimisation: give more max_steps",
+    "interrupted": "interrupted: the state so far was evaluated",
+}
