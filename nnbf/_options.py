@@ -50,7 +50,7 @@ class Checked:
 
 
 @functools.cache
-def _annotations(options: type) -> dict[str, Any]:
+def _annotations(options: Any) -> dict[str, Any]:
     return typing.get_type_hints(options, include_extras=True)
 
 

@@ -51,7 +51,7 @@ class Job:
 
 def _solve(name: str, arguments: Sequence[str]) -> int:
     kind, examples = SOLVING[name]
-    command = parse_command(kind, arguments, prog=f"nnbf {name}", examples=examples)
+    command: Any = parse_command(kind, arguments, prog=f"nnbf {name}", examples=examples)
     if command.run.out is not None:
         from nnbf.runs import require_free
 
