@@ -228,7 +228,7 @@ def _with_energy(level, final, hamiltonian, options):
     if energy.error > options.precision:
         warnings.append(
             f"the error of the energy, {energy.error:.1e}, is above the precision {options.precision:.1e}: "
-            "sample longer with 'nnbf evaluate'"
+            "evaluate the run for longer"
         )
     return replace(
         level,
