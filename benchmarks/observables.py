@@ -71,7 +71,7 @@ def compare(name: str, seed: int) -> dict[str, Any]:
     seconds = time.perf_counter() - started
     exact = fci_observables(system)
     found = result.observables
-    dipole = float(np.linalg.norm(found.dipole.value))
+    dipole = float(np.linalg.norm(found.dipole_au.value))
     occupations = found.natural_occupations.value
     deviations = {
         "dipole_deviation": abs(dipole - exact["dipole"]),

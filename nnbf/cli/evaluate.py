@@ -77,9 +77,8 @@ def evaluate(arguments: Sequence[str]) -> int:
         return FAILED
     for warning in done.warnings:
         shown.warn(warning)
-    conclude(
-        done.directory.path, shown, result=done.result, facts=[*_of_level(done), *_facts(done), *_fits(done)]
-    )
+    facts = [*_of_level(done), *_facts(done), *_fits(done), *_observables(done)]
+    conclude(done.directory.path, shown, result=done.result, facts=facts)
     return DONE
 
 
@@ -155,3 +154,9 @@ def _fits(done: "EvaluatedRun") -> list[str]:
             energy = value_with_error(fit["energy"], fit["error"])
             lines.append(f"{title} extrapolation {energy} ({len(fit['x'])} points; no bound)")
     return lines
+
+
+def _observables(done: "EvaluatedRun") -> list[str]:
+    if done.observables is None:
+        return []
+    return [f"{row[0].text}  {row[1].text} {row[2].text}".rstrip() for row in done.observables.table().rows]

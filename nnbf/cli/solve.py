@@ -256,12 +256,12 @@ def _begun_folder(command: Any, config: dict[str, Any], progress: Progress) -> A
 
 def _charge_job(command: SolveCharge, command_line: str, progress: Progress) -> Job:
     from hamiltonians import space_group
-    from nnbf.observables.charge import fillings, particle_momenta
     from nnbf.observables.quasiparticle import one_particle
+    from nnbf.observables.spectral_function import neighbouring_models, particle_momenta
 
     model, choice = command.problem.build(), command.choice
     spin = {"up": 0, "down": 1}[choice.electron]
-    models = (model, *fillings(model, spin).values())
+    models = (model, *neighbouring_models(model, spin).values())
     group = space_group(one_particle(model))
     words = named_momenta(model, choice.momenta.split())
     momenta = particle_momenta(model, [group.sector(word).momentum for word in words] or None)
@@ -292,7 +292,7 @@ def _run_charge(
     command: SolveCharge, model: Any, momenta: Any, spin: int, directory: Any, config: Any, progress: Progress
 ) -> None:
     from nnbf.drivers import Monitor, charge_excitations
-    from nnbf.observables.exact_charge import exact_charge_excitations
+    from nnbf.observables.exact_excitations import exact_charge_excitations
 
     def record(level: Any) -> None:
         particles = list(level.problem.particles)

@@ -16,14 +16,7 @@ from hamiltonians.lattice.sector import Momentum
 from nnbf.drivers.filling_levels import FillingLevels, SpreadLevel
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.monitor import Monitor
-from nnbf.observables.charge import (
-    ChargeExcitations,
-    Excitation,
-    coupling_irreps,
-    fillings,
-    particle_momenta,
-    target_momentum,
-)
+from nnbf.estimate import Estimate
 from nnbf.observables.quasiparticle import (
     Removal,
     SampledWave,
@@ -31,7 +24,14 @@ from nnbf.observables.quasiparticle import (
     plane_wave,
     sampled_weight,
 )
-from nnbf.observables.result import Estimate
+from nnbf.observables.spectral_function import (
+    ChargeExcitations,
+    Excitation,
+    coupling_irreps,
+    neighbouring_models,
+    particle_momenta,
+    target_momentum,
+)
 from nnbf.states.amplitudes import log_psi_function
 from nnbf.states.lattice_chains import change_power
 
@@ -71,7 +71,7 @@ def charge_excitations(
     state one member is taken; its degeneracy is reported.
 
     Args:
-        model: The model with N particles, at most `nnbf.observables.quasiparticle.MOST_ENUMERATED`
+        model: The model with N particles, at most `nnbf.observables.weighted_configurations.MOST_ENUMERATED`
             configurations of each filling.
         options: Network, optimiser; the seed.
         momenta: k of the particle, whole numbers (mx, my); by default all.
@@ -91,7 +91,7 @@ def charge_excitations(
         raise InputError(f"changes {asked}: give -1 (removal), 1 (addition) or both")
     options = replace(LatticeOptions() if options is None else options, method="full-sum")
     wanted = particle_momenta(model, momenta)
-    others = {change: other for change, other in fillings(model, spin).items() if change in asked}
+    others = {change: other for change, other in neighbouring_models(model, spin).items() if change in asked}
     if not others:
         raise InputError(f"{model}: no {'particle to remove' if asked == [-1] else 'room for a particle'}")
     solvers = {

@@ -4,8 +4,8 @@ import numpy as np
 
 from hamiltonians import InputError, Molecule, irrep_bits
 from nnbf.drivers.options import SolverOptions
-from nnbf.observables import Expansion, Observables, observables_of
-from nnbf.observables.density import require_two_body_room
+from nnbf.observables import Configurations, Observables, molecular_observables
+from nnbf.observables.density_matrices import require_two_body_room
 from nnbf.states import SpaceState, SpinPenalty
 
 #: Deviation of <S^2> from S (S + 1) above which a result carries a warning.
@@ -73,15 +73,16 @@ def final_observables(
     determinants, psi = state.determinants, None
     if kind == "full_sum" and sector is not None:
         determinants, psi = sector, sector_psi
-    expansion = Expansion(
+    configurations = Configurations.expansion(
         determinants,
         state.wave_function() if psi is None else psi,
         system.integrals.n_orbitals,
         spin_flip=state.spin_flip,
         # H never leaves the irrep of the reference determinant, so neither does V.
         irreps=irrep_bits(system.integrals),
+        kind=kind,
     )
-    return observables_of(expansion, system.integrals, system.properties, kind=kind, rdm2=options.rdm2)
+    return molecular_observables(system.integrals, configurations, system.properties, rdm2=options.rdm2)
 
 
 def spin_warnings(system: Molecule, options: SolverOptions, found: Observables) -> list[str]:

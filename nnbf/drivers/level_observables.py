@@ -6,15 +6,15 @@ from hamiltonians import space_group
 from hamiltonians.lattice.model import Lattice
 from nnbf.drivers.level import Level
 from nnbf.evaluation import Samples
-from nnbf.observables.lattice import LatticeObservables, lattice_observables
-from nnbf.observables.lattice_samples import MOST_ENUMERATED, WeightedConfigurations
+from nnbf.observables import Configurations, Observables, lattice_observables
+from nnbf.observables.weighted_configurations import MOST_ENUMERATED
 from nnbf.states.amplitudes import log_psi_function
 
 #: Most samples that observables are averaged over: symmetry takes some ten amplitudes of each.
 MOST_OBSERVED = 16_384
 
 
-def level_configurations(model: Lattice, level: Level) -> WeightedConfigurations:
+def level_configurations(model: Lattice, level: Level) -> Configurations:
     """Configurations with |psi|^2: all of them of a full sum, else the samples of the final energy.
 
     Raises:
@@ -22,13 +22,11 @@ def level_configurations(model: Lattice, level: Level) -> WeightedConfigurations
     """
     if level.samples is None:
         state = level.state
-        return WeightedConfigurations.enumerated(
-            model, log_psi_function(state.model, state.variables, model.n_sites)
-        )
-    return WeightedConfigurations.sampled(*level.samples.thinned(MOST_OBSERVED))
+        return Configurations.enumerated(model, log_psi_function(state.model, state.variables, model.n_sites))
+    return Configurations.sampled(*level.samples.thinned(MOST_OBSERVED))
 
 
-def level_observables(model: Lattice, level: Level) -> LatticeObservables | None:
+def level_observables(model: Lattice, level: Level) -> Observables | None:
     """Correlations, structure factors, symmetry and spin of a level.
 
     None for a full sum over more than `MOST_ENUMERATED` configurations.
@@ -42,9 +40,9 @@ def level_observables(model: Lattice, level: Level) -> LatticeObservables | None
 
 def draws_observables(
     model: Lattice, momentum: Any, ansatz: Any, variables: Any, draws: Samples
-) -> LatticeObservables:
+) -> Observables:
     """The same of a state from samples of any power of |psi|."""
-    configurations = WeightedConfigurations.sampled(*draws.thinned(MOST_OBSERVED))
+    configurations = Configurations.sampled(*draws.thinned(MOST_OBSERVED))
     return _observables(model, momentum, configurations, ansatz, variables)
 
 

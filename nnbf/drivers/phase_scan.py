@@ -20,7 +20,7 @@ from nnbf.drivers.calculation import solve
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.level_observables import level_configurations
 from nnbf.drivers.monitor import Monitor
-from nnbf.observables.lattice_correlations import Quantity, correlation_ratio, structure_factor
+from nnbf.observables.correlations import Quantity, correlation_ratio, structure_factor
 
 #: Resamplings behind the error of a crossing.
 RESAMPLINGS = 2000

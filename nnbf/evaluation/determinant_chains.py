@@ -31,6 +31,7 @@ from nnbf.determinants import (
 from nnbf.determinants.hashing import merge_equal
 from nnbf.evaluation.amplitude_table import AmplitudeTable
 from nnbf.evaluation.samples import Samples
+from nnbf.observables import Configurations
 from nnbf.states import SpaceState
 
 #: Sweeps of all chains in one call of the sampler: one length is compiled.
@@ -126,6 +127,10 @@ class ChainSource:
     def acceptance(self) -> float:
         """Share of accepted moves since the chains were thermalised."""
         return float(self._chain.acceptance)
+
+    def configurations(self, drawn: Samples, most: int) -> Configurations:
+        """At most so many of the samples, with their weights."""
+        return Configurations.sampled(*drawn.thinned(most))
 
     def draw(self, n_samples: int) -> Samples:
         """Let every chain make its share of the samples, in whole calls of the sampler."""

@@ -16,11 +16,14 @@ psi is small by chance, a kurtosis of 10^5, and error bars from a few thousand s
 
 import numpy as np
 
-from nnbf.determinants import diagonal_elements
+from nnbf.determinants import diagonal_elements, multiplicities, spin_flip, unpack_occupations
 from nnbf.evaluation.amplitude_table import AmplitudeTable
 from nnbf.evaluation.samples import Samples, as_chains
+from nnbf.observables import Configurations
 
 CHAINS = 32
+#: Determinants of a sector up to which observables are summed over all of it.
+EXACT = 100_000
 
 
 class SectorSource:
@@ -113,6 +116,32 @@ class SectorSource:
             outside=np.full((CHAINS, length), self.outside),
             independent=True,
         )
+
+    def configurations(self, drawn: Samples, most: int) -> Configurations:
+        """The whole sector with psi up to `EXACT` determinants, else samples of |psi|^2 on it.
+
+        Args:
+            drawn: Samples of the energy; they are those of another distribution.
+            most: Samples, at most.
+        """
+        table = self._table
+        if self.size <= EXACT:
+            return Configurations.expansion(
+                table.determinants,
+                table.amplitudes,
+                table.tables.n_orbitals,
+                spin_flip=table.spin_flip,
+                kind="full_sum",
+            )
+        weights = multiplicities(table.determinants, table.spin_flip) * table.amplitudes**2
+        length = max(1, most // CHAINS)
+        chosen = self._rng.choice(len(weights), size=(CHAINS, length), p=weights / weights.sum())
+        rows = table.determinants[chosen.ravel()]
+        if table.spin_flip:
+            turned = self._rng.random(len(rows)) < 0.5
+            rows = np.where(turned[:, None], spin_flip(rows), rows)
+        occupations = unpack_occupations(rows, table.tables.n_orbitals)
+        return Configurations.sampled(occupations.reshape(CHAINS, length, -1))
 
     def change_power(self, power: float) -> None:
         """Refuse: the distribution is one of its own."""

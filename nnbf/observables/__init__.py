@@ -1,23 +1,15 @@
-"""Observables of states, from expansions in determinants or from samples."""
+"""Observables of states, exact or from samples: each is a function that `observable` registers."""
 
-from nnbf.observables.density import TwoBodyDensity
-from nnbf.observables.exact import observables_of
-from nnbf.observables.expansion import Expansion
-from nnbf.observables.natural import NaturalOrbitals, natural_orbital_system
-from nnbf.observables.result import Estimate, Observables
-from nnbf.observables.sampled import sampled_observables
-from nnbf.observables.samples import Samples
-from nnbf.observables.spin import s_squared
+import lazy_loader
 
-__all__ = [
-    "Estimate",
-    "Expansion",
-    "NaturalOrbitals",
-    "Observables",
-    "Samples",
-    "TwoBodyDensity",
-    "natural_orbital_system",
-    "observables_of",
-    "s_squared",
-    "sampled_observables",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "density_matrices": ["TwoBodyDensity"],
+        "lattice_measurement": ["LatticeMeasurement", "lattice_observables"],
+        "measure": ["Observable", "Observables", "measure", "observable", "registered_observables"],
+        "molecular_measurement": ["MolecularMeasurement", "molecular_observables"],
+        "natural": ["NaturalOrbitals", "natural_orbital_system"],
+        "weighted_configurations": ["Configurations"],
+    },
+)

@@ -1,8 +1,49 @@
 """Dipole moments from one-particle density matrices."""
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
-from hamiltonians import OrbitalProperties
+from hamiltonians import DEBYE, OrbitalProperties
+from nnbf.estimate import Estimate
+from nnbf.observables.measure import observable
+
+if TYPE_CHECKING:
+    from nnbf.observables.molecular_measurement import MolecularMeasurement
+
+
+class DipoleMoment(Estimate):
+    """A dipole moment (3,) with its errors."""
+
+    def record(self) -> dict[str, Any]:
+        """Plain numbers, its norm among them."""
+        value, error = np.asarray(self.value), np.asarray(self.error)
+        size = float(np.linalg.norm(value))
+        of_size = float(np.linalg.norm(value * error) / size) if size else float(np.linalg.norm(error))
+        return {
+            "value": value.tolist(),
+            "error": error.tolist(),
+            "kind": self.kind,
+            "norm": size,
+            "norm_error": of_size,
+        }
+
+
+@observable("dipole_au", unit="e a0", on=("molecule",), label="dipole moment (x, y, z)")
+def dipole_au(measured: "MolecularMeasurement") -> DipoleMoment | None:
+    """Dipole moment (3,), e a_0, with nuclei and frozen electrons; None where unknown."""
+    parts = dipole_moment(measured.properties, measured.one_body_parts)
+    if parts is None:
+        return None
+    found = measured.configurations.estimate(parts)
+    return DipoleMoment(found.value, found.error)
+
+
+@observable("dipole_debye", unit="debye", on=("molecule",), label="dipole moment (x, y, z)")
+def dipole_debye(measured: "MolecularMeasurement") -> DipoleMoment | None:
+    """Dipole moment (3,) in debye."""
+    found = dipole_au(measured)
+    return None if found is None else DipoleMoment(DEBYE * found.value, DEBYE * found.error)
 
 
 def dipole_moment(properties: OrbitalProperties | None, one_body: np.ndarray) -> np.ndarray | None:

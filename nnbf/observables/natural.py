@@ -7,13 +7,18 @@ orbitals of each spin.
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from hamiltonians import MolecularIntegrals, Molecule, irrep_bits
 from hamiltonians.integrals import determinant_irrep
 from hamiltonians.molecule.determinant import determinant_energy, lowest_determinant
+from nnbf.estimate import Estimate, jackknife_error
+from nnbf.observables.measure import observable
+
+if TYPE_CHECKING:
+    from nnbf.observables.molecular_measurement import MolecularMeasurement
 
 #: How far an overlap may be from an orthogonal matrix.
 _NOT_ORTHOGONAL = 1e-6
@@ -33,6 +38,33 @@ class NaturalOrbitals:
     kind: Literal["restricted", "merged", "by_spin"]
     """restricted: both spins had the same orbitals; merged: they have them now; by_spin: natural
     orbitals of each spin."""
+
+
+@observable("natural", on=("molecule",), recorded=False)
+def natural(measured: "MolecularMeasurement") -> NaturalOrbitals:
+    """Natural orbitals."""
+    return _of(measured, measured.one_body)
+
+
+@observable("natural_occupations", on=("molecule",))
+def natural_occupations(measured: "MolecularMeasurement") -> Estimate | None:
+    """Occupations of the natural orbitals of both spins together, falling; see `NaturalOrbitals`."""
+    occupations = natural(measured).occupations
+    state = measured.configurations
+    if occupations is None:
+        return None
+    if state.is_exact:
+        return Estimate(occupations)
+    left_out = [_of(measured, part).occupations for part in state.without_one(measured.one_body_parts)]
+    return Estimate(occupations, jackknife_error(np.array(left_out)))
+
+
+def _of(measured, one_body):
+    integrals = measured.integrals
+    codes = irrep_bits(integrals) if measured.configurations.is_exact else measured.irreps
+    return natural_orbitals(
+        one_body, codes, spin_resolved=integrals.is_spin_resolved, overlap=measured.overlap
+    )
 
 
 def natural_orbitals(

@@ -11,7 +11,6 @@ states and particles add up: m of (N, a) is that of (N-1, b) plus that of c_k, m
 (`hamiltonians.space_group`).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,13 +22,8 @@ from hamiltonians.lattice.sector import Momentum
 from nnbf.determinants import build_hash_table, find_rows
 from nnbf.determinants.configurations import pack_modes
 from nnbf.determinants.hashing import first_rows, merge_equal
-from nnbf.observables.result import Estimate
-
-#: Occupations (n, modes), up block first, to complex log psi (n,).
-LogPsi = Callable[[np.ndarray], np.ndarray]
-
-#: Configurations up to which states are enumerated.
-MOST_ENUMERATED = 500_000
+from nnbf.estimate import Estimate
+from nnbf.observables.weighted_configurations import LogPsi, require_enumerable
 
 
 def with_changed_filling(model: Lattice, change: int, spin: int = 0) -> Lattice:
@@ -90,13 +84,9 @@ class ConfigurationTable:
         """List them.
 
         Raises:
-            InputError: There are more than `MOST_ENUMERATED`.
+            InputError: There are more than 500,000.
         """
-        if model.n_configurations > MOST_ENUMERATED:
-            raise InputError(
-                f"{model.n_configurations:.2g} configurations are too many to be summed over (at most "
-                f"{MOST_ENUMERATED:,}): sample both states"
-            )
+        require_enumerable(model)
         self.model = model
         """The model."""
         self.occupations = lattice_configurations(model)
@@ -166,28 +156,6 @@ class Removal:
         """Return sum_i conj(phi_i) c_i for an orbital (n_sites,), as (n_smaller, n_larger)."""
         values = self._signs * np.conj(orbital)[self._sites]
         return scipy.sparse.csr_matrix((values, self._places), shape=self._shape)
-
-
-def enumerated_weight(
-    model: Lattice, momentum: Momentum, log_larger: LogPsi, log_smaller: LogPsi, *, spin: int = 0
-) -> float:
-    """Return |<smaller|c_k|larger>|^2 by sums over all configurations; states need not be normalised.
-
-    Args:
-        model: The model of the larger state.
-        momentum: Of the particle, whole numbers.
-        log_larger: log psi of the state with N particles.
-        log_smaller: log psi of the one with a particle of this spin less.
-        spin: 0 for up (and for spinless fermions), 1 for down.
-
-    Raises:
-        InputError: Too many configurations, no such momentum or spin, or no particle to remove.
-        FloatingPointError: Amplitudes are not finite.
-    """
-    larger, smaller = ConfigurationTable(model), ConfigurationTable(with_changed_filling(model, -1, spin))
-    matrix = Removal(larger, smaller, spin).matrix(plane_wave(model, momentum))
-    element = np.vdot(smaller.vector(log_smaller), matrix @ larger.vector(log_larger))
-    return float(abs(element) ** 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,7 +253,7 @@ def _product_of_means(first: np.ndarray, second: np.ndarray) -> Estimate:
     n, m = len(first), len(second)
     variance = np.sum((da * b).real ** 2) / (n * (n - 1)) + np.sum((a * db).real ** 2) / (m * (m - 1))
     variance += np.sum(np.outer(da, db).real ** 2) / (n * (n - 1) * m * (m - 1))
-    return Estimate(float((a * b).real), float(np.sqrt(variance)))
+    return Estimate(float((a * b).real), float(np.sqrt(variance)), "vmc", "")
 
 
 def _signs(occupations: np.ndarray, mode: int) -> np.ndarray:

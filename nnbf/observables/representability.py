@@ -5,9 +5,28 @@ With b any of the operators below, the matrices :math:`\langle b_I b_J^\dagger \
 G for :math:`a^\dagger_p a_q` less its mean.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from nnbf.observables.density import TwoBodyDensity
+from nnbf.observables.density_matrices import TwoBodyDensity
+from nnbf.observables.measure import observable
+
+if TYPE_CHECKING:
+    from nnbf.observables.molecular_measurement import MolecularMeasurement
+
+
+@observable("checks", on=("molecule",))
+def checks(measured: "MolecularMeasurement") -> dict[str, float]:
+    """How well the density matrices fulfil what they must."""
+    state, integrals = measured.configurations, measured.integrals
+    electrons = integrals.n_alpha, integrals.n_beta
+    # The triangles of samples differ by noise, those of exact sums by errors.
+    raw = measured.one_body_raw[0] if state.is_exact else measured.one_body
+    found = one_body_checks(raw, *electrons)
+    if measured.two_body is not None:
+        found |= two_body_checks(measured.two_body[0], measured.one_body, *electrons)
+    return found
 
 
 def one_body_checks(one_body: np.ndarray, n_alpha: int, n_beta: int) -> dict[str, float]:

@@ -1,4 +1,4 @@
-r"""<S^2> of a state in restricted or spin-resolved orbitals, with frozen cores and active spaces.
+r"""Spin of states: of molecules in restricted or spin-resolved orbitals, with frozen cores and active spaces.
 
 ``S^2 = S_z (S_z + 1) + S_- S_+``. With overlaps ``O_pq`` of alpha with beta orbitals, active ones p, q, r,
 s and frozen ones c, d, and the density matrices of the active electrons,
@@ -12,47 +12,21 @@ for ``N_beta`` active beta electrons and C doubly frozen orbitals. A turned beta
 alpha orbitals: nothing is assumed of the spaces that the two sets span.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from hamiltonians.errors import InputError
+from hamiltonians.lattice.model import Lattice
 from nnbf.determinants.spin_ladder import lowered_raised
-from nnbf.observables.density import one_body_density
-from nnbf.observables.expansion import Expansion
+from nnbf.estimate import Estimate
+from nnbf.observables.measure import observable
+from nnbf.observables.weighted_configurations import Configurations, LogPsi
+from nnbf.operators.spin_exchange import doubly_occupied, s_squared_diagonal, spin_exchanges
 
-
-def s_squared(
-    expansion: Expansion, overlap: np.ndarray | None = None, one_body: np.ndarray | None = None
-) -> float:
-    """<S^2> of a state.
-
-    Args:
-        expansion: The state.
-        overlap: (C + M, C + M) overlap of alpha with beta orbitals, the C frozen ones first; None where
-            both spins have the same orbitals.
-        one_body: (2, M, M) density matrices, where they are known already.
-
-    Raises:
-        ValueError: The overlap has a wrong shape, or the state is folded by spin flip although its
-            orbitals differ.
-    """
-    if overlap is not None and expansion.spin_flip:
-        raise ValueError("spin flip symmetry needs the same orbitals for both spins")
-    active = None if overlap is None else active_overlap(overlap, expansion.n_orbitals)
-    applied = lowered_raised(
-        expansion.determinants,
-        expansion.determinants,
-        expansion.slots,
-        expansion.amplitudes,
-        expansion.n_orbitals,
-        expansion.spin_flip,
-        active,
-    )
-    s_z = expansion.s_z
-    total = s_z * (s_z + 1.0) + float(np.sum(expansion.weights * applied))
-    if overlap is not None and len(overlap) > expansion.n_orbitals:
-        if one_body is None:
-            one_body = one_body_density(expansion)
-        total += frozen_spin(overlap, one_body)
-    return total
+if TYPE_CHECKING:
+    from nnbf.observables.lattice_measurement import LatticeMeasurement
+    from nnbf.observables.molecular_measurement import MolecularMeasurement
 
 
 def active_overlap(overlap: np.ndarray, n_orbitals: int) -> np.ndarray:
@@ -83,3 +57,86 @@ def frozen_spin(overlap: np.ndarray, one_body: np.ndarray) -> float:
         - np.sum(one_body[0] * (alpha @ alpha.T))
         - np.sum(one_body[1] * (beta.T @ beta))
     )
+
+
+@observable("s_squared", on=("molecule",), label="⟨S²⟩")
+def molecular_s_squared(measured: "MolecularMeasurement") -> Estimate | None:
+    """<S^2>: S (S + 1) for total spin S; None where alpha and beta orbitals differ by an unknown overlap.
+
+    Raises:
+        ValueError: The overlap has a wrong shape, or the state is folded by spin flip although its
+            orbitals differ.
+    """
+    overlap, configurations = measured.overlap, measured.configurations
+    if measured.integrals.is_spin_resolved and overlap is None:
+        return None
+    if overlap is not None and configurations.spin_flip:
+        raise ValueError("spin flip symmetry needs the same orbitals for both spins")
+    size = measured.integrals.n_orbitals
+    active = None if overlap is None else active_overlap(overlap, size)
+    applied = lowered_raised(
+        configurations.determinants,
+        measured.table,
+        measured.slots,
+        measured.psi,
+        size,
+        configurations.spin_flip,
+        active,
+    )
+    s_z = 0.5 * (measured.integrals.n_alpha - measured.integrals.n_beta)
+    parts = s_z * (s_z + 1.0) + measured.bras @ applied
+    if overlap is not None and len(overlap) > size:
+        parts = parts + np.array([frozen_spin(overlap, part) for part in measured.one_body_parts])
+    return configurations.estimate(parts)
+
+
+@observable("s_z", on=("molecule",), label="S_z")
+def s_z(measured: "MolecularMeasurement") -> Estimate:
+    """Spin projection."""
+    return Estimate(0.5 * (measured.integrals.n_alpha - measured.integrals.n_beta))
+
+
+@observable("s_squared", on=("lattice",), label="⟨S²⟩")
+def _s_squared(measured: "LatticeMeasurement") -> Estimate | None:
+    if not measured.model.is_spinful:
+        return None
+    return lattice_s_squared(measured.model, measured.configurations, measured.log_psi)
+
+
+@observable("double_occupancy", on=("lattice",), label="doubly occupied sites")
+def _double_occupancy(measured: "LatticeMeasurement") -> Estimate | None:
+    return double_occupancy(measured.model, measured.configurations) if measured.model.is_spinful else None
+
+
+def lattice_s_squared(model: Lattice, configurations: Configurations, log_psi: LogPsi) -> Estimate:
+    """<S^2> of a Hubbard state: S (S + 1) for total spin S.
+
+    Raises:
+        InputError: The model is spinless.
+        FloatingPointError: log psi is not finite.
+    """
+    _require_spin(model)
+    up, down = model.particles
+    most = max(1, min(up, model.n_sites - down) * min(down, model.n_sites - up))
+
+    def images_of(occupations):
+        return spin_exchanges(occupations, model.n_sites)
+
+    exchanges = configurations.off_diagonal(log_psi, images_of, most)
+    diagonal = s_squared_diagonal(configurations.occupations, model.n_sites)
+    return configurations.average(diagonal + exchanges.real)
+
+
+def double_occupancy(model: Lattice, configurations: Configurations) -> Estimate:
+    """Share of doubly occupied sites, (1 / N_s) sum_i <n_up n_down>.
+
+    Raises:
+        InputError: The model is spinless.
+    """
+    _require_spin(model)
+    return configurations.average(doubly_occupied(configurations.occupations, model.n_sites).mean(axis=1))
+
+
+def _require_spin(model):
+    if not model.is_spinful:
+        raise InputError("spin of a spinless model: give a Hubbard model")

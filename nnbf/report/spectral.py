@@ -32,7 +32,7 @@ def draw_spectral(
     """Draw removal and addition peaks of each momentum, broadened.
 
     Args:
-        result: The record of `nnbf.observables.charge.ChargeExcitations`.
+        result: The record of `nnbf.observables.spectral_function.ChargeExcitations`.
         exact: That of exact diagonalisation, drawn as a dashed line.
         momenta: Which, from top to bottom; by default all whose peaks differ.
         width: Of the peaks, in units of t: half width of a Lorentzian, standard deviation of a Gaussian.
@@ -113,7 +113,7 @@ def _grid(results, rows, width) -> np.ndarray:
 
 
 def _curve(result, momentum, changes, omega, width, shape) -> np.ndarray:
-    from nnbf.observables.charge import broadened
+    from nnbf.observables.spectral_function import broadened
 
     peaks = [e for e in _peaks(result, momentum) if e["change"] in changes]
     return broadened(

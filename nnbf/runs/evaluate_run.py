@@ -1,5 +1,6 @@
 """Sample the trained wave function of a run folder, and record what comes out."""
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,9 @@ from nnbf.runs.trained import load_trained
 from nnbf.runs.truncation import with_correction
 
 if TYPE_CHECKING:
+    from hamiltonians import MolecularIntegrals
     from nnbf.evaluation import Evaluation, EvaluationOptions, Extrapolation, Point, Samples, SampleSource
+    from nnbf.observables import Observables
 
 FILE = "evaluation.json"
 """Rounds, samples and fits, in the run folder."""
@@ -25,6 +28,7 @@ FILE = "evaluation.json"
 _LARGE_DIFFERENCE = 1e-3
 """From this much above `variational` (Hartree) the energy is worth a hint."""
 _FAR = 5.0  # standard errors
+_AMPLITUDES = 2_000_000  # of psi, for the observables of molecules
 
 Note = Callable[[str], None]
 
@@ -43,6 +47,8 @@ class EvaluatedRun:
     """The entry of the level in result.json; None for molecules."""
     evaluation: "Evaluation"
     """The sampled energy."""
+    observables: "Observables | None"
+    """Observables from the same samples, where asked for."""
     warnings: tuple[str, ...]
     """Warnings, one line each."""
 
@@ -95,7 +101,8 @@ def evaluate_run(
     if options.observables and samples is not None:
         note("observables")
         observables = trained.observables(samples)
-    found = trained.recorded(evaluation, observables)
+    measured = None if observables is None else observables.record()
+    found = trained.recorded(evaluation, measured)
     record = {
         "created": datetime.now().astimezone().isoformat(timespec="seconds"),
         "energy_unit": trained.source.unit,
@@ -103,7 +110,7 @@ def evaluate_run(
         **evaluation.record(),
         "rounds": evaluation.rounds,
         "kind": "vmc",
-        "observables": observables,
+        "observables": measured,
         **found.more,
         "warnings": found.warnings,
         "versions": versions(),
@@ -116,7 +123,9 @@ def evaluate_run(
         raise InputError(
             f"{directory.path} cannot be written: {error.strerror or one_line(error)}"
         ) from error
-    return EvaluatedRun(directory, found.result, record, found.level, evaluation, tuple(found.warnings))
+    return EvaluatedRun(
+        directory, found.result, record, found.level, evaluation, observables, tuple(found.warnings)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,8 +147,8 @@ class _Trained(ABC):
     source: "SampleSource"
 
     @abstractmethod
-    def observables(self, samples: "Samples") -> dict[str, Any] | None:
-        """Return the record of all observables from samples."""
+    def observables(self, samples: "Samples") -> "Observables":
+        """Return all observables, from samples."""
 
     @abstractmethod
     def recorded(self, evaluation: "Evaluation", observables: dict[str, Any] | None) -> _Recorded:
@@ -159,7 +168,17 @@ class _Molecule(_Trained):
         )
 
     def observables(self, samples):
-        return None
+        from nnbf.determinants import pack_occupations
+        from nnbf.observables import molecular_observables
+
+        state, system = self.trained.state, self.trained.system
+
+        def log_psi(occupations):
+            sign, log_abs = state.signed_log(pack_occupations(occupations))
+            return log_abs + math.pi * 1j * (sign < 0)
+
+        configurations = self.source.configurations(samples, _most_observed(system.integrals))
+        return molecular_observables(system.integrals, configurations, system.properties, log_psi=log_psi)
 
     def recorded(self, evaluation, observables):
         directory, trained = self.directory, self.trained
@@ -180,6 +199,8 @@ class _Molecule(_Trained):
         fits = _fits(points)
         warnings += _doubts(evaluation) + _outside_not_trained(evaluation, result)
         add_estimates(result, evaluation, self.options.seed, full_sum, fits)
+        if result.get("energy_kind") == "vmc" and observables is not None:
+            _add_observables(result, observables)
         described = {
             name: {"reason": fit} if isinstance(fit, str) else asdict(fit) for name, fit in fits.items()
         }
@@ -213,7 +234,7 @@ class _Level(_Trained):
 
         trained = self.trained
         momentum = tuple(trained.record["momentum"])
-        return draws_observables(trained.model, momentum, trained.ansatz, trained.variables, samples).record()
+        return draws_observables(trained.model, momentum, trained.ansatz, trained.variables, samples)
 
     def recorded(self, evaluation, observables):
         old = self.trained.record
@@ -321,9 +342,20 @@ def _with_level(
     result |= {key: levels, **headline(lowest)}
     is_headline = state_file(directory, lowest).stem == name
     if is_headline and lowest["kind"] == "vmc" and observables is not None:
-        result["observables"] = observables
-        result["s_squared"] = (observables.get("s_squared") or {}).get("value")
+        _add_observables(result, observables)
     return result
+
+
+def _add_observables(result: dict[str, Any], observables: Mapping[str, Any]) -> None:
+    result["observables"] = observables
+    result["s_squared"] = (observables.get("s_squared") or {}).get("value")
+
+
+def _most_observed(integrals: "MolecularIntegrals") -> int:
+    """Samples for observables: psi is needed on all single excitations of the distinct ones."""
+    size = integrals.n_orbitals
+    singles = sum(n * (size - n) for n in (integrals.n_alpha, integrals.n_beta))
+    return min(16_384, max(1024, _AMPLITUDES // max(singles, 1)))
 
 
 def _doubts(evaluation: "Evaluation") -> list[str]:

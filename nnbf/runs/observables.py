@@ -27,7 +27,9 @@ def write_observables(directory: "RunDirectory", system: "Molecule", found: Any)
     if found is None:
         return
     if found.two_body is not None:
-        write_archive(directory.density_file, found.density_arrays())
+        from nnbf.observables.density_matrices import density_arrays
+
+        write_archive(directory.density_file, density_arrays(found))
     if system.integrals.two_body.nbytes > MOST_BYTES:
         return
     from nnbf.observables import natural_orbital_system

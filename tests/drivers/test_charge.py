@@ -14,16 +14,16 @@ from nnbf.drivers.level import Level, Outcome
 from nnbf.drivers.monitor import Monitor
 from nnbf.drivers.sector_sum import sector_state
 from nnbf.estimate import Estimate
-from nnbf.observables.exact_charge import exact_charge_excitations
+from nnbf.observables.exact_excitations import exact_charge_excitations
 from nnbf.observables.quasiparticle import (
     ConfigurationTable,
     Removal,
-    enumerated_weight,
     plane_wave,
     with_changed_filling,
 )
 from nnbf.report.spectral import draw_spectral
 from nnbf.states.amplitudes import log_psi_function
+from tests.observables.vectors import enumerated_weight
 
 
 @pytest.fixture

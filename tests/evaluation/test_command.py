@@ -95,6 +95,12 @@ def test_result_of_another_step_stays(run, capsys):
     assert "vmc" not in content(run / "result.json")["estimates"]
 
 
+def change_options(run):
+    config = content(run / "config.json")
+    config["options"]["hidden"] = [13]
+    (run / "config.json").write_text(json.dumps(config))
+
+
 class TestTrainedState:
     def test_checkpoint_and_final_parameters_agree(self, run):
         folder = RunDirectory.open(run)
@@ -116,10 +122,19 @@ class TestTrainedState:
         with pytest.raises(InputError, match="no checkpoint that is whole"):
             load_trained(RunDirectory.open(run))
 
-    def test_other_options(self, run):
-        config = content(run / "config.json")
-        config["options"]["hidden"] = [13]
-        (run / "config.json").write_text(json.dumps(config))
+    def test_the_network_is_that_of_the_file(self, run):
+        change_options(run)
+        assert load_trained(RunDirectory.open(run)).state.model.hidden == (12,)
+
+    def test_folders_that_do_not_say_the_network_have_that_of_the_options(self, run):
+        change_options(run)
+        (final,) = (path for path in (run / "checkpoint").iterdir() if path.name == "final.npz")
+        for path in (run / "checkpoint").iterdir():
+            if path != final:
+                path.unlink()
+        with np.load(final) as archive:
+            arrays = {name: archive[name] for name in archive.files if name != "network"}
+        np.savez(final, **arrays)
         with pytest.raises(InputError, match="does not fit its options"):
             load_trained(RunDirectory.open(run))
 
@@ -137,3 +152,22 @@ def test_bad_input(tmp_path, monkeypatch, capsys, words, message):
     assert main(["evaluate", *words]) == 2
     assert message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_observables_of_molecules_are_measured_from_the_samples(run, capsys):
+    """Samples, weighted or of a table, agree with the sum over the sector within their error bars."""
+    exact, kinds = None, []
+    for words in ((), ("--sampler", "metropolis", "--samples", "4096", "--power", "1.4")):
+        assert main(["evaluate", str(run), "--large", "6", "--precision", "1e-4", *words]) == 0
+        found = content(run / "evaluation.json")["observables"]
+        kinds.append(found["kind"])
+        assert "natural occupations" in capsys.readouterr().out
+        if exact is None:
+            exact = found
+            continue
+        for name in ("s_squared", "dipole_au", "natural_occupations"):
+            deviations = np.abs(np.subtract(found[name]["value"], exact[name]["value"]))
+            assert np.all(deviations < 5.0 * np.array(found[name]["error"]) + 1e-4), name
+    assert kinds == ["full_sum", "vmc"]
+    assert main(["evaluate", str(run), "--no-observables", "--quiet"]) == 0
+    assert content(run / "evaluation.json")["observables"] is None

@@ -15,8 +15,8 @@ from nnbf.drivers.sector_ansatz import make_lattice_ansatz
 from nnbf.estimate import Estimate
 from nnbf.evaluation import EvaluationOptions, LatticeSource, Samples, sample_energy
 from nnbf.evaluation.sampling_loop import POWERS, best_power, means
-from nnbf.observables.lattice_correlations import correlations
-from nnbf.observables.lattice_samples import WeightedConfigurations
+from nnbf.observables import Configurations
+from nnbf.observables.correlations import correlations
 from nnbf.sampling import ordered_configuration
 from nnbf.states.amplitudes import initial_variables
 from nnbf.states.amplitudes import log_psi as log_amplitudes
@@ -125,22 +125,22 @@ def test_the_power_is_chosen_for_the_smallest_error(case):
 
 
 def test_weighted_averages_and_their_errors(case):
-    exact = correlations(MODEL, WeightedConfigurations.enumerated(MODEL, lambda x: np.log(case.psi)))
+    exact = correlations(MODEL, Configurations.enumerated(MODEL, lambda x: np.log(case.psi)))
     deviations = []
     for seed in range(SEEDS):
         rows, draws = case.drawn(1.2, (32, 100), seed)
         samples, weights = draws.thinned(10**9)
         assert np.array_equal(samples, case.configurations[rows])
-        found = correlations(MODEL, WeightedConfigurations.sampled(samples, 7.0 * weights))
+        found = correlations(MODEL, Configurations.sampled(samples, 7.0 * weights))
         kept = found.values.error > 1e-12
         deviations.append(((found.values.value - exact.values.value) / found.values.error)[kept])
     assert 0.7 < np.sqrt(np.mean(np.square(deviations))) < 1.3
-    plain = correlations(MODEL, WeightedConfigurations.sampled(samples))
-    same = correlations(MODEL, WeightedConfigurations.sampled(samples, np.full(weights.shape, 0.3)))
+    plain = correlations(MODEL, Configurations.sampled(samples))
+    same = correlations(MODEL, Configurations.sampled(samples, np.full(weights.shape, 0.3)))
     np.testing.assert_allclose(same.values.value, plain.values.value, atol=1e-12)
     np.testing.assert_allclose(same.values.error, plain.values.error, atol=1e-12)
     with pytest.raises(ValueError, match="weights"):
-        WeightedConfigurations.sampled(samples, weights[:5])
+        Configurations.sampled(samples, weights[:5])
 
 
 def test_errors_of_chains_that_remember_or_disagree():

@@ -6,7 +6,7 @@ import numpy as np
 
 from hamiltonians import Molecule, build_molecule, irrep_bits
 from nnbf.determinants import determinant_irrep, occupied_spin_orbitals
-from nnbf.observables import Expansion
+from nnbf.observables import Configurations
 from tests.observables.vectors import strings, vector_to_lists
 
 NH2 = "N 0 0 0.14; H 0 0.80 -0.50; H 0 -0.80 -0.50"
@@ -49,7 +49,7 @@ def fci_state(name) -> tuple[float, np.ndarray]:
     )
 
 
-def fci_expansion(name) -> Expansion:
+def fci_expansion(name) -> Configurations:
     """The FCI state as an expansion, within the irrep of its largest determinant."""
     integrals = molecule(name).integrals
     size = integrals.n_orbitals
@@ -60,4 +60,4 @@ def fci_expansion(name) -> Expansion:
         own.append(determinant_irrep(orbitals[orbitals < size], orbitals[orbitals >= size] - size, codes))
     keep = np.array(own) == own[int(np.argmax(np.abs(psi)))]
     assert np.abs(psi[~keep]).max(initial=0.0) < 1e-5
-    return Expansion(rows[keep], psi[keep], size, irreps=codes)
+    return Configurations.expansion(rows[keep], psi[keep], size, irreps=codes, kind="full_sum")

@@ -11,17 +11,17 @@ from hamiltonians import (
     lattice_configurations,
     space_group,
 )
-from nnbf.observables.charge import broadened, coupling_irreps, target_momentum
-from nnbf.observables.exact_charge import exact_charge_excitations
+from nnbf.observables.exact_excitations import exact_charge_excitations
 from nnbf.observables.quasiparticle import (
     ConfigurationTable,
     Removal,
     SampledWave,
-    enumerated_weight,
     plane_wave,
     sampled_weight,
     with_changed_filling,
 )
+from nnbf.observables.spectral_function import broadened, coupling_irreps, target_momentum
+from tests.observables.vectors import enumerated_weight
 
 SPINLESS = Lattice("tv", (4, 2), 3, V=1.5, boundary=("apbc", "pbc"))
 SPINFUL = Lattice("hubbard", (3, 2), (2, 2), U=4.0, boundary=(0.2, "pbc"))
@@ -224,7 +224,7 @@ def test_bad_input():
         with_changed_filling(one, 1, 1)
     with pytest.raises(InputError, match="not on the lattice"):
         plane_wave(one, (3, 0))
-    with pytest.raises(InputError, match="sample both states"):
+    with pytest.raises(InputError, match="or samples"):
         ConfigurationTable(Lattice("tv", (6, 6), 13))
     with pytest.raises(InputError, match="width must be positive"):
         broadened([0.0], [1.0], np.zeros(1), width=0.0)

@@ -82,13 +82,11 @@ def test_pages_and_tables_show_them(run_folder, result, capsys):
 
 def test_a_full_disk_is_an_error_of_the_system(tmp_path):
     """Not one of the input: the run then says how to go on."""
-    from types import SimpleNamespace
-
-    from nnbf.observables import observables_of
+    from nnbf.observables import molecular_observables
     from nnbf.runs.directory import RunDirectory
     from tests.observables.molecules import fci_expansion, molecule
 
     system = molecule("LiH")
-    solution = SimpleNamespace(observables=observables_of(fci_expansion("LiH"), system.integrals))
+    found = molecular_observables(system.integrals, fci_expansion("LiH"))
     with pytest.raises(OSError, match="No such file"):
-        write_observables(RunDirectory(tmp_path / "absent"), system, solution)
+        write_observables(RunDirectory(tmp_path / "absent"), system, found)

@@ -6,7 +6,7 @@ import pytest
 from hamiltonians import OrbitalProperties
 from nnbf.determinants import pack_occupations, unpack_occupations
 from nnbf.determinants.excited import excited_determinants
-from nnbf.observables import Samples, observables_of, sampled_observables
+from nnbf.observables import Configurations, molecular_observables
 from tests.determinants.oracles import bit_strings, configurations, random_integrals
 from tests.observables.molecules import fci_expansion, molecule
 from tests.observables.vectors import expand, random_vector
@@ -25,9 +25,8 @@ def log_amplitudes(state):
 
 
 def draw(state, n_samples, seed):
-    counts = np.random.default_rng(seed).multinomial(n_samples, state.amplitudes**2)
-    drawn = np.flatnonzero(counts)
-    return Samples.independent(state.determinants[drawn], counts[drawn], seed)
+    chosen = np.random.default_rng(seed).choice(len(state), size=n_samples, p=state.amplitudes**2)
+    return Configurations.sampled(state.occupations[chosen].reshape(20, -1, state.occupations.shape[1]))
 
 
 class Case:
@@ -42,14 +41,14 @@ class Case:
         dipole = dipole + np.swapaxes(dipole, -1, -2)
         self.properties = OrbitalProperties(dipole, np.ones(3), np.zeros(3), overlap)
         self.state = expand(random_vector(size, electrons, seed=2), size, electrons)
-        self.exact = observables_of(self.state, self.integrals, self.properties, rdm2=True)
+        self.exact = molecular_observables(self.integrals, self.state, self.properties, rdm2=True)
 
     def sampled(self, n_samples, seed, **options):
-        return sampled_observables(
+        return molecular_observables(
             self.integrals,
             draw(self.state, n_samples, seed),
-            log_amplitudes(self.state),
             self.properties,
+            log_psi=log_amplitudes(self.state),
             chunk_size=64,
             **options,
         )
@@ -62,7 +61,7 @@ def case(request):
 
 def quantities(found):
     """(value, error) of everything that has an error, one after the other."""
-    estimates = [found.s_squared, found.dipole, found.inverse_participation_ratio]
+    estimates = [found.s_squared, found.dipole_au, found.inverse_participation_ratio]
     if found.energy_from_densities is not None:
         estimates.append(found.energy_from_densities)
     values = np.concatenate([np.ravel(one.value) for one in estimates])
@@ -109,12 +108,12 @@ def test_eigenstates_have_no_error():
     """S^2 of a spin eigenstate and the 2-RDM energy of a singlet's FCI state, from few samples."""
     state, system = fci_expansion("O2"), molecule("O2")
     samples = draw(state, 2000, 0)
-    found = sampled_observables(
-        system.integrals, samples, log_amplitudes(state), system.properties, chunk_size=1024
+    found = molecular_observables(
+        system.integrals, samples, system.properties, log_psi=log_amplitudes(state), chunk_size=1024
     )
     assert found.s_squared.value == pytest.approx(2.0, abs=1e-5)
     assert found.s_squared.error < 1e-5
-    exact = observables_of(state, system.integrals, system.properties)
+    exact = molecular_observables(system.integrals, state, system.properties)
     error = found.natural_occupations.error
     assert np.abs(found.natural_occupations.value - exact.natural_occupations.value).max() < 5 * error.max()
     assert 1e-4 < error.max() < 0.05
@@ -124,7 +123,7 @@ def test_chains_become_batches():
     rng = np.random.default_rng(0)
     rows = unpack_occupations(bit_strings(configurations(4, 2, 2), 4), 4)
     few = rows[rng.integers(len(rows), size=(2, 64))]
-    samples = Samples.from_chains(few)
+    samples = Configurations.sampled(few)
     assert samples.n_samples == 128
     assert len(samples.shares) == 32
     # Four consecutive samples of one chain make a batch.
@@ -133,11 +132,11 @@ def test_chains_become_batches():
         map(bytes, pack_occupations(few[0, :4]))
     )
     assert np.asarray(samples.weights.sum(axis=1)).ravel() == pytest.approx(1.0)
-    many = Samples.from_chains(rows[rng.integers(len(rows), size=(20, 3))])
+    many = Configurations.sampled(rows[rng.integers(len(rows), size=(20, 3))])
     assert len(many.shares) == 20
-    assert len(Samples.from_chains(rows[rng.integers(len(rows), size=(300, 2))]).shares) == 128
-    with pytest.raises(ValueError, match="at least 3"):
-        Samples.from_chains(rows[rng.integers(len(rows), size=(2, 1))])
+    assert len(Configurations.sampled(rows[rng.integers(len(rows), size=(300, 2))]).shares) == 64
+    with pytest.raises(ValueError, match="too few"):
+        Configurations.sampled(rows[rng.integers(len(rows), size=(2, 1))])
 
 
 def test_correlated_chains_are_told_by_their_spread():
@@ -146,8 +145,8 @@ def test_correlated_chains_are_told_by_their_spread():
     places = np.random.default_rng(3).choice(len(state), size=16, p=state.amplitudes**2)
     chains = unpack_occupations(state.determinants[places], 4)[:, None].repeat(50, axis=1)
     case = Case(False)
-    stuck = sampled_observables(
-        case.integrals, Samples.from_chains(chains), log_amplitudes(state), chunk_size=64
+    stuck = molecular_observables(
+        case.integrals, Configurations.sampled(chains), log_psi=log_amplitudes(state), chunk_size=64
     )
     free = case.sampled(800, 0)
     assert np.mean(stuck.one_body_error) > 3 * np.mean(free.one_body_error)
@@ -156,12 +155,16 @@ def test_correlated_chains_are_told_by_their_spread():
 def test_wave_functions_that_do_not_fit_are_refused(case):
     samples = draw(case.state, 100, 0)
     with pytest.raises(ValueError, match="complex"):
-        sampled_observables(case.integrals, samples, lambda x: 0.3j * x[:, 0] * x[:, 1], chunk_size=64)
+        molecular_observables(
+            case.integrals, samples, log_psi=lambda x: 0.3j * x[:, 0] * x[:, 1], chunk_size=64
+        )
     with pytest.raises(ValueError, match="not finite"):
-        sampled_observables(case.integrals, samples, lambda x: np.full(len(x), np.nan), chunk_size=64)
+        molecular_observables(
+            case.integrals, samples, log_psi=lambda x: np.full(len(x), np.nan), chunk_size=64
+        )
     with pytest.raises(ValueError, match="vanishes on a determinant"):
-        sampled_observables(
-            case.integrals, samples, lambda x: np.where(x[:, 0] == 1, -np.inf, 0.0), chunk_size=64
+        molecular_observables(
+            case.integrals, samples, log_psi=lambda x: np.where(x[:, 0] == 1, -np.inf, 0.0), chunk_size=64
         )
 
 

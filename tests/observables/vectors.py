@@ -4,8 +4,11 @@ from itertools import combinations
 
 import numpy as np
 
+from hamiltonians import MolecularIntegrals, OrbitalProperties
 from nnbf.determinants import spin_flip_representatives, words_per_spin
-from nnbf.observables import Expansion
+from nnbf.observables import Configurations, MolecularMeasurement
+from nnbf.observables.quasiparticle import ConfigurationTable, Removal, plane_wave, with_changed_filling
+from nnbf.observables.spin import molecular_s_squared
 
 
 def strings(n_orbitals, n_electrons) -> np.ndarray:
@@ -25,13 +28,13 @@ def vector_to_lists(vector, n_orbitals, electrons, *, keep=None) -> tuple[np.nda
     return determinants[keep], vector.ravel()[keep]
 
 
-def expand(vector, n_orbitals, electrons, *, fold=False, irreps=None) -> Expansion:
+def expand(vector, n_orbitals, electrons, *, fold=False, irreps=None) -> Configurations:
     """An FCI vector as an expansion, folded where it is even under spin flip."""
     determinants, psi = vector_to_lists(vector, n_orbitals, electrons)
     if fold:
         same = np.all(spin_flip_representatives(determinants) == determinants, axis=1)
         determinants, psi = determinants[same], psi[same]
-    return Expansion(determinants, psi, n_orbitals, spin_flip=fold, irreps=irreps)
+    return Configurations.expansion(determinants, psi, n_orbitals, spin_flip=fold, irreps=irreps)
 
 
 def random_vector(n_orbitals, electrons, seed=0, *, even=False, sparse=0.0) -> np.ndarray:
@@ -42,3 +45,34 @@ def random_vector(n_orbitals, electrons, seed=0, *, even=False, sparse=0.0) -> n
     if even:
         vector = vector + vector.T
     return vector / np.linalg.norm(vector)
+
+
+def measured(state, overlap=None, *, rdm2=False) -> MolecularMeasurement:
+    """What observables of a state are made from; no Hamiltonian is needed for these."""
+    size = state.n_orbitals
+    pairs = size * (size + 1) // 2
+    n_alpha, n_beta = (int(np.sum(part)) for part in np.split(state.occupations[0], 2))
+    integrals = MolecularIntegrals(0.0, np.zeros((size, size)), np.zeros((pairs, pairs)), n_alpha, n_beta)
+    return MolecularMeasurement(integrals, state, OrbitalProperties(overlap_alpha_beta=overlap), rdm2=rdm2)
+
+
+def one_body_density(state) -> np.ndarray:
+    """One-particle density matrices (2, M, M), both triangles summed independently."""
+    return measured(state).one_body_raw[0]
+
+
+def two_body_density(state):
+    """Two-particle density matrices."""
+    return measured(state, rdm2=True).two_body[0]
+
+
+def s_squared(state, overlap=None) -> float:
+    """<S^2>."""
+    return molecular_s_squared(measured(state, overlap)).value
+
+
+def enumerated_weight(model, momentum, log_larger, log_smaller, *, spin=0) -> float:
+    """|<smaller|c_k|larger>|^2 by sums over all configurations; states need not be normalised."""
+    larger, smaller = ConfigurationTable(model), ConfigurationTable(with_changed_filling(model, -1, spin))
+    matrix = Removal(larger, smaller, spin).matrix(plane_wave(model, momentum))
+    return abs(np.vdot(smaller.vector(log_smaller), matrix @ larger.vector(log_larger))) ** 2

@@ -11,15 +11,19 @@ Carleo, Commun. Phys. 8, 46 (2025), eqs. 11 and 12). On lattices of one site a c
 :math:`\sum_q S(q) = \sum_i \langle f_i^2 \rangle`; S(0) is 0 for densities, :math:`S_z^2 / N_s` for spins.
 """
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from hamiltonians.errors import InputError
 from hamiltonians.lattice.model import Lattice
-from nnbf.observables.lattice_samples import WeightedConfigurations
-from nnbf.observables.result import Estimate
+from nnbf.estimate import Estimate
+from nnbf.observables.measure import observable
+from nnbf.observables.weighted_configurations import Configurations
+
+if TYPE_CHECKING:
+    from nnbf.observables.lattice_measurement import LatticeMeasurement
 
 Quantity = Literal["density", "spin"]
 
@@ -88,6 +92,38 @@ class StructureFactor:
         }
 
 
+@observable("density", on=("lattice",))
+def _density(measured: "LatticeMeasurement") -> Correlations:
+    return correlations(measured.model, measured.configurations)
+
+
+@observable("density_structure", on=("lattice",))
+def _density_structure(measured: "LatticeMeasurement") -> StructureFactor:
+    return structure_factor(measured.model, measured.configurations)
+
+
+@observable("spin", on=("lattice",))
+def _spin(measured: "LatticeMeasurement") -> Correlations | None:
+    spinful = measured.model.is_spinful
+    return correlations(measured.model, measured.configurations, "spin") if spinful else None
+
+
+@observable("spin_structure", on=("lattice",))
+def _spin_structure(measured: "LatticeMeasurement") -> StructureFactor | None:
+    spinful = measured.model.is_spinful
+    return structure_factor(measured.model, measured.configurations, "spin") if spinful else None
+
+
+@observable("correlation_ratio", on=("lattice",))
+def _correlation_ratio(measured: "LatticeMeasurement") -> Estimate | None:
+    """Ratio of densities at (pi, pi); None where that is not on the lattice."""
+    try:
+        ratio = correlation_ratio(measured.model, measured.configurations)
+    except InputError:
+        return None
+    return None if np.isnan(ratio.value) else ratio
+
+
 def site_field(model: Lattice, occupations: np.ndarray, quantity: Quantity) -> np.ndarray:
     """The field f (n, n_sites) of occupations (n, modes); see the module.
 
@@ -105,7 +141,7 @@ def site_field(model: Lattice, occupations: np.ndarray, quantity: Quantity) -> n
 
 
 def correlations(
-    model: Lattice, configurations: WeightedConfigurations, quantity: Quantity = "density"
+    model: Lattice, configurations: Configurations, quantity: Quantity = "density"
 ) -> Correlations:
     """C(r) of a state for all displacements of the lattice; see the module.
 
@@ -130,7 +166,7 @@ def correlations(
 
 
 def structure_factor(
-    model: Lattice, configurations: WeightedConfigurations, quantity: Quantity = "density"
+    model: Lattice, configurations: Configurations, quantity: Quantity = "density"
 ) -> StructureFactor:
     """S(q) of a state for all momenta of the lattice; see the module.
 
@@ -149,7 +185,7 @@ def structure_factor(
 
 def correlation_ratio(
     model: Lattice,
-    configurations: WeightedConfigurations,
+    configurations: Configurations,
     quantity: Quantity = "density",
     momentum: tuple[int, int] | None = None,
 ) -> Estimate:
@@ -179,7 +215,7 @@ def correlation_ratio(
     around = [(m1 + 1, m2), (m1 - 1, m2), (m1, m2 + 1), (m1, m2 - 1)]
     beside = np.mean([parts[:, a % first, b % second] for a, b in around], axis=0)
     ratio = configurations.ratio(beside, parts[:, m1 % first, m2 % second])
-    return Estimate(1.0 - ratio.value, ratio.error)
+    return replace(ratio, value=1.0 - ratio.value)
 
 
 def zone_wave_vectors(model: Lattice) -> np.ndarray:

@@ -12,11 +12,10 @@ from hamiltonians import (
     lattice_configurations,
     space_group,
 )
-from nnbf.observables.lattice import lattice_observables
-from nnbf.observables.lattice_correlations import correlation_ratio, correlations, structure_factor
-from nnbf.observables.lattice_samples import WeightedConfigurations
-from nnbf.observables.lattice_spin import double_occupancy, lattice_s_squared
-from nnbf.observables.lattice_symmetry import measured_symmetry, sector_weight, symmetry_eigenvalues
+from nnbf.observables import Configurations, lattice_observables
+from nnbf.observables.correlations import correlation_ratio, correlations, structure_factor
+from nnbf.observables.measured_symmetry import measured_symmetry, symmetry_parts
+from nnbf.observables.spin import double_occupancy, lattice_s_squared
 from nnbf.report.lattice import draw_correlations, draw_structure_factor
 
 TV = Lattice("tv", "4x4", 5, V=1.0)
@@ -47,7 +46,13 @@ def level(model, momentum, irrep=None, *, number=0, **options):
 
 def enumerated(model, vector):
     log_psi = log_psi_of(model, vector)
-    return WeightedConfigurations.enumerated(model, log_psi), log_psi
+    return Configurations.enumerated(model, log_psi), log_psi
+
+
+def sector_weight(sector, configurations, log_psi):
+    """Weight <psi|P|psi> of a state in a sector: 1 if it lies in it."""
+    parts = symmetry_parts(configurations, log_psi, sector.permutations, sector.phases, sector.spin_flips)
+    return configurations.estimate((parts @ sector.weights).real)
 
 
 def drawn(model, vector, shape, seed):
@@ -163,7 +168,7 @@ def test_an_ordered_state_has_correlation_ratio_one():
         order = np.all(occupations == even, axis=1) | np.all(occupations == 1 - even, axis=1)
         return np.where(order, 0.0, -80.0) + 0j
 
-    configurations = WeightedConfigurations.enumerated(model, log_psi)
+    configurations = Configurations.enumerated(model, log_psi)
     assert structure_factor(model, configurations).values.value[2, 2] == pytest.approx(16 / 4)
     assert correlation_ratio(model, configurations).value == pytest.approx(1.0)
     for open_or_odd in (Lattice("tv", "3x4", 3), Lattice("tv", "4x4", 3, boundary="open")):
@@ -248,7 +253,8 @@ def test_expectation_is_that_of_the_matrix():
     configurations, log_psi = enumerated(model, vector)
     group = space_group(model)
     flips = np.arange(len(group.permutations)) % 2 == 0
-    found = symmetry_eigenvalues(configurations, log_psi, group.permutations, group.phases, flips).value
+    parts = symmetry_parts(configurations, log_psi, group.permutations, group.phases, flips)
+    found = configurations.estimate(parts).value
     states = lattice_configurations(model)
     position = {tuple(state): index for index, state in enumerate(states.tolist())}
     for g, flip in enumerate(flips):
@@ -341,7 +347,7 @@ def test_samples_agree_with_exact_sums(ground_state, shape):
     vector = np.sqrt(0.8) * ground_state + np.sqrt(0.2) * level(TV, (1, 0), "A''")
     exact, log_psi = enumerated(TV, vector)
     samples = drawn(TV, vector, shape, seed=11)
-    found = WeightedConfigurations.sampled(samples)
+    found = Configurations.sampled(samples)
     assert (found.n_samples, found.kind) == (3000, "vmc")
     for measure in (correlations, structure_factor):
         one, other = measure(TV, found).values, measure(TV, exact).values
@@ -363,7 +369,7 @@ def test_samples_agree_with_exact_sums(ground_state, shape):
 
 def test_samples_of_an_eigenstate_have_sharp_eigenvalues(ground_state):
     log_psi = log_psi_of(TV, ground_state)
-    found = WeightedConfigurations.sampled(drawn(TV, ground_state, (16, 4), seed=1))
+    found = Configurations.sampled(drawn(TV, ground_state, (16, 4), seed=1))
     measured = measured_symmetry(space_group(TV), found, log_psi)
     assert (measured.momentum, measured.irrep) == ((0, 0), "B2")
     assert measured.irreps["B2"].value == pytest.approx(1.0, abs=1e-9)
@@ -375,7 +381,7 @@ def test_sampled_spin(singlet):
     vector = np.sqrt(0.6) * singlet + 1j * np.sqrt(0.4) * triplet
     exact, log_psi = enumerated(HUBBARD, vector)
     assert lattice_s_squared(HUBBARD, exact, log_psi).value == pytest.approx(0.8, abs=1e-9)
-    found = WeightedConfigurations.sampled(drawn(HUBBARD, vector, (16, 100), seed=4))
+    found = Configurations.sampled(drawn(HUBBARD, vector, (16, 100), seed=4))
     s_squared = lattice_s_squared(HUBBARD, found, log_psi)
     within(s_squared, 0.8)
     assert 0.0 < s_squared.error < 0.2
@@ -401,7 +407,7 @@ def test_errors_know_of_autocorrelation(n_chains, length, repetitions):
     expected = np.sqrt(0.25 * 0.75 / (n_chains * length) * (1 + stay) / (1 - stay))
     errors, values = [], []
     for seed in range(repetitions):
-        found = WeightedConfigurations.sampled(correlated_chains(n_chains, length, stay, seed))
+        found = Configurations.sampled(correlated_chains(n_chains, length, stay, seed))
         estimate = found.average(found.occupations[:, 0].astype(float))
         errors.append(estimate.error)
         values.append(estimate.value)
@@ -414,7 +420,7 @@ def test_error_of_many_chains_is_netkets(ground_state):
     import netket as nk
 
     samples = drawn(TV, ground_state, (32, 30), seed=8)
-    found = WeightedConfigurations.sampled(samples)
+    found = Configurations.sampled(samples)
     estimate = found.average(found.occupations[:, 0] * found.occupations[:, 1].astype(float))
     statistics = nk.stats.statistics(samples[..., 0] * samples[..., 1].astype(float))
     assert estimate.value == pytest.approx(float(statistics.mean), abs=1e-12)
@@ -451,7 +457,7 @@ def test_more_than_64_modes():
     for row in samples.reshape(-1, 72):
         row[rng.choice(36, 2, replace=False)] = 1
         row[36 + rng.integers(36)] = 1
-    found = WeightedConfigurations.sampled(samples)
+    found = Configurations.sampled(samples)
     s_squared = lattice_s_squared(model, found, log_psi)
     assert s_squared.value == pytest.approx(0.75, abs=1e-9)
     assert s_squared.error < 1e-9
@@ -469,14 +475,14 @@ def test_more_than_64_modes():
 )
 def test_what_are_no_samples(samples, message):
     with pytest.raises(ValueError, match=message):
-        WeightedConfigurations.sampled(samples)
+        Configurations.sampled(samples)
 
 
 def test_what_cannot_be_measured(ground_state):
     with pytest.raises(InputError, match="at most 500,000"):
-        WeightedConfigurations.enumerated(Lattice("tv", "6x6", 13), lambda x: np.zeros(len(x)))
+        Configurations.enumerated(Lattice("tv", "6x6", 13), lambda x: np.zeros(len(x)))
     with pytest.raises(FloatingPointError, match="not finite"):
-        WeightedConfigurations.enumerated(TV, lambda x: np.full(len(x), np.nan))
+        Configurations.enumerated(TV, lambda x: np.full(len(x), np.nan))
     configurations, log_psi = enumerated(TV, ground_state)
     with pytest.raises(InputError, match="spinless"):
         correlations(TV, configurations, "spin")
@@ -488,12 +494,10 @@ def test_what_cannot_be_measured(ground_state):
     ):
         with pytest.raises(InputError, match="spinless"):
             measure()
-    found = WeightedConfigurations.sampled(drawn(TV, ground_state, (16, 2), seed=1))
+    found = Configurations.sampled(drawn(TV, ground_state, (16, 2), seed=1))
     group = space_group(TV)
     with pytest.raises(FloatingPointError, match="drawn"):
-        symmetry_eigenvalues(
-            found, lambda x: np.full(len(x), -np.inf), group.permutations[1:2], group.phases[1:2]
-        )
+        symmetry_parts(found, lambda x: np.full(len(x), -np.inf), group.permutations[1:2], group.phases[1:2])
 
 
 @pytest.mark.parametrize("geometry", ["square", "honeycomb"])

@@ -11,14 +11,18 @@ where w is the weight of the state in an irrep. On an eigenstate of U_g the aver
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hamiltonians.lattice.sector import Momentum, Sector
+from hamiltonians.lattice.sector import Momentum
 from hamiltonians.lattice.space_group import SpaceGroup, move_configurations
-from nnbf.observables.lattice_samples import LogPsi, WeightedConfigurations
-from nnbf.observables.result import Estimate
+from nnbf.estimate import Estimate
+from nnbf.observables.measure import observable
+from nnbf.observables.weighted_configurations import Configurations, LogPsi
+
+if TYPE_CHECKING:
+    from nnbf.observables.lattice_measurement import LatticeMeasurement
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,43 +77,14 @@ class MeasuredSymmetry:
         }
 
 
-def symmetry_eigenvalues(
-    configurations: WeightedConfigurations,
-    log_psi: LogPsi,
-    permutations: np.ndarray,
-    phases: np.ndarray,
-    spin_flips: Sequence[bool] | np.ndarray | None = None,
-) -> Estimate:
-    """<psi|U_g|psi> (k,) complex, for group elements as those of a `SpaceGroup` or `Sector`.
-
-    Args:
-        configurations: The state's configurations.
-        log_psi: The state.
-        permutations: (k, n_sites), site i goes to permutations[g, i].
-        phases: (k, n_sites), factor of a particle on site i.
-        spin_flips: (k,), whether an element also exchanges the spins; none by default.
-
-    Raises:
-        FloatingPointError: log psi is not finite.
-    """
-    return configurations.estimate(_parts(configurations, log_psi, permutations, phases, spin_flips))
-
-
-def sector_weight(sector: Sector, configurations: WeightedConfigurations, log_psi: LogPsi) -> Estimate:
-    """Weight <psi|P|psi> of a state in a sector (in its row, where one is chosen): 1 if it lies in it.
-
-    psi is evaluated on all images of the configurations under the group of the sector.
-
-    Raises:
-        FloatingPointError: log psi is not finite.
-    """
-    parts = _parts(configurations, log_psi, sector.permutations, sector.phases, sector.spin_flips)
-    return configurations.estimate((parts @ sector.weights).real)
+@observable("symmetry", on=("lattice",))
+def _symmetry(measured: "LatticeMeasurement") -> MeasuredSymmetry:
+    return measured_symmetry(measured.group, measured.configurations, measured.log_psi, measured.momentum)
 
 
 def measured_symmetry(
     group: SpaceGroup,
-    configurations: WeightedConfigurations,
+    configurations: Configurations,
     log_psi: LogPsi,
     momentum: Any = None,
 ) -> MeasuredSymmetry:
@@ -131,7 +106,7 @@ def measured_symmetry(
     moving = [index for index in steps if index is not None]
     parts = np.ones((len(configurations.shares), 2), dtype=complex)
     periodic = [axis for axis in range(2) if steps[axis] is not None]
-    parts[:, periodic] = _parts(
+    parts[:, periodic] = symmetry_parts(
         configurations, log_psi, group.permutations[moving], group.phases[moving], None
     )
     translations = configurations.estimate(parts)
@@ -141,7 +116,9 @@ def measured_symmetry(
     points = list(group.little_group(sector.momentum))
     # Element (p, 0) of the space group.
     members = [point * len(group.cell_translations) for point in points]
-    of_points = _parts(configurations, log_psi, group.permutations[members], group.phases[members], None)
+    of_points = symmetry_parts(
+        configurations, log_psi, group.permutations[members], group.phases[members], None
+    )
     irreps = {}
     for irrep in group.irreps(sector.momentum):
         weights = irrep.dimension / len(points) * irrep.characters.conj()
@@ -149,7 +126,7 @@ def measured_symmetry(
     flip = None
     if model.is_spinful and model.particles[0] == model.particles[1]:
         stay, ones = np.arange(model.n_sites)[None], np.ones((1, model.n_sites))
-        flip = configurations.estimate(_parts(configurations, log_psi, stay, ones, [True])[:, 0].real)
+        flip = configurations.estimate(symmetry_parts(configurations, log_psi, stay, ones, [True])[:, 0].real)
     return MeasuredSymmetry(
         kind=configurations.kind,
         momentum=sector.momentum,
@@ -163,8 +140,25 @@ def measured_symmetry(
     )
 
 
-def _parts(configurations, log_psi, permutations, phases, spin_flips):
-    """<U_g> over each batch, (B, k) complex."""
+def symmetry_parts(
+    configurations: Configurations,
+    log_psi: LogPsi,
+    permutations: np.ndarray,
+    phases: np.ndarray,
+    spin_flips: Sequence[bool] | np.ndarray | None = None,
+) -> np.ndarray:
+    """<psi|U_g|psi> over each batch, (B, k) complex, for elements as those of a `SpaceGroup` or `Sector`.
+
+    Args:
+        configurations: The state's configurations.
+        log_psi: The state.
+        permutations: (k, n_sites), site i goes to permutations[g, i].
+        phases: (k, n_sites), factor of a particle on site i.
+        spin_flips: (k,), whether an element also exchanges the spins; none by default.
+
+    Raises:
+        FloatingPointError: log psi is not finite.
+    """
     count = len(permutations)
     flips = np.zeros(count, bool) if spin_flips is None else np.asarray(spin_flips)
     values = np.empty((len(configurations.occupations), count), complex)

@@ -12,12 +12,15 @@ Electronic-Structure Theory, section 1.7; the index order is that of PySCF.)
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nnbf.determinants.density_sums import one_body_sums, two_body_sums
-from nnbf.determinants.slater_condon import max_connections
-from nnbf.observables.expansion import Expansion
+from nnbf.estimate import Estimate
+from nnbf.observables.measure import Observables, observable
+
+if TYPE_CHECKING:
+    from nnbf.observables.molecular_measurement import MolecularMeasurement
 
 #: Orbitals up to which two-particle density matrices are made: three blocks of M^4 / 4 to M^4 doubles.
 MOST_TWO_BODY_ORBITALS = 40
@@ -54,39 +57,49 @@ class TwoBodyDensity:
         return total
 
 
-def one_body_density(expansion: Expansion) -> np.ndarray:
-    """One-particle density matrices (2, M, M), alpha and beta.
+@observable("one_body", on=("molecule",), recorded=False)
+def one_body(measured: "MolecularMeasurement") -> np.ndarray:
+    """One-particle density matrices (2, M, M) of alpha and beta electrons, symmetric."""
+    return measured.one_body
 
-    Both triangles are summed independently, so that their difference tells about errors.
+
+@observable("one_body_error", on=("molecule",), recorded=False)
+def one_body_error(measured: "MolecularMeasurement") -> np.ndarray | None:
+    """Standard errors (2, M, M) of them; None for exact sums."""
+    state = measured.configurations
+    return None if state.is_exact else state.error(measured.one_body_parts)
+
+
+@observable("two_body", on=("molecule",), recorded=False)
+def two_body(measured: "MolecularMeasurement") -> TwoBodyDensity | None:
+    """Two-particle density matrices, where asked for."""
+    return None if measured.two_body is None else measured.two_body[0]
+
+
+@observable("energy_from_densities", unit="Hartree", on=("molecule",), label="energy from density matrices")
+def energy_from_two_body(measured: "MolecularMeasurement") -> Estimate | None:
+    """Energy from the density matrices, where there are those of two particles."""
+    return None if measured.two_body is None else measured.two_body[1]
+
+
+def density_arrays(found: Observables) -> dict[str, np.ndarray]:
+    """The density matrices among observables under names, for a file; index order and norm are PySCF's.
+
+    Returns:
+        ``one_body`` (2, M, M) for alpha and beta, and where known ``two_body`` (3, M, M, M, M) for
+        [aa, ab, bb]; for one set of orbitals also ``one_body_spin_summed`` and
+        ``two_body_spin_summed``.
     """
-    return one_body_sums(
-        expansion.determinants,
-        expansion.weights,
-        expansion.determinants,
-        expansion.slots,
-        expansion.amplitudes,
-        expansion.irreps,
-        expansion.spin_flip,
-    )
-
-
-def two_body_density(expansion: Expansion) -> TwoBodyDensity:
-    """Two-particle density matrices of all spins.
-
-    Raises:
-        ValueError: There are more than 40 orbitals.
-    """
-    require_two_body_room(expansion.n_orbitals)
-    same, mixed = two_body_sums(
-        expansion.determinants,
-        expansion.weights,
-        expansion.determinants,
-        expansion.slots,
-        expansion.amplitudes,
-        expansion.irreps,
-        expansion.spin_flip,
-    )
-    return TwoBodyDensity(same, mixed)
+    arrays = {"one_body": found["one_body"]}
+    if found["one_body_error"] is not None:
+        arrays["one_body_error"] = found["one_body_error"]
+    if found["two_body"] is not None:
+        arrays["two_body"] = found["two_body"].tensors()
+    if found["natural"].kind == "restricted":
+        arrays["one_body_spin_summed"] = found["one_body"].sum(axis=0)
+        if found["two_body"] is not None:
+            arrays["two_body_spin_summed"] = found["two_body"].spin_summed()
+    return arrays
 
 
 def require_two_body_room(n_orbitals: int) -> None:
@@ -100,13 +113,6 @@ def require_two_body_room(n_orbitals: int) -> None:
             f"two-particle density matrices of {n_orbitals} orbitals do not fit: "
             f"at most {MOST_TWO_BODY_ORBITALS}"
         )
-
-
-def two_body_cost(expansion: Expansion) -> float:
-    """Number of amplitudes that :func:`two_body_density` has to look up."""
-    per_row = max_connections(expansion.n_orbitals, expansion.n_alpha, expansion.n_beta)
-    classes = max(1, len(np.unique(expansion.irreps)))
-    return 0.5 * len(expansion) * per_row / classes
 
 
 def energy_from_densities(integrals, one_body: np.ndarray, two_body: TwoBodyDensity) -> float:

@@ -8,14 +8,14 @@ from hamiltonians import InputError, Lattice, Sector, all_sectors, exact_levels,
 from hamiltonians.lattice.exact import sector_basis
 from hamiltonians.lattice.sector import Momentum
 from hamiltonians.lattice.sector_points import sector_points
-from nnbf.observables.charge import (
+from nnbf.observables.quasiparticle import ConfigurationTable, Removal, plane_wave
+from nnbf.observables.spectral_function import (
     ChargeExcitations,
     Excitation,
-    fillings,
+    neighbouring_models,
     particle_momenta,
     target_momentum,
 )
-from nnbf.observables.quasiparticle import ConfigurationTable, Removal, plane_wave
 
 #: States of a momentum up to which all levels are computed.
 MOST_DENSE = 3000
@@ -45,7 +45,7 @@ def exact_charge_excitations(
         InputError: Too many configurations or states of a momentum, no such momentum or spin.
     """
     wanted = particle_momenta(model, momenta)
-    others = fillings(model, spin)
+    others = neighbouring_models(model, spin)
     table = ConfigurationTable(model)
     ground = _exact_ground(model) if ground is None else ground
     found = exact_levels(model, ground)

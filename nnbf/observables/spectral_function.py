@@ -257,7 +257,7 @@ def particle_momenta(model: Lattice, momenta: Iterable[Momentum] | None) -> tupl
     return tuple(dict.fromkeys(particle_momentum(model, momentum) for momentum in momenta))
 
 
-def fillings(model: Lattice, spin: int) -> dict[int, Lattice]:
+def neighbouring_models(model: Lattice, spin: int) -> dict[int, Lattice]:
     """Return the models with a particle less (-1) and more (+1), where there are such.
 
     Raises:
