@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from hamiltonians.errors import InputError, nearest_names
-from nnbf.cli.console import say_error
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 """Exit codes."""
@@ -124,16 +123,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(words)
     except InputError as error:
-        say_error(str(error))
+        _say_error(str(error))
         return BAD_INPUT
     except SystemExit as stop:  # the help text of a command
         return stop.code if isinstance(stop.code, int) else DONE
     except KeyboardInterrupt:
-        say_error("interrupted")
+        _say_error("interrupted")
         return FAILED
     except BrokenPipeError:  # the reader of our output has gone, as in `nnbf ... | head`
         sys.stderr.close()
         return FAILED
+
+
+def _say_error(message: str) -> None:
+    from nnbf.cli.console import say_error  # which imports more than --help needs
+
+    say_error(message)
 
 
 def _dispatch(words: list[str]) -> int:
