@@ -7,7 +7,13 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "density_matrices": ["TwoBodyDensity"],
         "lattice_measurement": ["LatticeMeasurement", "lattice_observables"],
-        "measure": ["Observable", "Observables", "measure", "observable", "registered_observables"],
+        "observable_registry": [
+            "Observable",
+            "Observables",
+            "measure",
+            "observable",
+            "registered_observables",
+        ],
         "molecular_measurement": ["MolecularMeasurement", "molecular_observables"],
         "natural": ["NaturalOrbitals", "natural_orbital_system"],
         "weighted_configurations": ["Configurations"],

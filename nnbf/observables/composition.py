@@ -7,7 +7,7 @@ import numpy as np
 
 from nnbf.determinants import occupied_spin_orbitals, spin_flip
 from nnbf.estimate import Estimate, jackknife_error
-from nnbf.observables.measure import observable
+from nnbf.observables.observable_registry import observable
 
 if TYPE_CHECKING:
     from nnbf.observables.molecular_measurement import MolecularMeasurement

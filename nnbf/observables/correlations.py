@@ -19,7 +19,7 @@ import numpy as np
 from hamiltonians.errors import InputError
 from hamiltonians.lattice.model import Lattice
 from nnbf.estimate import Estimate
-from nnbf.observables.measure import observable
+from nnbf.observables.observable_registry import observable
 from nnbf.observables.weighted_configurations import Configurations
 
 if TYPE_CHECKING:

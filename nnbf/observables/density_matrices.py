@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnbf.estimate import Estimate
-from nnbf.observables.measure import Observables, observable
+from nnbf.observables.observable_registry import Observables, observable
 
 if TYPE_CHECKING:
     from nnbf.observables.molecular_measurement import MolecularMeasurement

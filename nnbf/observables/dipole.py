@@ -6,7 +6,7 @@ import numpy as np
 
 from hamiltonians import DEBYE, OrbitalProperties
 from nnbf.estimate import Estimate
-from nnbf.observables.measure import observable
+from nnbf.observables.observable_registry import observable
 
 if TYPE_CHECKING:
     from nnbf.observables.molecular_measurement import MolecularMeasurement

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from hamiltonians.lattice.model import Lattice
 from hamiltonians.lattice.space_group import SpaceGroup, space_group
-from nnbf.observables.measure import Observables, measure
+from nnbf.observables.observable_registry import Observables, measure
 from nnbf.observables.weighted_configurations import Configurations, LogPsi
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from hamiltonians.lattice.sector import Momentum
 from hamiltonians.lattice.space_group import SpaceGroup, move_configurations
 from nnbf.estimate import Estimate
-from nnbf.observables.measure import observable
+from nnbf.observables.observable_registry import observable
 from nnbf.observables.weighted_configurations import Configurations, LogPsi
 
 if TYPE_CHECKING:

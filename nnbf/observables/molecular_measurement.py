@@ -21,7 +21,7 @@ from nnbf.determinants.density_sums import one_body_sums, two_body_sums
 from nnbf.determinants.excited import excited_determinants
 from nnbf.estimate import Estimate
 from nnbf.observables.density_matrices import TwoBodyDensity, energy_from_densities, require_two_body_room
-from nnbf.observables.measure import Observables, measure
+from nnbf.observables.observable_registry import Observables, measure
 from nnbf.observables.weighted_configurations import Configurations, LogPsi
 
 

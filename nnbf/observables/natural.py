@@ -15,7 +15,7 @@ from hamiltonians import MolecularIntegrals, Molecule, irrep_bits
 from hamiltonians.integrals import determinant_irrep
 from hamiltonians.molecule.determinant import determinant_energy, lowest_determinant
 from nnbf.estimate import Estimate, jackknife_error
-from nnbf.observables.measure import observable
+from nnbf.observables.observable_registry import observable
 
 if TYPE_CHECKING:
     from nnbf.observables.molecular_measurement import MolecularMeasurement

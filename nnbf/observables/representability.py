@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nnbf.observables.density_matrices import TwoBodyDensity
-from nnbf.observables.measure import observable
+from nnbf.observables.observable_registry import observable
 
 if TYPE_CHECKING:
     from nnbf.observables.molecular_measurement import MolecularMeasurement

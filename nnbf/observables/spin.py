@@ -20,7 +20,7 @@ from hamiltonians.errors import InputError
 from hamiltonians.lattice.model import Lattice
 from nnbf.determinants.spin_ladder import lowered_raised
 from nnbf.estimate import Estimate
-from nnbf.observables.measure import observable
+from nnbf.observables.observable_registry import observable
 from nnbf.observables.weighted_configurations import Configurations, LogPsi
 from nnbf.operators.spin_exchange import doubly_occupied, s_squared_diagonal, spin_exchanges
 

@@ -166,6 +166,36 @@ def test_errors_of_chains_that_remember_or_disagree():
     assert (found.value, found.error, found.r_hat, found.tau, found.n_samples) == (-3.0, 0.0, None, 0.0, 128)
 
 
+@pytest.mark.parametrize(("chains", "length"), [(2, 2000), (8, 400)])
+def test_errors_of_few_chains_come_from_their_pieces(chains, length):
+    """Few chains that remember: errors are about the spread of repeated means."""
+    rng = np.random.default_rng(2)
+    means, errors = [], []
+    for _ in range(60):
+        noise = rng.normal(size=(chains, length + 50))
+        values = np.zeros_like(noise)
+        for step in range(1, noise.shape[1]):
+            values[:, step] = 0.6 * values[:, step - 1] + noise[:, step]
+        found = Estimate.of_chains(values[:, 50:])
+        means.append(found.value)
+        errors.append(found.error)
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(means), rel=0.3)
+
+
+def test_weighted_means_have_the_error_of_the_linearised_ratio():
+    rng = np.random.default_rng(4)
+    means, errors = [], []
+    for _ in range(100):
+        x = rng.normal(size=(32, 100))
+        found = Estimate.of_chains(x + 3.0, np.exp(x), kind="vmc", unit="t")
+        means.append(found.value)
+        errors.append(found.error)
+    # Under weights e^x a normal variable has mean 1.
+    assert np.mean(means) == pytest.approx(4.0, abs=4 * np.std(means) / 10 + 1e-3)
+    assert np.mean(errors) == pytest.approx(np.std(means), rel=0.25)
+    assert (found.kind, found.unit, found.n_samples) == ("vmc", "t", 3200)
+
+
 def test_thinning_keeps_the_chains(case):
     _, draws = case.drawn(1.2, (32, 100))
     samples, weights = draws.thinned(1000)
