@@ -99,30 +99,3 @@ def test_sigterm_stops_gently_and_the_same_command_goes_on(here, program, capsys
     assert result["status"] == "interrupted"
     assert sweep(words, program) == 0
     assert "resume  sto-3g" in capsys.readouterr().out
-
-
-@pytest.mark.slow  # the program starts and compiles
-def test_a_real_sweep(here, capsys, real_program):
-    """Two points of hydrogen by the program itself, one of which it refuses."""
-    (here / "h2.toml").write_text(
-        '[base]\nbasis = "sto-3g"\nhidden = [8]\nn-determinants = 1\n'
-        '[scan]\ntemplate = "H 0 0 0; H 0 0 {r}"\nr = [0.1, 0.7]\n'
-    )
-    assert sweep(["h2.toml", "--quiet"], real_program) == 1
-    assert "error: r0.1: atoms 1 and 2 are 0.100 Angstrom apart" in capsys.readouterr().err
-    content = json.loads((here / "runs/h2/sweep.json").read_text())
-    refused, point = content["points"]
-    assert (refused["status"], refused["energy"]) == ("failed", None)
-    assert refused["reason"].startswith("atoms 1 and 2")
-    assert not (here / "runs/h2/r0.1").exists()
-    assert point["status"] == "converged"
-    assert abs(point["error_milli"]) < 1e-3
-    assert abs(point["s_squared"]) < 1e-6
-    assert point["fci"] == pytest.approx(-1.1361894540, abs=1e-8)
-    assert (point["n_determinants"], point["n_connected"]) == (2, 0)
-    timing = content["timings"]["r0.7"]
-    assert 0 < timing["time_per_step_s"] < timing["time_to_accuracy_s"] < timing["wall_time_s"]
-    assert 10 < timing["memory_mb"] < timing["peak_memory_mb"]
-    assert content["analysis"]["notes"] == ["no curve: 1 of 2 points have an energy: two are needed"]
-    assert main(["sweep", "h2.toml", "--dry-run"]) == 0
-    assert "h2: 2 points in runs/h2, 1 done" in capsys.readouterr().out

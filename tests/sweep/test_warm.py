@@ -1,14 +1,12 @@
 """Points that start from their neighbours: in which order, what failures and kills do to it."""
 
 import json
-import subprocess
-import time
 
 import pytest
 
 from hamiltonians.errors import InputError
 from nnbf.cli.main import main
-from nnbf.sweep import SlurmOptions, curves, plan_sweep, require_unchanged, run_as_jobs, run_locally
+from nnbf.sweep import SlurmOptions, curves, require_unchanged, run_as_jobs, run_locally
 from tests.sweep.test_local import Recorder, log, statuses
 
 CURVE = """
@@ -164,27 +162,3 @@ def test_on_the_command_line(tmp_path, monkeypatch, capsys):
     manifest.write_text('[base]\nmolecule = "H2"\n[grid]\nseed = [1, 2]\n')
     assert main(["sweep", "curve.toml", "--warm-start"]) == 2
     assert capsys.readouterr().err.startswith("error: --warm-start needs a scan")
-
-
-@pytest.mark.slow  # the program starts four times
-def test_a_real_curve_killed_and_resumed(tmp_path, commands, real_program):
-    manifest = tmp_path / "h2.toml"
-    manifest.write_text(
-        '[sweep]\nwarm_start = true\n[base]\nbasis = "sto-3g"\nhidden = [8]\nn-determinants = 1\n'
-        'checkpoint-interval = 0\n[scan]\ntemplate = "H 0 0 0; H 0 0 {r}"\nr = [0.7, 0.9]\n'
-        "[analysis]\nkinds = []\n"
-    )
-    undisturbed, killed = (plan_sweep(manifest, commands, out=tmp_path / name) for name in ("one", "two"))
-    words = ["sweep", str(manifest), "--out", str(killed.folder.path), "--quiet"]
-    for place in ("r0.7/history.jsonl", "r0.9/config.json"):
-        with subprocess.Popen([*real_program, *words], start_new_session=True) as process:
-            while not (killed.folder.path / place).exists():
-                time.sleep(0.01)
-            process.kill()
-    assert main(words) == 0
-    run_locally(undisturbed, real_program)
-    assert starts(undisturbed) == starts(killed) == {"r0.7": None, "r0.9": "r0.7"}
-    first, second = ((plan.folder.path / "sweep.csv").read_bytes() for plan in (undisturbed, killed))
-    assert first == second
-    content = json.loads((killed.folder.path / "sweep.json").read_text())
-    assert all(abs(point["error_milli"]) < 1e-2 for point in content["points"])
