@@ -8,6 +8,10 @@ summed and sampled faster:
     parameters; None, or no such attribute, where they are not related.
 ``is_real``
     True where psi is real up to a factor that is the same for all configurations.
+``per_sample``
+    True where the network is fastest on a few configurations at a time, with derivatives one by one, as with
+    convolutions and sums over symmetry. Dense networks are evaluated on many at once, and their derivatives
+    are known in factors.
 ``n_passes``
     Passes of the network for one amplitude, where there are several: how much fits into a cache.
 """
@@ -20,9 +24,14 @@ def spin_flip_parity(model: Any) -> int | None:
     return getattr(model, "spin_flip_parity", None)
 
 
-def is_real(model: Any) -> bool:
-    """True for a model that declares its wave function real."""
-    return bool(getattr(model, "is_real", False))
+def is_real(model: Any, default: bool = False) -> bool:
+    """Whether a model declares its wave function real; the default for one that declares nothing."""
+    return bool(getattr(model, "is_real", default))
+
+
+def per_sample(model: Any) -> bool:
+    """True for a model that is best evaluated on few configurations at a time."""
+    return bool(getattr(model, "per_sample", False))
 
 
 def n_passes(model: Any) -> int:

@@ -102,6 +102,11 @@ class EquivariantBackflow(nn.Module):
         return self.orbitals[0].n_sites
 
     @property
+    def per_sample(self) -> bool:
+        """Always: convolutions of small lattices."""
+        return True
+
+    @property
     def n_spins(self) -> int:
         """Spins of a site."""
         return len(self.orbitals)
@@ -319,6 +324,11 @@ class ProjectedBackflow(nn.Module):
             for permutation in np.asarray(self.symmetry.permutations):
                 if not np.array_equal(distances[np.ix_(permutation, permutation)], distances):
                     raise ValueError("a symmetry element changes the distances of the Jastrow factor")
+
+    @property
+    def per_sample(self) -> bool:
+        """Always, as for the state before projection."""
+        return True
 
     @property
     def n_passes(self) -> int:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,7 +81,6 @@ class MonteCarloDriver(ConvergingDriver):
 
     optimizer_state: Any = _static()
     hamiltonian: Any = _static()
-    estimator: Callable[[nk.vqs.MCState, Any], SampledStep] = _static()
     schedule: StepSchedule = _static()
     remedies: Remedies = _static()
     _optimizer: Any = _static()
@@ -103,7 +102,6 @@ class MonteCarloDriver(ConvergingDriver):
         state: nk.vqs.MCState,
         hamiltonian: Any,
         *,
-        estimator: Callable[[nk.vqs.MCState, Any], SampledStep] = sampled_step,
         optimizer: Any = None,
         schedule: StepSchedule | None = None,
         n_reachable: int | None = None,
@@ -113,10 +111,7 @@ class MonteCarloDriver(ConvergingDriver):
 
         Args:
             state: The state to optimise; any sampler.
-            hamiltonian: The Hamiltonian.
-            estimator: What makes a step's numbers of state and Hamiltonian:
-                :func:`~nnbf.states.sampled_step` for molecules (their wave function real),
-                :func:`~nnbf.states.lattice_step` for lattices.
+            hamiltonian: The Hamiltonian, or an objective: the Hamiltonian with penalties.
             optimizer: An optimiser of ``nnbf.optimize`` that needs no line search (default stochastic
                 reconfiguration with SPRING momentum).
             schedule: When steps shrink (default :class:`StepSchedule`).
@@ -134,7 +129,6 @@ class MonteCarloDriver(ConvergingDriver):
                 f"{type(self._configured).__name__} needs exact energies: take SR or first order"
             )
         self.hamiltonian = hamiltonian
-        self.estimator = estimator
         self.schedule = StepSchedule() if schedule is None else schedule
         self.remedies = Remedies() if remedies is None else remedies
         self._optimizer, self._level = self._configured, 0
@@ -244,7 +238,7 @@ class MonteCarloDriver(ConvergingDriver):
 
     def compute_loss_and_update(self):
         """One step: sample, estimate, propose."""
-        found = self.estimator(self.state, self.hamiltonian)
+        found = sampled_step(self.state, self.hamiltonian)
         self._found = found
         self._evaluations += self._sampling_cost() + found.samples.evaluations + found.problem.size
         proposal, self.optimizer_state = self._optimizer.propose(found.problem, self.optimizer_state)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -24,7 +23,7 @@ from nnbf.evaluation.lattice_source import LEAST_CHAINS, LatticeSource
 from nnbf.operators import LatticeHamiltonian
 from nnbf.optimize import StochasticReconfiguration
 from nnbf.sampling import ordered_configuration
-from nnbf.states import lattice_step
+from nnbf.states import Objective, SpinPenalty
 from nnbf.states.amplitudes import initial_variables
 from nnbf.states.lattice_chains import lattice_sampler, settle
 
@@ -184,7 +183,8 @@ def _optimised(task: Task, stopwatch: Stopwatch) -> _Run:
     stages = [(ansatz, most_steps, monitor.share(1.0 - FINAL_SHARE))]
     if plain is not None:
         stages.insert(0, (plain, options.warm_up, monitor.share(WARM_UP_SHARE)))
-    hamiltonian = LatticeHamiltonian(model)
+    penalties = (SpinPenalty(options.spin_penalty),) if options.spin_penalty else ()
+    objective = Objective(LatticeHamiltonian(model), penalties)
     warnings: list[str] = []
     variables, n_steps, ended = None, 0, False
     for number, (current, most, watched) in enumerate(stages):
@@ -197,8 +197,7 @@ def _optimised(task: Task, stopwatch: Stopwatch) -> _Run:
             break
         driver = MonteCarloDriver(
             state,
-            hamiltonian,
-            estimator=partial(lattice_step, spin_penalty=options.spin_penalty or 0.0),
+            objective,
             optimizer=_optimizer(model, options) if task.optimizer is None else task.optimizer,
             schedule=StepSchedule(window=options.window, tolerance=0.0, significance=1.0),
             n_reachable=min(sector.n_states, model.n_configurations),

@@ -11,7 +11,7 @@ from nnbf.evaluation.evaluation_options import EvaluationOptions
 from nnbf.evaluation.samples import Samples
 from nnbf.evaluation.sampling_loop import PILOT_POWER
 from nnbf.operators import LatticeHamiltonian
-from nnbf.states import lattice_samples
+from nnbf.states import distinct_samples
 from nnbf.states.lattice_chains import change_power, lattice_sampler, settle
 
 #: Sweeps of all chains before samples count.
@@ -106,7 +106,7 @@ class LatticeSource:
 
     def _drawn(self):
         self._state.reset()
-        found = lattice_samples(self._state, self._hamiltonian)
+        found = distinct_samples(self._state, self._hamiltonian)
         place, shape = found.of_sample, found.shape
         packed = np.packbits(found.occupations.astype(np.uint8), axis=1)
         self._acceptances.append(float(self._state.sampler_state.acceptance))

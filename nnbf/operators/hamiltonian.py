@@ -38,6 +38,10 @@ class Hamiltonian(nk.operator.DiscreteJaxOperator):
     network_shapes: tuple[int, float] = (64, 1.25)
     """Smallest number of configurations for one call of a network, and ratio of one number to the next."""
 
+    peaked: bool = False
+    """Whether ground states have most of their weight on few configurations, so that samples miss some that
+    count: errors of sampled energies then allow for configurations that were not drawn."""
+
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
         jax.tree_util.register_pytree_node(cls, cls.tree_flatten, cls.tree_unflatten)
@@ -59,6 +63,11 @@ class Hamiltonian(nk.operator.DiscreteJaxOperator):
     def dtype(self):
         """Type of the matrix elements; doubles unless a subclass says otherwise."""
         return np.dtype(np.float64)
+
+    @property
+    def n_sites(self) -> int:
+        """Sites of all modes, where several belong to one: what the cost of a network grows with."""
+        return self.hilbert.size
 
     @property
     def is_hermitian(self) -> bool:

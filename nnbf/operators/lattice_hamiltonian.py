@@ -49,6 +49,11 @@ class LatticeHamiltonian(Hamiltonian):
     network_shapes = (256, 1.1)
 
     @property
+    def n_sites(self) -> int:
+        """Sites of the lattice."""
+        return self._model.n_sites
+
+    @property
     def spin_flip_symmetric(self) -> bool:
         """With as many particles of both spins."""
         return self._model.is_spinful and len(set(self._model.particles)) == 1

@@ -47,6 +47,8 @@ class MolecularHamiltonian(Hamiltonian):
     such operators again.
     """
 
+    peaked = True
+
     def __init__(self, integrals, *, threshold: float = 0.0):
         """Build the tables.
 

@@ -5,13 +5,15 @@ from nnbf.optimize.first_order import FirstOrder
 from nnbf.optimize.rgn import Proposal, RayleighGaussNewton
 from nnbf.optimize.sr import StochasticReconfiguration
 from nnbf.optimize.structured import GradientFactors, gradient_factors, jvp, tangent_kernel, vjp
-from nnbf.optimize.tangent import TangentProblem
+from nnbf.optimize.tangent import ExplicitProblem, SampledProblem, TangentProblem
 
 __all__ = [
+    "ExplicitProblem",
     "FirstOrder",
     "GradientFactors",
     "Proposal",
     "RayleighGaussNewton",
+    "SampledProblem",
     "StochasticReconfiguration",
     "TangentProblem",
     "gradient_factors",

@@ -135,6 +135,94 @@ class TangentProblem(TangentSpace):
         return product if vectors is None else product + self._strength * (vectors.T @ (vectors @ change))
 
 
+class SampledProblem(TangentSpace):
+    """Tangent space on distinct samples of a real psi, with the energy and its residual there."""
+
+    def __init__(
+        self, factors: GradientFactors, params: PyTree, weights: np.ndarray, local_values: np.ndarray
+    ):
+        """Collect the pieces.
+
+        Args:
+            factors: Structured gradients of ``log|psi|`` on the n distinct samples.
+            params: Parameter tree.
+            weights: Share of each sample, (n,), sum 1; zero for padding.
+            local_values: Local values of what is minimised, (n,).
+        """
+        amplitudes = np.sqrt(weights)
+        super().__init__(factors, params, amplitudes)
+        self.energy = float(weights @ local_values)
+        """Weighted mean of what is minimised."""
+        self.residual = amplitudes * (local_values - self.energy)
+        """(n,); its squared norm is the variance on the samples."""
+
+    def curvature(self, change: np.ndarray) -> float:
+        """Not known from samples: 0."""
+        return 0.0
+
+
+class ExplicitProblem:
+    r"""The same by its rows, for psi real or complex.
+
+    For parameters that are real and a state that is complex, the change of the state and the residual are
+    vectors of real and imaginary parts,
+
+    .. math:: J = \sqrt{w_i} \begin{pmatrix} \mathrm{Re} \\ \mathrm{Im} \end{pmatrix} (O_{ip} - \bar O_p),
+        \qquad r = \sqrt{w_i} \begin{pmatrix} \mathrm{Re} \\ \mathrm{Im} \end{pmatrix} (E_{loc}(i) - E)
+
+    so that :math:`J^T r` is half the gradient of the energy and :math:`J^T J` the real part of the quantum
+    geometric tensor.
+    """
+
+    def __init__(self, rows: jax.Array, residual: np.ndarray, energy: float, params: PyTree):
+        """Collect the pieces.
+
+        Args:
+            rows: J (n, P), centred and weighted.
+            residual: (n,).
+            energy: Weighted mean of what is minimised.
+            params: Parameter tree, for the shape of updates.
+        """
+        self.rows, self.residual, self.energy = rows, residual, energy
+        self._unravel = ravel_pytree(params)[1]
+
+    @property
+    def size(self) -> int:
+        """Number of rows."""
+        return self.rows.shape[0]
+
+    def forward(self, tangent: PyTree) -> np.ndarray:
+        """``J dtheta``, (n,)."""
+        return np.asarray(_times(self.rows, ravel_pytree(tangent)[0]))
+
+    def backward(self, dual: np.ndarray) -> PyTree:
+        """``J^T y``: a parameter tree."""
+        return self._unravel(_transpose_times(self.rows, jnp.asarray(dual)))
+
+    def kernel(self) -> np.ndarray:
+        """``J J^T``, (n, n), writable."""
+        return np.array(_gram(self.rows))
+
+    def curvature(self, change: np.ndarray) -> float:
+        """Not known from samples: 0."""
+        return 0.0
+
+
+@jax.jit
+def _times(rows, vector):
+    return rows @ vector
+
+
+@jax.jit
+def _transpose_times(rows, vector):
+    return vector @ rows
+
+
+@jax.jit
+def _gram(rows):
+    return rows @ rows.T
+
+
 @jax.jit
 def _forward(factors, tangent, c):
     change = c * jvp(factors, tangent)

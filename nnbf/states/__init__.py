@@ -9,7 +9,6 @@ from nnbf.states.estimates import (
     spin_square,
     symmetry_sector,
 )
-from nnbf.states.lattice_sampled import lattice_samples, lattice_step
 from nnbf.states.objective import Exclude, Objective, SpinPenalty
 from nnbf.states.sampled import (
     DistinctSamples,
@@ -35,8 +34,6 @@ __all__ = [
     "distinct_samples",
     "extended_state",
     "full_sum_energy",
-    "lattice_samples",
-    "lattice_step",
     "sampled_step",
     "sector_amplitudes",
     "spin_square",

@@ -18,6 +18,7 @@ import scipy.sparse
 from nnbf.determinants import build_hash_table, find_rows
 from nnbf.determinants.spin_ladder import spin_raising_matrix
 from nnbf.operators import Hamiltonian, MolecularHamiltonian
+from nnbf.operators.spin_exchange import s_squared_diagonal, spin_exchanges
 from nnbf.states.space import Space
 
 if TYPE_CHECKING:
@@ -38,11 +39,29 @@ class PenaltyTerms(NamedTuple):
     """Energy."""
 
 
+class Moves(NamedTuple):
+    """Rows of an operator on configurations: its diagonal, and what else they lead to."""
+
+    diagonal: np.ndarray
+    """(n,)."""
+    row: np.ndarray
+    """(k,) configuration that every element belongs to."""
+    images: np.ndarray
+    """(k, modes) what it leads to."""
+    element: np.ndarray
+    """(k,)."""
+    strength: float
+    """Factor of all elements."""
+
+
 class Penalty(Protocol):
-    """Anything that is added to H on a space."""
+    """Anything that is added to H, on a space or on samples; one that is for either alone raises."""
 
     def terms(self, hamiltonian: Hamiltonian, space: Space, is_real: bool) -> PenaltyTerms:
         """The penalty on real coordinates of a space, imaginary parts last where psi is complex."""
+
+    def moves(self, rows: np.ndarray) -> Moves:
+        """The penalty on configurations (n, modes) of samples."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +72,11 @@ class Objective:
     """H, whose expectation value is the energy."""
     penalties: tuple[Penalty, ...] = field(default=())
     """Added to H in what optimisers minimise."""
+
+
+def as_objective(objective: Hamiltonian | Objective) -> Objective:
+    """A Hamiltonian alone is an objective without penalties."""
+    return objective if isinstance(objective, Objective) else Objective(objective)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +121,21 @@ class SpinPenalty:
             raise ValueError("a spin penalty is for real wave functions on lists of determinants")
         return PenaltyTerms(self.matrix(space.configurations, hamiltonian.n_orbitals, space.spin_flip))
 
+    def moves(self, rows: np.ndarray) -> Moves:
+        """See :class:`Penalty`.
+
+        Raises:
+            ValueError: Alpha and beta orbitals differ.
+        """
+        if self.overlap is not None:
+            raise ValueError("a spin penalty on samples is for the same alpha and beta orbitals")
+        n_sites = rows.shape[1] // 2
+        row, images, sign = spin_exchanges(rows, n_sites)
+        up, down = rows[:, :n_sites].sum(axis=1, dtype=float), rows[:, n_sites:].sum(axis=1, dtype=float)
+        s_z = 0.5 * (up - down)
+        diagonal = s_squared_diagonal(rows, n_sites) - s_z * (s_z + 1.0)
+        return Moves(diagonal, row, images, sign, self.strength)
+
 
 @dataclass(frozen=True, eq=False)
 class Exclude:
@@ -120,6 +159,14 @@ class Exclude:
         elif np.iscomplexobj(vectors):
             vectors = vectors.real
         return PenaltyTerms(None, vectors, float(self.strength))
+
+    def moves(self, rows: np.ndarray) -> Moves:
+        """See :class:`Penalty`.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError("levels can be excluded in exact sums alone, not in samples")
 
 
 def excluded_vectors(levels: Sequence["SpaceState"], space: Space) -> np.ndarray:

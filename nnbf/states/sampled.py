@@ -15,58 +15,33 @@ is the Monte Carlo estimate of half the energy gradient: optimisers for exact su
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import netket as nk
 import numpy as np
+from jax.flatten_util import ravel_pytree
 
-from nnbf.determinants import pack_occupations, spin_flip_representatives
-from nnbf.determinants.hashing import merge_equal
-from nnbf.operators import MolecularHamiltonian
-from nnbf.operators.connections import rounded_up
-from nnbf.operators.dispatch import energies_of_rows, even_under_spin_flip, merged_connections
-from nnbf.optimize import GradientFactors
-from nnbf.optimize.tangent import TangentSpace
+from nnbf.ansatz import contract
+from nnbf.determinants.configurations import pack_modes, spin_flip_representatives
+from nnbf.determinants.hashing import first_rows, merge_equal
+from nnbf.operators import Hamiltonian
+from nnbf.operators.connections import padded_to, rounded_up
+from nnbf.operators.dispatch import energies_of_rows, even_under_spin_flip
+from nnbf.optimize import ExplicitProblem, SampledProblem
+from nnbf.states.amplitudes import log_psi, model_at_once
+from nnbf.states.objective import Objective, as_objective
 from nnbf.states.space_state import log_abs_factors
 
 PyTree = Any
+Problem = SampledProblem | ExplicitProblem
 
 #: Chains that independent samples are cut into, so that split R-hat and errors mean the same for them.
 CHAINS = 32
 #: Determinants that the network evaluates at once, where the state does not say.
 CHUNK = 8192
-
-
-class SampledProblem(TangentSpace):
-    """Tangent space on distinct samples, with the energy and its residual there."""
-
-    def __init__(
-        self,
-        factors: GradientFactors,
-        params: PyTree,
-        weights: np.ndarray,
-        local_energies: np.ndarray,
-    ):
-        """Collect the pieces.
-
-        Args:
-            factors: Structured gradients of ``log|psi|`` on the n distinct samples.
-            params: Parameter tree.
-            weights: Share of each sample, (n,), sum 1; zero for padding.
-            local_energies: (n,), Hartree.
-        """
-        amplitudes = np.sqrt(weights)
-        super().__init__(factors, params, amplitudes)
-        self.energy = float(weights @ local_energies)
-        """Weighted mean of the local energy, Hartree."""
-        self.residual = amplitudes * (local_energies - self.energy)
-        """(n,); its squared norm is the variance of the local energy on the samples."""
-
-    def curvature(self, change: np.ndarray) -> float:
-        """Not known from samples: 0."""
-        return 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +54,8 @@ class DistinctSamples:
     """(n, 2M): a sample for each."""
     local_energies: np.ndarray
     """(n,), Hartree."""
+    penalties: np.ndarray
+    """(n,) local values of the penalties."""
     log_abs: np.ndarray
     """(n,): log|psi|, unnormalised."""
     log_weights: np.ndarray
@@ -107,51 +84,94 @@ class DistinctSamples:
         return float(np.sum(self.counts == 1) / np.sum(self.counts))
 
 
-def distinct_samples(state: nk.vqs.MCState, hamiltonian: MolecularHamiltonian) -> DistinctSamples:
+def distinct_samples(state: nk.vqs.MCState, objective: Hamiltonian | Objective) -> DistinctSamples:
     """Local energies of a state's samples, and the samples without repetitions.
 
     Raises:
         FloatingPointError: Local energies are not finite.
     """
+    objective = as_objective(objective)
+    hamiltonian = objective.hamiltonian
     samples = np.asarray(state.samples)
     rows = samples.reshape(-1, samples.shape[-1])
-    determinants = pack_occupations(rows)
     even = even_under_spin_flip(state, hamiltonian)
-    if even:
-        determinants = spin_flip_representatives(determinants)
-    distinct, of_sample = merge_equal(determinants)
-    n = len(distinct)
-    some = np.zeros(n, np.int64)
-    some[of_sample] = np.arange(len(of_sample))
-    occupations = rows[some]
-    connections = merged_connections(hamiltonian, occupations, spin_flip=even)
-    chunk = state.chunk_size or CHUNK
-    place = np.asarray(connections.of_sample)
-    # Without its only array that has no padding: few shapes are compiled.
-    padded = connections._replace(of_sample=connections.own)
-    local, log_abs = (
-        np.asarray(part)[place] for part in _local_energies(state.model, chunk, state.variables, padded)
-    )
-    if not np.all(np.isfinite(local)):
+    connections = hamiltonian.listed(rows, spin_flip=even)
+    of_sample, n = connections.of_sample, len(connections.own)
+    distinct = rows[first_rows(of_sample, n)]
+    moves = [penalty.moves(distinct.astype(np.int8)) for penalty in objective.penalties]
+    connections, places = _with_images(hamiltonian, connections, [move.images for move in moves], even)
+    evaluated = _in_blocks if contract.per_sample(state.model) else _at_once
+    local, log_psi, evaluations = evaluated(state, hamiltonian, connections)
+    log_own = log_psi[connections.own]
+    penalties = np.zeros(n, local.dtype)
+    for move, place in zip(moves, places, strict=True):
+        terms = move.element * np.exp(log_psi[place] - log_own[move.row])
+        summed = np.zeros(n, local.dtype)
+        np.add.at(summed, move.row, terms if np.iscomplexobj(local) else terms.real)
+        penalties += move.strength * (move.diagonal + summed)
+    if not (np.all(np.isfinite(local)) and np.all(np.isfinite(penalties))):
         raise FloatingPointError("local energies are not finite")
+    packed = hamiltonian.pack(distinct)
     return DistinctSamples(
-        determinants=distinct,
-        occupations=occupations,
+        determinants=spin_flip_representatives(packed) if even else packed,
+        occupations=distinct,
         local_energies=local,
-        log_abs=log_abs,
-        log_weights=(2 - state.sampler.machine_pow) * log_abs,
+        penalties=penalties,
+        log_abs=log_own.real,
+        log_weights=(2.0 - float(state.sampler.machine_pow)) * log_own.real,
         counts=np.bincount(of_sample, minlength=n),
         of_sample=of_sample,
         shape=(int(np.prod(samples.shape[:-2])), samples.shape[-2]),
-        evaluations=len(connections.occupations),
+        evaluations=evaluations,
     )
+
+
+def _with_images(hamiltonian, connections, images, even):
+    """Connections with more configurations in their list, and the positions of those."""
+    if not images:
+        return connections, []
+    listed = np.concatenate([connections.occupations, *images])
+    if even:
+        listed = hamiltonian.unpack(spin_flip_representatives(hamiltonian.pack(listed)))
+    keys, position = merge_equal(pack_modes(listed > 0))
+    ends = np.cumsum([len(connections.occupations), *map(len, images)])
+    return connections._replace(occupations=listed[first_rows(position, len(keys))]), [
+        position[lo:hi] for lo, hi in pairwise(ends)
+    ]
+
+
+def _at_once(state, hamiltonian, connections):
+    """Local energies, log psi of all that is listed, and its number: by one program of padded arrays."""
+    padded = connections.padded(*hamiltonian.network_shapes)
+    # Without its only array that has no padding: few shapes are compiled.
+    padded = padded._replace(of_sample=padded.own)
+    chunk = state.chunk_size or CHUNK
+    local, log_psi = _local_energies(state.model, chunk, state.variables, padded)
+    local, n = np.asarray(local)[: len(connections.own)], len(connections.occupations)
+    return local.real if _is_real(state, hamiltonian) else local, np.asarray(log_psi)[:n], len(log_psi)
+
+
+def _in_blocks(state, hamiltonian, connections):
+    """The same by few configurations at a time, whatever their number."""
+    at_once = model_at_once(state.model, hamiltonian.n_sites)
+    logs = log_psi(state.model, state.variables, connections.occupations, at_once)
+    own = logs[connections.own]
+    local = np.zeros(len(own), complex)
+    ratio = np.exp(logs[connections.target] - own[connections.row])
+    np.add.at(local, connections.row, connections.element * ratio)
+    return local, logs, len(logs)
+
+
+def _is_real(state, hamiltonian):
+    possible = not np.issubdtype(hamiltonian.dtype, np.complexfloating)
+    return contract.is_real(state.model, default=possible)
 
 
 @dataclass(frozen=True, eq=False)
 class SampledStep:
     """Samples of a state and what follows from them."""
 
-    problem: SampledProblem
+    problem: Problem
     """For an optimiser."""
     statistics: nk.stats.Stats
     """Energy: mean, error (autocorrelation and fluctuating weights included), tau_corr, split R_hat; and
@@ -160,29 +180,55 @@ class SampledStep:
     """What was drawn."""
 
 
-def sampled_step(state: nk.vqs.MCState, hamiltonian: MolecularHamiltonian) -> SampledStep:
+def sampled_step(state: nk.vqs.MCState, objective: Hamiltonian | Objective) -> SampledStep:
     """Estimate energy, residual and tangent space from the state's samples.
 
     Args:
-        state: A state with a real wave function (log psi has imaginary part 0 or pi).
-        hamiltonian: The Hamiltonian.
+        state: A state of a real or complex wave function; any power of |psi| is sampled. A model that does
+            not declare it complex is taken to be real where the Hamiltonian is.
+        objective: The Hamiltonian, and penalties; the energies of the result are those of H alone.
 
     Raises:
         FloatingPointError: Local energies are not finite.
     """
-    found = distinct_samples(state, hamiltonian)
+    objective = as_objective(objective)
+    hamiltonian = objective.hamiltonian
+    found = distinct_samples(state, objective)
+    is_real = _is_real(state, hamiltonian)
+    if is_real and not contract.per_sample(state.model):
+        occupations = padded_rows(found.occupations)
+        factors = log_abs_factors(state.model, state.variables, occupations)
+        # Padding carries no weight.
+        padding = (0, len(occupations) - len(found.counts))
+        minimised = found.local_energies + found.penalties if objective.penalties else found.local_energies
+        problem: Problem = SampledProblem(
+            factors, state.parameters, np.pad(found.shares, padding), np.pad(minimised, padding)
+        )
+    else:
+        problem = _explicit_problem(state, hamiltonian, found, is_real)
+    if hamiltonian.peaked:
+        return SampledStep(problem, weighted_statistics([found], state.sampler), found)
+    return SampledStep(problem, ratio_statistics([found], state.sampler)[0], found)
+
+
+def _explicit_problem(state, hamiltonian, found, is_real):
     n = len(found.counts)
-    occupations = padded_rows(found.occupations)
-    factors = log_abs_factors(state.model, state.variables, occupations)
-    # Padding carries no weight.
-    padding = len(occupations) - n
-    problem = SampledProblem(
-        factors,
-        state.parameters,
-        np.pad(found.shares, (0, padding)),
-        np.pad(found.local_energies, (0, padding)),
+    size = rounded_up(n, 64, 1.25)
+    weights, local = np.zeros(size), np.zeros(size, complex)
+    weights[:n] = found.shares
+    local[:n] = found.local_energies + found.penalties
+    mean = complex(weights @ local)
+    deviations = np.where(weights > 0, local - mean, 0.0) * np.sqrt(weights)
+    residual = deviations.real if is_real else np.concatenate([deviations.real, deviations.imag])
+    rows = _tangent_rows(
+        state.model,
+        model_at_once(state.model, hamiltonian.n_sites),
+        is_real,
+        state.variables,
+        jnp.asarray(padded_to(found.occupations, size, found.occupations[0])),
+        jnp.asarray(weights),
     )
-    return SampledStep(problem, weighted_statistics([found], state.sampler), found)
+    return ExplicitProblem(rows, residual, mean.real, state.parameters)
 
 
 def weighted_statistics(batches: Sequence[DistinctSamples], sampler: nk.sampler.Sampler) -> nk.stats.Stats:
@@ -248,7 +294,24 @@ def chain_statistics(values: np.ndarray, sampler: nk.sampler.Sampler) -> nk.stat
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _local_energies(model, chunk_size, variables, connections):
-    """Local energies and log|psi| of the distinct samples that connections were made of."""
+    """Local energies of the distinct samples that connections were made of, and log psi of all listed."""
     apply = nk.jax.apply_chunked(model.apply, in_axes=(None, 0), chunk_size=chunk_size)
     log_psi = apply(variables, connections.occupations.astype(jnp.float64))
-    return energies_of_rows(log_psi, connections).real, log_psi[connections.own].real
+    return energies_of_rows(log_psi, connections), log_psi
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _tangent_rows(model, chunk_size, is_real, variables, occupations, weights):
+    """Centred, weighted derivatives of log psi: (n, P), or (2 n, P) real parts before imaginary ones."""
+    rest = {name: value for name, value in variables.items() if name != "params"}
+    flat, unravel = ravel_pytree(variables["params"])
+
+    def parts(p, x):
+        value = model.apply({"params": unravel(p), **rest}, x[None])[0]
+        return value.real[None] if is_real else jnp.stack([value.real, value.imag])
+
+    one = jax.jacrev(parts)
+    rows = jax.lax.map(lambda x: one(flat, x), occupations, batch_size=chunk_size)
+    rows = rows - jnp.einsum("n,nkp->kp", weights, rows)
+    rows = rows * jnp.sqrt(weights)[:, None, None]
+    return jnp.moveaxis(rows, 1, 0).reshape(-1, flat.size)

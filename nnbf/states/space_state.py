@@ -27,7 +27,7 @@ from nnbf.states.amplitudes import (
     signed_log,
     signed_log_of_all,
 )
-from nnbf.states.objective import Objective, PenaltyTerms
+from nnbf.states.objective import Objective, PenaltyTerms, as_objective
 from nnbf.states.space import Space
 
 PyTree = Any
@@ -71,7 +71,7 @@ class SpaceState(nk.vqs.VariationalState):
         Raises:
             ValueError: Spin-flip pairs, where the Hamiltonian is not symmetric under spin flip.
         """
-        objective = objective if isinstance(objective, Objective) else Objective(objective)
+        objective = as_objective(objective)
         hamiltonian = objective.hamiltonian
         super().__init__(hamiltonian.hilbert)
         self.model = model
@@ -84,7 +84,7 @@ class SpaceState(nk.vqs.VariationalState):
             raise ValueError("spin flip needs as many alpha as beta electrons in the same orbitals")
         if is_real is None:
             possible = space.is_real and not np.issubdtype(hamiltonian.dtype, np.complexfloating)
-            is_real = possible and bool(getattr(model, "is_real", True))
+            is_real = possible and contract.is_real(model, default=True)
         self.is_real = is_real
         """Whether coordinates are real."""
         self._objective = objective

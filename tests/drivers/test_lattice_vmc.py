@@ -23,7 +23,7 @@ from nnbf.drivers.level_observables import level_observables
 from nnbf.drivers.sector_sampling import _single_determinant, sampled_lattice_state
 from nnbf.operators import LatticeHamiltonian
 from nnbf.operators.spin_exchange import s_squared_diagonal, spin_exchanges
-from nnbf.states import lattice_step
+from nnbf.states import Objective, SpinPenalty, sampled_step
 
 MODEL = Lattice("tv", (4, 2), 3, V=1.5, boundary=("apbc", "pbc"))
 SMALL = LatticeOptions(features=3, depth=1, n_samples=1024, seed=3, cell=(1, 1), sampling_power=2.0)
@@ -64,7 +64,7 @@ def test_estimates_are_those_of_the_full_sum(state, everything):
     matrix = lattice_to_sparse(MODEL)
     weights = np.abs(psi) ** 2 / np.sum(np.abs(psi) ** 2)
     energy = (psi.conj() @ (matrix @ psi) / np.sum(np.abs(psi) ** 2)).real
-    found = lattice_step(state, LatticeHamiltonian(MODEL))
+    found = sampled_step(state, LatticeHamiltonian(MODEL))
     assert abs(float(found.statistics.mean) - energy) < 5 * float(found.statistics.error_of_mean)
     assert float(found.statistics.error_of_mean) < 0.3
     # Local energies are exact, one by one.
@@ -90,7 +90,7 @@ def test_estimates_are_those_of_the_full_sum(state, everything):
 
 def test_netket_expect_agrees(state):
     hamiltonian = LatticeHamiltonian(MODEL)
-    found = lattice_step(state, hamiltonian)
+    found = sampled_step(state, hamiltonian)
     expected = state.expect(hamiltonian)
     assert complex(expected.mean).real == pytest.approx(float(found.statistics.mean), abs=1e-9)
 
@@ -99,7 +99,7 @@ def test_samples_of_another_power_are_weighted(sector, everything):
     """Energy, error and gradient from |psi|^1.2 agree with sums over all configurations."""
     _, psi, tangents = everything
     state = sampled_lattice_state(MODEL, sector, replace(SMALL, n_samples=8192, sampling_power=1.2))
-    found = lattice_step(state, LatticeHamiltonian(MODEL))
+    found = sampled_step(state, LatticeHamiltonian(MODEL))
     h = lattice_to_sparse(MODEL)
     weights = np.abs(psi) ** 2 / np.sum(np.abs(psi) ** 2)
     exact = float((psi.conj() @ (h @ psi)).real / (psi.conj() @ psi).real)
@@ -160,8 +160,8 @@ def test_spin_penalty_is_that_of_s_squared():
 
     sector = space_group(model).sector((0, 0), None)
     state = sampled_lattice_state(model, sector, replace(SMALL, n_samples=256, noise=0.5))
-    plain = lattice_step(state, LatticeHamiltonian(model))
-    found = lattice_step(state, LatticeHamiltonian(model), spin_penalty=0.7)
+    plain = sampled_step(state, LatticeHamiltonian(model))
+    found = sampled_step(state, Objective(LatticeHamiltonian(model), (SpinPenalty(0.7),)))
     assert float(found.statistics.mean) == float(plain.statistics.mean)
     psi = np.exp(np.asarray(state.model.apply(state.variables, jnp.asarray(configurations))))
     local = ((h + 0.7 * s_squared) @ psi / psi)[[place[c.tobytes()] for c in found.samples.occupations]]
