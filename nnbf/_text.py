@@ -270,7 +270,7 @@ _LATEX = {
     "\u202f": r"\,",
 }
 _LATEX_MARKS = re.compile("|".join(re.escape(mark) for mark in sorted(_LATEX, key=len, reverse=True)))
-_NUMBER = re.compile(r"([-+]?[\d.\u202f]+(?:\(\d+\))?)(?:e([-+]?\d+))?")
+_NUMBER = re.compile(r"([-+]?[\d.\u202f]+(?:\([\d.]+\))?)(?:e([-+]?\d+))?")
 
 
 def latex(text: str) -> str:

@@ -15,8 +15,8 @@ from hamiltonians import MoleculeSpec
 from hamiltonians.molecule.geometry import read_geometry
 from nnbf import SolverOptions
 from nnbf.analysis import basis_limit, basis_points
-from nnbf.report.plot import png
-from nnbf.report.sweeps import draw_basis_limit
+from nnbf.report.style import png
+from nnbf.report.sweep_figures import draw_basis_limit
 from nnbf.runs import RunDirectory, plan_resumption, resume_run, run_molecule
 
 

@@ -1,11 +1,13 @@
 """The end of a run on the screen, and the command `nnbf report`."""
 
 import os
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hamiltonians.errors import InputError, one_line
 from nnbf._text import setting, value_with_error
 from nnbf.cli.console import Progress, clock, say_warning
 from nnbf.cli.main import DONE
@@ -56,7 +58,7 @@ def report(arguments: Sequence[str]) -> int:
     if len(folders) == 1 and out is None and not (Path(folders[0]).expanduser() / "sweep.json").is_file():
         return _one(folders[0], quiet=quiet)
     from nnbf.report import write_collection
-    from nnbf.report.collection.sources import left_out
+    from nnbf.report.sources import left_out
 
     written = write_collection(folders, out=out)
     if written.left_out:
@@ -95,7 +97,7 @@ def conclude(
         result: Content of its result.json, of a run that has not ended what that would be.
         facts: Further lines.
     """
-    from nnbf.cli._ends import tables_of
+    from nnbf.report.tables import result_tables
     from nnbf.runs.schema import load_config, load_result, upgraded_result
 
     if result is None:
@@ -107,13 +109,13 @@ def conclude(
     lines: list[str] = []
     try:
         lines = written_report(folder)
-    except (ImportError, OSError) as error:  # the result is safe: say so, and go on
-        say_warning(f"no report was written ({error}): try 'nnbf report {folder}'")
+    except (ImportError, InputError, OSError) as error:  # the result is safe: say so, and go on
+        say_warning(f"no report was written ({one_line(error)}): try 'nnbf report {folder}'")
     if result.get("energy") is None:
         say_warning("stopped before the first level was done")
         return
     notes = [*_notes(result, progress.spelt), *facts, f"run folder  {folder}{os.sep}", *lines]
-    progress.tables(tables_of(result), notes)
+    progress.tables(result_tables(result), notes)
 
 
 def written_report(folder: str | Path) -> list[str]:
@@ -122,16 +124,20 @@ def written_report(folder: str | Path) -> list[str]:
     Raises:
         InputError: The folder holds no run, or cannot be written.
     """
-    from nnbf.cli._ends import figures_of
     from nnbf.report import write_report
-    from nnbf.report.runs import read_run
 
-    if read_run(folder).is_lattice:
-        return [f"plot        {path}" for path in figures_of(folder)]
-    written = write_report(folder)
-    if written is None:
-        return []
-    return [f"plot        {written.plot}", f"page        {written.page}"]
+    path = shlex.quote(str(folder))
+    written = write_report(
+        folder,
+        next_steps={
+            "Go on where it stopped": f"nnbf resume {path}",
+            "Sample the trained state": f"nnbf evaluate {path}",
+            "Make this page again": f"nnbf report {path}",
+        },
+    )
+    for problem in written.problems:
+        say_warning(problem)
+    return [*(f"plot        {picture}" for picture in written.pictures), f"page        {written.page}"]
 
 
 def _notes(result: Mapping[str, Any], spelt: Callable[[str], str]) -> list[str]:

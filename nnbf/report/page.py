@@ -1,143 +1,175 @@
-"""The page of one run: the energy, what it can be compared with, how it was reached, how it was asked for."""
+"""The page and the Markdown file of one run: the same for molecules and lattices."""
 
-from collections.abc import Mapping
-from html import escape
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
 
-from nnbf.report import _skeleton as html
-from nnbf.report import numbers
-from nnbf.report.energies import (
-    KINDS,
-    best_reference,
-    energy_rows,
-    error_unit,
-    missing_references,
-    truncation_lines,
-)
-from nnbf.report.observables import density_checks, determinant_rows, observable_rows
-from nnbf.report.runs import RunRecord
-from nnbf.report.stages import stages
+from nnbf import _text
+from nnbf._text import Table
+from nnbf.report import tables
+from nnbf.report.collection_tables import difference, status_cell
+from nnbf.report.energies import bound_words, missing_references, truncation_lines
+from nnbf.report.method import code_reference, sector_words, settings
+from nnbf.report.plots import DrawnPlot
+from nnbf.report.summary import Summary
 
-_BADGES = {"converged": "good", "failed": "bad"}
-_STATUS = {"time_limit": "time limit", "max_steps": "step limit"}
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_LONGEST = 400  # characters of a value
+_SECTIONS = ("Energies", "Levels", "Charge gap", "Excitations", "Extrapolation", "Observables", "Stages")
 
 
-def run_page(run: RunRecord, images: Mapping[str, bytes], fits: Mapping[str, bytes] | None = None) -> str:
-    """Return the HTML page of a run.
+@dataclass(frozen=True)
+class Section:
+    """A part of the page of a run."""
+
+    title: str
+    """Heading."""
+    tables: tuple[Table, ...]
+    """Tables, in order."""
+    notes: tuple[str, ...]
+    """Remarks below them, one line each."""
+    plots: tuple[DrawnPlot, ...]
+    """Figures."""
+
+
+@dataclass(frozen=True)
+class RunView:
+    """Content of the page of a run, without its form."""
+
+    summary: Summary
+    """The run in numbers."""
+    subtitle: str
+    """Sizes of the system, in words."""
+    sentence: str
+    """Kind of the headline energy, and its distance to the best reference."""
+    problem: str
+    """Reason why it failed, or what is damaged."""
+    warnings: tuple[str, ...]
+    """Warnings, one line each."""
+    tiles: tuple[tuple[str, str], ...]
+    """Small facts: name and value."""
+    history: tuple[DrawnPlot, ...]
+    """Figures that stand above all sections."""
+    sections: tuple[Section, ...]
+    """Parts with tables and figures; empty ones are left out."""
+    details: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    """Lists of names and values that unfold, with their titles."""
+    geometry: str
+    """Atoms in angstrom, one line each."""
+    command_line: str
+    """Command that made the run."""
+    provenance: str
+    """Begin, seed and program, in words."""
+    next_steps: tuple[tuple[str, str], ...]
+    """What can be done next: words and command."""
+
+    @property
+    def headline(self) -> str:
+        """The energy with its error; nothing without one."""
+        energy = self.summary.energy
+        return "" if energy is None else _text.value_with_error(energy.value, energy.error)
+
+
+def run_view(
+    summary: Summary, plots: Sequence[DrawnPlot] = (), next_steps: Mapping[str, str] | None = None
+) -> RunView:
+    """Return the content of the page of a run.
 
     Args:
-        run: What its folder says.
-        images: The plot as PNG; see `nnbf.report._skeleton.picture`.
-        fits: The plot of the extrapolations, where there is one.
+        summary: The run.
+        plots: Its figures.
+        next_steps: Commands that go on with it or evaluate it, by what they do.
     """
-    result = run.result
-    return html.page(
-        f"nnbf: {run.title}",
-        [
-            _head(run),
-            html.warnings(result.get("warnings") or []),
-            _failure(result),
-            html.tiles(_facts(result)),
-            html.picture(images, f"Energy error of {run.title} against steps and time"),
-            "<h2>Energies</h2>",
-            energies_table(result),
-            _missing(result),
-            _extrapolations(fits),
-            _observables(result),
-            _history(run),
-            "<h2>Details</h2>",
-            html.pairs("System", _settings(result.get("system") or {}, skip=("atoms",))),
-            html.pairs("What was asked for", _settings(run.config.get("problem") or {})),
-            html.pairs("Options of the solver", _settings(run.config.get("options") or {})),
-            html.pairs("Versions", _versions(run)),
-            _foot(run),
-        ],
+    run, result, config = summary.run, summary.run.result, summary.run.config
+    started = [f"started {config['created']}"] if config.get("created") else []
+    seed = result.get("seed", config.get("seed"))
+    origin = [*started, f"seed {seed}", code_reference(run), summary.method]
+    return RunView(
+        summary=summary,
+        subtitle=_subtitle(run.system),
+        sentence=_sentence(summary),
+        problem=summary.entry.reason,
+        warnings=tuple(map(str, result.get("warnings") or ())),
+        tiles=tuple((name, value) for name, value in _tiles(summary) if value),
+        history=tuple(plot for plot in plots if not plot.plot.section),
+        sections=tuple(_sections(summary, plots)),
+        details=tuple((title, found) for title, pairs in _details(summary) if (found := tuple(pairs))),
+        geometry=_geometry(run.system),
+        command_line=str(config.get("command_line") or ""),
+        provenance=", ".join(origin),
+        next_steps=tuple((next_steps or {}).items()),
     )
 
 
-def energies_table(result: Mapping[str, Any]) -> str:
-    """Return all energies of a result as an HTML table."""
-    rows = energy_rows(result)
-    yardstick = best_reference(result.get("references") or {})
-    unit = result.get("energy_unit") or "Hartree"
-    versus = f"{error_unit(result)} to {yardstick.label}" if yardstick else "difference"
-    first_own = next((k for k, row in enumerate(rows) if not row.is_reference), len(rows))
-    classes = [" ".join(["main"] * row.is_main + ["start"] * (k == first_own)) for k, row in enumerate(rows)]
-    has_error = any(row.error for row in rows)
-    heads = ["", f"energy ({unit})", *(["±"] if has_error else []), versus, "upper bound", "note"]
-    cells = [
-        [
-            row.label,
-            numbers.energy(row.energy),
-            *([numbers.error(row.error)] if has_error else []),
-            numbers.difference(row.difference),
-            row.upper_bound,
-            row.note,
-        ]
-        for row in rows
-    ]
-    last = len(heads) - 1
-    return html.table(heads, cells, numbers=range(1, last - 1), notes=(last,), classes=classes)
+def run_page(view: RunView) -> str:
+    """Return the page of one run as HTML."""
+    return environment().get_template("run.html").render(view=view, title=view.summary.system)
 
 
-def _observables(result: Mapping[str, Any]) -> str:
-    rows = observable_rows(result)
-    if not rows:
-        return ""
-    cells = [[row.label, row.value, row.unit, row.kind] for row in rows]
-    parts = ["<h2>Observables</h2>", html.table(["", "value", "unit", "kind"], cells)]
-    found = determinant_rows(result)
-    if found:
-        heads = ["alpha orbitals", "beta orbitals", "weight"]
-        parts += ["<h2>Largest determinants</h2>", html.table(heads, found, numbers=(2,))]
-    checks = density_checks(result)
-    if checks:
-        parts.append(html.pairs("Checks of the density matrices", list(checks.items())))
-    return "\n".join(parts)
+def run_markdown(view: RunView, pictures: Iterable[str] = ()) -> str:
+    """Return the report of one run as Markdown.
 
-
-def _extrapolations(fits: Mapping[str, bytes] | None) -> str:
-    if not fits:
-        return ""
-    what = "Energies at the end of every stage against second-order correction and variance, with fits"
-    return f"<h2>Extrapolation</h2>\n{html.picture(fits, what)}"
-
-
-def status_words(status: str | None) -> str:
-    """Return the status of a run in words."""
-    return _STATUS.get(status or "", status or "unknown")
-
-
-def _head(run: RunRecord) -> str:
-    result = run.result
-    status = result.get("status")
-    badge = f'<span class="badge {_BADGES.get(status or "", "")}">{escape(status_words(status))}</span>'
-    lines = [f"<h1>{escape(run.title)} {badge}</h1>", f'<p class="quiet">{escape(_subtitle(result))}</p>']
-    if result.get("energy") is None:
-        return "\n".join([*lines, '<p class="headline">no energy yet</p>'])
-    unit = result.get("energy_unit") or "Hartree"
-    error = result.get("energy_error")
-    value = numbers.energy(result["energy"]) + (f" ± {error:.1e}" if error else "")
-    lines.append(f'<p class="headline">{value} <small>{escape(unit)}</small></p>')
-    kind = str(result.get("energy_kind"))
-    label, bound = KINDS.get(kind, (kind, "no"))
-    bounds = {"yes": "an upper bound", "no": "not an upper bound"}.get(
-        bound, "an upper bound within its error"
-    )
-    which = "Last energy before the run failed, of" if status == "failed" else "Energy of"
-    sentence = f"{which} kind “{label}”, {bounds} of the ground state"
-    main = next((row for row in energy_rows(result) if row.is_main), None)
-    yardstick = best_reference(result.get("references") or {})
-    if main is not None and main.difference is not None and yardstick is not None:
-        sentence += f"; {numbers.difference(main.difference)} {error_unit(result)} to {yardstick.label}"
-        if not yardstick.is_exact:
-            sentence += ", the best reference here, which is not exact"
-    lines.append(f"<p>{escape(sentence)}.</p>")
+    Args:
+        view: Its content.
+        pictures: Names of picture files beside the text.
+    """
+    summary = view.summary
+    lines = [f"# {_plain(summary.system)}", ""]
+    lines += [f"> **Warning:** {_plain(text)}\n" for text in view.warnings]
+    if view.problem:
+        lines += [f"> **The run failed:** {_plain(view.problem)}\n"]
+    if summary.energy is not None:
+        lines += [f"{view.headline} {summary.unit}: {_plain(view.sentence)}", ""]
+    for section in view.sections:
+        lines += [f"## {section.title}", ""]
+        for table in section.tables:
+            lines += [table.markdown(), ""]
+        lines += [f"{_plain(note)}\n" for note in section.notes]
+    facts = [("status", summary.entry.status), *view.tiles]
+    lines += [f"* {name}: {_plain(value)}" for name, value in facts]
+    if view.command_line:
+        lines.append(f"* command: `{view.command_line.replace('`', chr(39))}`")
+    lines += ["", *(f"![{name}]({name})" for name in pictures), ""]
     return "\n".join(lines)
 
 
-def _subtitle(result: Mapping[str, Any]) -> str:
-    system = result.get("system") or {}
+@cache
+def environment() -> "Environment":
+    """Return the templates, which escape whatever they are given."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+    from markupsafe import Markup
+
+    folder = files("nnbf.report") / "templates"
+
+    def load(name: str) -> str:
+        return (folder / name).read_text(encoding="utf-8")
+
+    made = Environment(
+        loader=FunctionLoader(load), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    made.globals.update(
+        style=Markup(load("page.css")), script=Markup(load("page.js")), status_cell=status_cell
+    )
+    made.filters.update(
+        table=lambda table: Markup(table.html()),
+        sortable=lambda table, name: Markup(table.html(name, sortable=True)),
+        svg=lambda plot: Markup(plot.svg),
+        minus=lambda text: text.replace("-", _text.MINUS),
+    )
+    return made
+
+
+def _plain(text: str) -> str:
+    """Text of a user as one line that is no markup."""
+    return " ".join(text.split()).replace("<", "&lt;").replace("`", "'")
+
+
+def _subtitle(system: Mapping[str, Any]) -> str:
     parts = []
     if system.get("n_electrons") is not None:
         parts.append(f"{system['n_electrons']} electrons in {system.get('n_orbitals')} orbitals")
@@ -149,87 +181,96 @@ def _subtitle(result: Mapping[str, Any]) -> str:
     if system.get("n_frozen_core"):
         parts.append(f"{system['n_frozen_core']} frozen orbitals")
     if system.get("fci_dimension"):
-        parts.append(f"{numbers.count(system['fci_dimension'])} determinants in all")
+        parts.append(f"{_text.count(system['fci_dimension'])} determinants in all")
+    if system.get("boundary"):
+        parts.append(f"{system.get('geometry', '')} lattice, boundaries {_text.setting(system['boundary'])}")
     return ", ".join(parts)
 
 
-def _failure(result: Mapping[str, Any]) -> str:
-    if result.get("status") != "failed":
+def _sentence(summary: Summary) -> str:
+    energy = summary.energy
+    if energy is None:
         return ""
-    return f'<p class="warning"><strong>The run failed:</strong> {escape(str(result.get("message")))}</p>'
+    failed = summary.entry.status == "failed"
+    words = "Last energy before the run failed, of" if failed else "Energy of"
+    levels = len(summary.run.levels)
+    what = f"the lowest of {levels} levels, of" if levels > 1 and not failed else ""
+    text = f"{words} {what} kind “{summary.kind}”, {bound_words(energy.kind)} of the ground state"
+    if summary.reference is not None:
+        text += f"; {difference(summary)} to {summary.reference.label}"
+        text += "" if summary.is_exact else ", the best reference here, which is not exact"
+    return " ".join(f"{text}.".split(" ")).replace("  ", " ")
 
 
-def _facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _tiles(summary: Summary) -> list[tuple[str, str]]:
+    result, hot = summary.run.result, summary.infinite_temperature.energy
     spin = result.get("s_squared")
+    in_sector = result.get("n_determinants") is None
     return [
-        ("|V|, determinants", numbers.count(result.get("n_determinants"))),
-        ("|C|, connected", numbers.count(result.get("n_connected"))),
-        ("parameters", numbers.count(result.get("n_parameters"))),
-        ("variance", numbers.small(result.get("variance"))),
-        ("V-score", numbers.small(result.get("v_score"))),
+        ("states of the sector" if in_sector else "|V|, determinants", _text.count(summary.states)),
+        ("|C|, connected", _text.count(result.get("n_connected"))),
+        ("parameters", _text.count(result.get("n_parameters"))),
+        ("variance", _text.small(summary.variance)),
+        ("V-score", _text.small(summary.v_score)),
+        ("E∞", "" if hot is None else f"{hot:.6f}"),
+        ("particles", _text.count(summary.dof)),
         ("⟨S²⟩", "" if spin is None else f"{abs(spin):.4f}"),
-        ("steps", numbers.count(result.get("n_steps"))),
-        ("time", numbers.seconds(result.get("wall_time_s"))),
+        ("sector", sector_words(result.get("sector"))),
+        ("levels", _text.count(len(summary.run.levels)) if len(summary.run.levels) > 1 else ""),
+        ("steps", _text.count(result.get("n_steps"))),
+        ("time", _text.duration(summary.seconds)),
     ]
 
 
-def _missing(result: Mapping[str, Any]) -> str:
-    lines = [f"{name} was not computed: {why}." for name, why in missing_references(result)]
-    lines += [f"{line}." for line in truncation_lines(result)]
-    return "".join(f'<p class="quiet">{escape(line)}</p>' for line in lines)
+def _sections(summary: Summary, plots: Sequence[DrawnPlot]) -> Iterable[Section]:
+    run, result = summary.run, summary.run.result
+    notes = [f"{name} was not computed: {why}." for name, why in missing_references(result)]
+    notes += [f"{line}." for line in truncation_lines(result)]
+    content: dict[str, list[Table]] = {
+        "Energies": [tables.energies_table(result, run.references)],
+        "Levels": [tables.levels_table(run.levels, run.unit)] if len(run.levels) > 1 else [],
+        "Charge gap": [tables.gap_table(result)],
+        "Excitations": [tables.excitations_table(result)],
+        "Extrapolation": [],
+        "Observables": [tables.observables_table(result), tables.determinants_table(result)],
+        "Stages": [tables.stages_table(run)],
+    }
+    for title in _SECTIONS:
+        found = tuple(table for table in content[title] if table.rows)
+        figures = tuple(plot for plot in plots if plot.plot.section == title)
+        below = tuple(notes) if title == "Energies" else ()
+        if found or figures or below:
+            yield Section(title, found, below, figures)
 
 
-def _history(run: RunRecord) -> str:
-    found = history_table(run)
-    return f"<h2>Stages of the variational space</h2>\n{found}" if found else ""
-
-
-def history_table(run: RunRecord) -> str:
-    """Return what every stage of the variational space reached as an HTML table; nothing without stages."""
-    found = stages(run.history)
-    if not found:
-        return ""
-    yardstick = best_reference(run.result.get("references") or {})
-    rows = []
-    for stage in found:
-        above = None
-        if yardstick is not None and stage.energy is not None:
-            above = 1e3 * (stage.energy - yardstick.energy)
-        rows.append(
-            [
-                f"{stage.first_step}–{stage.last_step}",
-                numbers.count(stage.n_space),
-                numbers.count(stage.n_connected),
-                numbers.energy(stage.energy),
-                numbers.difference(above),
-                numbers.small(stage.variance),
-                numbers.seconds(stage.time_s),
-            ]
-        )
-    versus = f"{error_unit(run.result)} to {yardstick.label}" if yardstick else "difference"
-    heads = ["steps", "|V|", "|C|", "energy at the end", versus, "variance on V", "time"]
-    return html.table(heads, rows, numbers=range(1, 7))
-
-
-def _settings(content: Mapping[str, Any], skip: tuple[str, ...] = ()) -> list[tuple[str, str]]:
-    return [(key, numbers.setting(value)) for key, value in content.items() if key not in skip]
-
-
-def _versions(run: RunRecord) -> list[tuple[str, str]]:
-    found = _settings(run.result.get("versions") or {})
-    git = run.config.get("git")
+def _details(summary: Summary) -> Iterable[tuple[str, Iterable[tuple[str, str]]]]:
+    run, config = summary.run, summary.run.config
+    limits = {**_object(config.get("sectors")), **_object(config.get("limits"))}
+    versions = {**_object(run.result.get("versions")), **_object(config.get("hardware"))}
+    git = _object(config.get("git"))
     if git:
-        changed = ", with changes" if git.get("modified") else ""
-        found.append(("git commit", f"{git.get('commit')}{changed}"))
-    return found
+        versions["git commit"] = f"{git.get('commit')}{', with changes' if git.get('modified') else ''}"
+    yield "System", _pairs(run.system, skip=("atoms",))
+    yield "Problem", _pairs(_object(config.get("problem")))
+    yield "Sectors and limits", _pairs(limits)
+    yield "Options of the solver", _pairs(settings(run))
+    yield "Evaluation", _pairs(run.evaluation, skip=("rounds", "points", "versions", "extrapolations"))
+    yield "Checks of the density matrices", tables.density_checks(run.result).items()
+    yield "Versions and hardware", _pairs(versions)
 
 
-def _foot(run: RunRecord) -> str:
-    lines = []
-    if run.config.get("command_line"):
-        lines.append(f"<p><code>{escape(run.config['command_line'])}</code></p>")
-    facts = [f"seed {run.result.get('seed')}"]
-    if run.config.get("created"):
-        facts.insert(0, f"started {run.config['created']}")
-    lines.append(f'<p class="quiet">{escape(", ".join(facts))}</p>')
-    return "<h2>Reproduce</h2>\n" + "\n".join(lines)
+def _pairs(content: Mapping[str, Any], skip: Sequence[str] = ()) -> Iterable[tuple[str, str]]:
+    for key, value in content.items():
+        if key not in skip:
+            text = _text.setting(value)
+            yield str(key), text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… (all in the run folder)"
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _geometry(system: Mapping[str, Any]) -> str:
+    return "\n".join(
+        f"{symbol:<2} {x:14.8f} {y:14.8f} {z:14.8f}" for symbol, (x, y, z) in system.get("atoms") or ()
+    )

@@ -134,8 +134,10 @@ def upgraded_result(result: Mapping[str, Any], config: Mapping[str, Any]) -> dic
     absent = {
         "estimates": {},
         "references": {},
-        "warnings": [f"{level['sector']['label']}: {text}" for level in levels for text in level["warnings"]],
-        "n_steps": sum(level["n_steps"] or 0 for level in levels),
+        "warnings": [
+            f"{level['sector']['label']}: {text}" for level in levels for text in level.get("warnings") or ()
+        ],
+        "n_steps": sum(level.get("n_steps") or 0 for level in levels),
     }
     return {**absent, **found}
 

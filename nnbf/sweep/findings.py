@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import one_line
 from nnbf._io import write_atomically
-from nnbf.report.plot import png
-from nnbf.report.sweeps import draw_basis_limit, draw_curve, draw_scaling
+from nnbf.report.style import png
+from nnbf.report.sweep_figures import draw_basis_limit, draw_curve, draw_scaling
 from nnbf.sweep.curve_findings import find_curves
 from nnbf.sweep.limit_findings import find_limits
 from nnbf.sweep.point_records import PointRecord
