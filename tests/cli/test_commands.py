@@ -186,7 +186,7 @@ def test_a_failed_run_says_how_to_go_on(here, built, solver, capsys, error):
 
 
 def test_a_report_that_cannot_be_made_costs_no_result(here, built, solver, capsys, monkeypatch):
-    def fail(folder):
+    def fail(folder, **_):
         raise ImportError("no matplotlib")
 
     monkeypatch.setattr("nnbf.report.write_report", fail)

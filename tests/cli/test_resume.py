@@ -14,7 +14,7 @@ from nnbf.runs.history import HistoryWriter
 @pytest.fixture(autouse=True)
 def no_report(monkeypatch):
     """Plots take longer than everything else here."""
-    monkeypatch.setattr("nnbf.report.write_report", lambda folder: None)
+    monkeypatch.setattr("nnbf.cli.report.written_report", lambda folder: [])
 
 
 @pytest.fixture
