@@ -12,20 +12,11 @@ from hamiltonians import (
     lattice_configurations,
     space_group,
 )
-<<<<<<< HEAD:tests/observables/test_lattice_observables.py
 from nnbf.observables import Configurations, lattice_observables
 from nnbf.observables.correlations import correlation_ratio, correlations, structure_factor
 from nnbf.observables.measured_symmetry import measured_symmetry, symmetry_parts
 from nnbf.observables.spin import double_occupancy, lattice_s_squared
 from nnbf.report.lattice_figures import draw_correlations, draw_structure_factor
-=======
-from nnbf.observables.lattice import lattice_observables
-from nnbf.observables.lattice_correlations import correlation_ratio, correlations, structure_factor
-from nnbf.observables.lattice_samples import WeightedConfigurations
-from nnbf.observables.lattice_spin import double_occupancy, lattice_s_squared
-from nnbf.observables.lattice_symmetry import measured_symmetry, sector_weight, symmetry_eigenvalues
-from nnbf.report.lattice_figures import draw_correlations, draw_structure_factor
->>>>>>> b3668b3 (One page for every run: molecules, lattices, spectra and charge excitations share reader, tables, figures and templates):tests/observables/test_lattice.py
 
 TV = Lattice("tv", "4x4", 5, V=1.0)
 HUBBARD = Lattice("hubbard", "4x2", "2,2", U=4.0)
