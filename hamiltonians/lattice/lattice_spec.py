@@ -43,7 +43,7 @@ class LatticeSpec:
             raise InputError("how many? give particles, such as 5")
         is_tv = kind == "tv"
         if is_tv and self.neighbour_repulsion:
-            raise InputError("neighbour_repulsion is for hubbard: give that of tv as interaction")
+            raise InputError("neighbour_repulsion is for hubbard: give interaction for that of tv")
         return Lattice(
             kind,
             self.size,  # type: ignore[arg-type]

@@ -119,7 +119,7 @@ WRONG_SPECTRUM = {
     "no size": ([*TV, "--size", "4"], "give two whole numbers, such as 4x4"),
     "absurd size": ([*TV, "--size", "100000x100000"], "give at most 4,096 unit cells"),
     "absurd network": ([*TV, "--features", "100000000"], "features must be at most 4096"),
-    "neighbours twice": ([*TV, "--neighbour-repulsion", "1"], "is --interaction"),
+    "neighbours twice": ([*TV, "--neighbour-repulsion", "1"], "give --interaction for that of tv"),
     "workers": ([*TV, "--workers", "0"], "workers must be from 1"),
     "levels": ([*TV, "--levels", "0"], "levels must be at least 1"),
     "cell": ([*TV, "--cell", "2"], "cell 2: give two whole numbers"),
