@@ -110,7 +110,7 @@ class MolecularIntegrals:
 
     @property
     def is_spin_resolved(self) -> bool:
-        """Whether alpha and beta orbitals differ (UHF)."""
+        """True where alpha and beta orbitals differ (UHF)."""
         return self.one_body.ndim == 3
 
     @property

@@ -1,4 +1,4 @@
-"""What is solved, whatever its kind: the protocol of molecules and lattices, and files of both.
+"""Problems of any kind: the protocol that molecules and lattices share, and files of both.
 
 A new Hamiltonian is a class with this protocol and a line in `FORMATS`.
 """

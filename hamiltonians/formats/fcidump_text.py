@@ -15,7 +15,7 @@ _MOST_ORBITALS = 400
 
 @dataclass(frozen=True)
 class FcidumpHeader:
-    """What the namelist &FCI says."""
+    """Values of the namelist &FCI."""
 
     n_orbitals: int
     """Spatial orbitals."""
@@ -28,7 +28,7 @@ class FcidumpHeader:
     total_irrep: int
     """ISYM - 1: the irrep code of the wave function."""
     warnings: tuple[str, ...]
-    """What was ignored."""
+    """Keys that were ignored."""
 
 
 @dataclass(frozen=True)

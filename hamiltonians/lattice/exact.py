@@ -12,6 +12,7 @@ makes P^{rs}|m> = F sum_t conj(D_ts(X)) P^{rt}|n>, each row of H follows from th
 
 from dataclasses import dataclass, field
 from math import comb
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse
@@ -21,6 +22,9 @@ from hamiltonians.checks import whole_number
 from hamiltonians.errors import InputError
 from hamiltonians.lattice.model import Lattice
 from hamiltonians.lattice.space_group import Sector
+
+if TYPE_CHECKING:
+    from hamiltonians.lattice.exact_kernels import States, Tables
 
 _MOST_STATES = 2_000_000  # of a sector; H then fills 1 to 2 GB
 _MOST_ONE_SPIN = 32_000_000  # configurations of one spin, whose orbits are tabulated
@@ -34,7 +38,7 @@ class ExactLevels:
     """Lowest levels of one sector. Energies are exact to about 1e-11 |E|, in units of t."""
 
     model: Lattice
-    """What was diagonalised."""
+    """The lattice that was diagonalised."""
     sector: Sector | None
     """The sector; None for the whole Hilbert space."""
     energies: np.ndarray
@@ -65,59 +69,40 @@ class SectorBasis:
     """The model."""
     sector: Sector | None
     """The sector."""
-    flip: int
-    """Parity under spin flip, 0 where it is not used."""
-    masks: tuple[np.ndarray, np.ndarray]
-    """Configurations of the up and of the down block, as bits."""
-    group: tuple[np.ndarray, ...]
-    """Permutations, phases, their inverses, representation; without the spin-flip half."""
-    orbits: tuple[np.ndarray, ...]
-    """Orbits of the up block: orbit and element of each, stabiliser pointers and elements."""
-    firsts: np.ndarray
-    """First configuration of each orbit."""
-    lookup: tuple[np.ndarray, np.ndarray, np.ndarray]
-    """From (orbit, rank of the down block) to the number of the representative."""
-    pairs: np.ndarray
-    """(n, 2) orbit and rank of the down block of every representative."""
-    vectors: tuple[np.ndarray, np.ndarray]
-    """A and A^+ Gram of every representative, (n, d, d) each."""
-    offsets: np.ndarray
-    """(n + 1,) number of the first state of every representative."""
-    binomial: np.ndarray
-    """Binomial coefficients that rank configurations."""
+    tables: "Tables"
+    """Configurations, group and orbits of one spin."""
+    states: "States"
+    """Representatives of both spins, and what is made of them."""
 
     @property
     def n_states(self) -> int:
         """Size of the basis."""
-        return int(self.offsets[-1])
+        return int(self.states.offsets[-1])
 
     @property
     def is_real(self) -> bool:
-        """Whether H is real in this basis."""
+        """True where H is real in this basis."""
         real = self.sector is None or self.sector.is_real
         return real and not np.iscomplexobj(self.model.hopping)
 
     def matrix(self) -> scipy.sparse.csr_matrix:
         """Return H in this basis, (n_states, n_states); entries may be stored in parts, to be summed."""
-        from hamiltonians.lattice.exact_kernels import fill_rows
+        from hamiltonians.lattice.exact_kernels import Couplings, fill_rows
 
         if self.n_states == 0:
             return scipy.sparse.csr_matrix((0, 0))
-        hopping, dimension = self.model.hopping, self.vectors[0].shape[1]
+        hopping, dimension = self.model.hopping, self.states.vectors[0].shape[1]
         bonds = np.argwhere(hopping)
         amplitudes = hopping[tuple(bonds.T)].astype(complex)
+        couplings = Couplings(bonds, amplitudes, self.model.repulsion, self.model.U)
         most = dimension * (1 + len(self.model.particles) * len(bonds) * dimension)
         values, indices, ends = [], [], [np.zeros(1, dtype=np.int64)]
-        for first in range(0, len(self.pairs), _CHUNK):
-            last = min(first + _CHUNK, len(self.pairs))
-            row_ends = np.zeros(self.offsets[last] - self.offsets[first], dtype=np.int64)
+        for first in range(0, len(self.states.pairs), _CHUNK):
+            last = min(first + _CHUNK, len(self.states.pairs))
+            row_ends = np.zeros(self.states.offsets[last] - self.states.offsets[first], dtype=np.int64)
             columns = np.empty((last - first) * most, dtype=np.int32)
             elements = np.empty((last - first) * most, dtype=complex)
-            used = fill_rows(
-                first, last, self.pairs, *self.masks, self.firsts, self.group, self.orbits, self.binomial,
-                self.flip, self.lookup, self.vectors, self.offsets, bonds, amplitudes, self.model.repulsion,
-                self.model.U, row_ends, columns, elements,
-            )  # fmt: skip
+            used = fill_rows(first, last, self.tables, self.states, couplings, row_ends, columns, elements)
             values.append(elements[:used].real.copy() if self.is_real else elements[:used].copy())
             indices.append(columns[:used].copy())
             ends.append(row_ends + ends[-1][-1])
@@ -134,7 +119,7 @@ class SectorBasis:
         """
         from hamiltonians.lattice.exact_kernels import expand_vectors
 
-        count, dimension = self.model.n_configurations, self.vectors[0].shape[1]
+        count, dimension = self.model.n_configurations, self.states.vectors[0].shape[1]
         if count > _MOST_EXPANDED:
             raise InputError(f"{count:.2g} configurations do not fit: keep the states in their sector")
         chosen = self.sector.row if row is None and self.sector is not None else row
@@ -142,10 +127,7 @@ class SectorBasis:
         if not 0 <= chosen < dimension:
             raise InputError(f"row {chosen}: give 0 to {dimension - 1}")
         out = np.zeros((count, vectors.shape[1]), dtype=complex)
-        expand_vectors(
-            vectors.astype(complex), chosen, *self.masks, self.group, self.orbits, self.binomial, self.flip,
-            self.lookup, self.vectors, self.offsets, out,
-        )  # fmt: skip
+        expand_vectors(vectors.astype(complex), chosen, self.tables, self.states, out)
         return out.real.copy() if self.is_real and not np.iscomplexobj(vectors) else out
 
 
@@ -195,31 +177,20 @@ def sector_basis(model: Lattice, sector: Sector | None = None) -> SectorBasis:
         up_masks, group[0], group[1], binomial
     )
     orbits = (orbit_of, element_of, *stabilisers)
+    tables = kernels.Tables(up_masks, down_masks, firsts, group, orbits, binomial, flip)
     # Where nothing but the identity keeps the up block, every down block is a representative.
     plain = (np.diff(stabilisers[0]) == 1) | (len(down_masks) == 1)
     shared = np.arange(len(firsts)) if flip else np.where(plain, -1, np.cumsum(~plain) - 1)
     positions = np.full((int(shared.max(initial=-1)) + 1, len(down_masks)), -1, dtype=np.int32)
-    starts = kernels.count_representatives(
-        up_masks, down_masks, firsts, group, orbits, binomial, flip, positions, shared
-    )
+    starts = kernels.count_representatives(tables, positions, shared)
     pairs = np.empty((starts[-1], 2), dtype=np.int32)
     kernels.list_representatives(starts, shared, positions, len(down_masks), pairs)
-    grams = kernels.gram_matrices(pairs, up_masks, down_masks, firsts, group, orbits, binomial, flip)
+    grams = kernels.gram_matrices(pairs, tables)
     coefficients, duals, counts = _orthonormal(grams)
-    return SectorBasis(
-        model=model,
-        sector=sector,
-        flip=flip,
-        masks=(up_masks, down_masks),
-        group=group,
-        orbits=orbits,
-        firsts=firsts,
-        lookup=(starts, shared, positions),
-        pairs=pairs,
-        vectors=(coefficients, duals),
-        offsets=np.concatenate([[0], np.cumsum(counts)]),
-        binomial=binomial,
-    )
+    lookup = (starts, shared, positions)
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    states = kernels.States(pairs, lookup, (coefficients, duals), offsets)
+    return SectorBasis(model, sector, tables, states)
 
 
 def _check_belongs(model: Lattice, sector: Sector) -> None:

@@ -1,11 +1,59 @@
-"""Compiled loops of the exact diagonalisation in symmetry sectors; see `exact_lattice` for the equations.
+"""Compiled loops of the exact diagonalisation in symmetry sectors; see `exact` for the equations.
 
 Configurations of one spin are 64-bit integers whose bit i is site i. They are ranked among those with as many
 particles in ascending order, by a table of binomial coefficients. Spinless models have an empty down block.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
+
+
+class Tables(NamedTuple):
+    """Configurations of both spins, the group, and the orbits that it makes of one spin."""
+
+    up_masks: np.ndarray
+    """(n_up,) configurations of the up block, as bits, ascending."""
+    down_masks: np.ndarray
+    """(n_down,) likewise of the down block."""
+    firsts: np.ndarray
+    """(n_orbits,) rank of the first configuration of each orbit of the up block."""
+    group: tuple[np.ndarray, ...]
+    """Permutations, phases, their inverses, representation; without the spin-flip half."""
+    orbits: tuple[np.ndarray, ...]
+    """Orbit and element of each configuration of the up block, stabiliser pointers and elements."""
+    binomial: np.ndarray
+    """Binomial coefficients that rank configurations."""
+    flip: int
+    """Parity under spin flip, 0 where it is not used."""
+
+
+class States(NamedTuple):
+    """Representatives of the orbits of both spins, and the orthonormal states made of each."""
+
+    pairs: np.ndarray
+    """(n, 2) orbit and rank of the down block of every representative."""
+    lookup: tuple[np.ndarray, np.ndarray, np.ndarray]
+    """From (orbit, rank of the down block) to the number of the representative: starts of the orbits,
+    `shared` and `positions` of `count_representatives`."""
+    vectors: tuple[np.ndarray, np.ndarray]
+    """A and A^+ Gram of every representative, (n, d, d) each."""
+    offsets: np.ndarray
+    """(n + 1,) number of the first state of every representative."""
+
+
+class Couplings(NamedTuple):
+    """A lattice Hamiltonian as arrays."""
+
+    bonds: np.ndarray
+    """(n, 2) sites i, j of every c+_i c_j, both directions."""
+    amplitudes: np.ndarray
+    """(n,) complex hopping amplitudes."""
+    repulsion: np.ndarray
+    """(n_sites, n_sites) W of sum_{i<j} W_ij n_i n_j."""
+    on_site: float
+    """U."""
 
 
 @njit(cache=True, nogil=True, inline="never")
@@ -92,14 +140,15 @@ def one_spin_orbits(masks, permutations, phases, binomial):
 
 
 @njit(cache=True, nogil=True, inline="never")
-def reduce_pair(up, down, group, orbits, binomial, matrix):
+def reduce_pair(up, down, tables, matrix):
     """Representative (orbit, rank of the down block) of a pair without spin flip, and the factor F.
 
     With X = U_s U_g^{-1} the element that leads there, X |up, down> = F |representative>; D(X) is written
     to `matrix`.
     """
-    permutations, phases, inverse, inverse_phases, representation = group
-    orbit_of, element_of, pointers, stabilisers = orbits
+    permutations, phases, inverse, inverse_phases, representation = tables.group
+    orbit_of, element_of, pointers, stabilisers = tables.orbits
+    binomial = tables.binomial
     index = rank_of(up, binomial)
     orbit, g = orbit_of[index], element_of[index]
     first, factor = move(up, inverse[g], inverse_phases[g])
@@ -130,11 +179,12 @@ def reduce_pair(up, down, group, orbits, binomial, matrix):
 
 
 @njit(cache=True, nogil=True, inline="never")
-def representative(up, down, group, orbits, binomial, flip, matrix, spare):
+def representative(up, down, tables, matrix, spare):
     """As `reduce_pair`, over the group with spin flip of the given parity (0: without)."""
-    orbit, rank, factor = reduce_pair(up, down, group, orbits, binomial, matrix)
+    orbit, rank, factor = reduce_pair(up, down, tables, matrix)
+    flip = tables.flip
     if flip != 0:
-        other, other_rank, other_factor = reduce_pair(down, up, group, orbits, binomial, spare)
+        other, other_rank, other_factor = reduce_pair(down, up, tables, spare)
         if other < orbit or (other == orbit and other_rank < rank):
             for i in range(len(matrix)):
                 for j in range(len(matrix)):
@@ -144,13 +194,14 @@ def representative(up, down, group, orbits, binomial, flip, matrix, spare):
 
 
 @njit(cache=True, nogil=True)
-def count_representatives(up_masks, down_masks, firsts, group, orbits, binomial, flip, positions, shared):
+def count_representatives(tables, positions, shared):
     """Number the representatives; `positions[shared[orbit], rank]` becomes the number, or -1 for none.
 
     Where every down block is a representative, `shared` is -1 and the number is the start of the orbit plus
     the rank. Returns the starts, (n_orbits + 1,).
     """
-    size = group[4].shape[1]
+    up_masks, down_masks, firsts = tables.up_masks, tables.down_masks, tables.firsts
+    size = tables.group[4].shape[1]
     matrix = np.empty((size, size), dtype=np.complex128)
     spare = np.empty((size, size), dtype=np.complex128)
     starts = np.zeros(len(firsts) + 1, dtype=np.int64)
@@ -161,7 +212,7 @@ def count_representatives(up_masks, down_masks, firsts, group, orbits, binomial,
         else:
             for rank in range(len(down_masks)):
                 found, best, _ = representative(
-                    up_masks[firsts[orbit]], down_masks[rank], group, orbits, binomial, flip, matrix, spare
+                    up_masks[firsts[orbit]], down_masks[rank], tables, matrix, spare
                 )
                 if found == orbit and best == rank:
                     positions[shared[orbit], rank] = starts[orbit] + count
@@ -181,20 +232,21 @@ def list_representatives(starts, shared, positions, n_down, pairs):
 
 
 @njit(cache=True, nogil=True)
-def gram_matrices(pairs, up_masks, down_masks, firsts, group, orbits, binomial, flip):
+def gram_matrices(pairs, tables):
     """(n, d, d) <n|P^{st}|n> of every representative n, P^{st} = d/|G| sum_g conj(D_st(g)) U_g."""
-    permutations, phases, _, _, representation = group
-    _, _, pointers, stabilisers = orbits
+    permutations, phases, _, _, representation = tables.group
+    _, _, pointers, stabilisers = tables.orbits
+    flip = tables.flip
     size = representation.shape[1]
     grams = np.zeros((len(pairs), size, size), dtype=np.complex128)
     matrix = np.empty((size, size), dtype=np.complex128)
     scale = size / (len(permutations) * (2 if flip != 0 else 1))
     for n in range(len(pairs)):
         orbit, rank = pairs[n]
-        up, down = up_masks[firsts[orbit]], down_masks[rank]
+        up, down = tables.up_masks[tables.firsts[orbit]], tables.down_masks[rank]
         swapped, swapped_factor = False, 1.0 + 0.0j
         if flip != 0:
-            other, best, swapped_factor = reduce_pair(down, up, group, orbits, binomial, matrix)
+            other, best, swapped_factor = reduce_pair(down, up, tables, matrix)
             swapped = other == orbit and best == rank
         for position in range(pointers[orbit], pointers[orbit + 1]):
             s = stabilisers[position]
@@ -248,24 +300,21 @@ def hop(mask, i, j):
 
 
 @njit(cache=True, nogil=True)
-def fill_rows(
-    first, last, pairs, up_masks, down_masks, firsts, group, orbits, binomial, flip, lookup, vectors, offsets,
-    bonds, amplitudes, repulsion, on_site, indptr, indices, values,
-):  # fmt: skip
+def fill_rows(first, last, tables, states, couplings, indptr, indices, values):
     """Write the rows of H that belong to representatives `first` to `last`; return the number of entries.
 
-    `vectors` are (A, A^+ Gram) of every representative, `offsets` the number of its first state; `indptr`
-    receives the ends of all rows that are reached. An element may be listed in several parts.
+    `indptr` receives the ends of all rows that are reached. An element may be listed in several parts.
     """
-    starts, shared, positions = lookup
-    coefficients, duals = vectors
+    starts, shared, positions = states.lookup
+    coefficients, duals = states.vectors
+    pairs, offsets, bonds = states.pairs, states.offsets, couplings.bonds
     size = coefficients.shape[1]
     matrix = np.empty((size, size), dtype=np.complex128)
     spare = np.empty((size, size), dtype=np.complex128)
     used, row = 0, 0
     for n in range(first, last):
-        up, down = up_masks[firsts[pairs[n, 0]]], down_masks[pairs[n, 1]]
-        diagonal = interaction_energy(up, down, repulsion, on_site)
+        up, down = tables.up_masks[tables.firsts[pairs[n, 0]]], tables.down_masks[pairs[n, 1]]
+        diagonal = interaction_energy(up, down, couplings.repulsion, couplings.on_site)
         for alpha in range(offsets[n + 1] - offsets[n]):
             indices[used], values[used] = offsets[n] + alpha, diagonal
             used += 1
@@ -276,14 +325,12 @@ def fill_rows(
                 if sign == 0.0:
                     continue
                 new_up, new_down = (up, moved) if is_down else (moved, down)
-                orbit, rank, factor = representative(
-                    new_up, new_down, group, orbits, binomial, flip, matrix, spare
-                )
+                orbit, rank, factor = representative(new_up, new_down, tables, matrix, spare)
                 if shared[orbit] < 0:
                     target = starts[orbit] + rank
                 else:
                     target = positions[shared[orbit], rank]
-                factor *= sign * amplitudes[bond // 2]
+                factor *= sign * couplings.amplitudes[bond // 2]
                 for beta in range(offsets[target + 1] - offsets[target]):
                     element = 0.0 + 0.0j
                     for t in range(size):
@@ -300,20 +347,17 @@ def fill_rows(
 
 
 @njit(cache=True, nogil=True)
-def expand_vectors(
-    levels, row, up_masks, down_masks, group, orbits, binomial, flip, lookup, vectors, offsets, out
-):
+def expand_vectors(levels, row, tables, states, out):
     """Write sector vectors (n_states, k) to all configurations, `out` (n_up * n_down, k)."""
-    starts, shared, positions = lookup
-    _, duals = vectors
+    starts, shared, positions = states.lookup
+    duals, offsets = states.vectors[1], states.offsets
+    up_masks, down_masks = tables.up_masks, tables.down_masks
     size = duals.shape[2]
     matrix = np.empty((size, size), dtype=np.complex128)
     spare = np.empty((size, size), dtype=np.complex128)
     for a in range(len(up_masks)):
         for b in range(len(down_masks)):
-            orbit, rank, factor = representative(
-                up_masks[a], down_masks[b], group, orbits, binomial, flip, matrix, spare
-            )
+            orbit, rank, factor = representative(up_masks[a], down_masks[b], tables, matrix, spare)
             n = starts[orbit] + rank if shared[orbit] < 0 else positions[shared[orbit], rank]
             for alpha in range(offsets[n + 1] - offsets[n]):
                 # <m|b_alpha> = conj(F) sum_t D_tr(X) (Gram A)_{t alpha}

@@ -22,7 +22,7 @@ class MeanField:
     orbitals: tuple[np.ndarray, ...]
     """For each spin (N, n_sites) orthonormal orbitals, row by row; real unless a twist makes them complex."""
     converged: bool
-    """Whether it is self-consistent."""
+    """True where it is self-consistent."""
 
 
 @lru_cache(maxsize=8)  # a plan asks for it, then every sector of the run

@@ -121,7 +121,7 @@ class Lattice:
 
     @property
     def is_spinful(self) -> bool:
-        """Whether sites hold two spins."""
+        """True where sites hold two spins."""
         return self.kind == "hubbard"
 
     @property
@@ -157,7 +157,7 @@ class Lattice:
 
     @property
     def must_be_singlet(self) -> bool:
-        """Whether Lieb's theorem makes the ground state a singlet: Phys. Rev. Lett. 62, 1201 (1989).
+        """True where Lieb's theorem makes the ground state a singlet: Phys. Rev. Lett. 62, 1201 (1989).
 
         A connected bipartite lattice with real hopping between its halves alone, as many sites in one as in
         the other, half filled, U > 0 and no further repulsion.
@@ -166,7 +166,7 @@ class Lattice:
 
     @property
     def is_half_filled_bipartite(self) -> bool:
-        """Whether as many electrons of each spin as half of the sites hop between two halves, and U > 0."""
+        """True where U > 0 and as many electrons of each spin as half of the sites hop between two halves."""
         if not (self.is_spinful and self.U > 0 and set(self.particles) == {self.n_sites / 2}):
             return False
         colours = self.two_colouring
@@ -181,7 +181,7 @@ class Lattice:
 
     @property
     def periodic(self) -> tuple[bool, bool]:
-        """Whether each direction closes on itself, with or without a twist."""
+        """For each direction True where it closes on itself, with or without a twist."""
         first, second = self.boundary
         return first != "open", second != "open"
 

@@ -25,7 +25,7 @@ class PointOperation:
     matrix: tuple[tuple[int, int], tuple[int, int]]
     """Its matrix on lattice coordinates."""
     is_mirror: bool
-    """Whether it is a mirror."""
+    """True for a mirror."""
     angle: int
     """In degrees: of the rotation (0 to 359), or of the mirror line with the x axis (0 to 179)."""
 

@@ -72,7 +72,7 @@ class Sector:
 
     @property
     def is_real(self) -> bool:
-        """Whether projector and representation are real."""
+        """True where projector and representation are real."""
         return not np.iscomplexobj(self.phases) and not np.iscomplexobj(self.representation)
 
     @property

@@ -18,10 +18,10 @@ def sector_points(basis: SectorBasis, row: int = 0) -> tuple[np.ndarray, scipy.s
         basis: Basis of the sector.
         row: Row of the irrep in which psi lies (0 for dimension 1).
     """
-    up_masks, down_masks = basis.masks
-    up, down = up_masks[basis.firsts[basis.pairs[:, 0]]], down_masks[basis.pairs[:, 1]]
-    counts = np.diff(basis.offsets)
-    permutations, phases, _, _, representation = basis.group
+    tables, pairs = basis.tables, basis.states.pairs
+    up, down = tables.up_masks[tables.firsts[pairs[:, 0]]], tables.down_masks[pairs[:, 1]]
+    counts = np.diff(basis.states.offsets)
+    permutations, phases, _, _, representation = tables.group
     members = _candidates(representation)
     images, rows = [], []
     for g in members:
@@ -29,12 +29,12 @@ def sector_points(basis: SectorBasis, row: int = 0) -> tuple[np.ndarray, scipy.s
         moved_down, factor_down = _moved(down, permutations[g], phases[g])
         images.append((moved_up, moved_down))
         # U_g |n> = f |m>:  <m|b_alpha> = f sum_t conj(D_rt(g)) conj((A^+ Gram)_{alpha t})
-        overlaps = np.einsum("nat,t->na", basis.vectors[1], representation[g, row]).conj()
+        overlaps = np.einsum("nat,t->na", basis.states.vectors[1], representation[g, row]).conj()
         rows.append((factor_up * factor_down)[:, None] * overlaps)
     overlaps = np.stack(rows, axis=1)  # (n, candidates, d)
     chosen, blocks = _independent(overlaps, counts)
     owner = np.repeat(np.arange(len(counts)), counts)
-    place = np.arange(basis.n_states) - basis.offsets[owner]
+    place = np.arange(basis.n_states) - basis.states.offsets[owner]
     element = chosen[owner, place]
     masks = [np.stack([pair[k] for pair in images])[element, owner] for k in range(2)]
     n_spins = len(basis.model.particles)
@@ -44,7 +44,9 @@ def sector_points(basis: SectorBasis, row: int = 0) -> tuple[np.ndarray, scipy.s
     values = np.concatenate([np.zeros(0, complex), *(block.ravel() for block in blocks)])
     places = np.repeat(np.arange(basis.n_states), sizes)
     columns = (
-        basis.offsets[owner][places] + np.arange(len(places)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        basis.states.offsets[owner][places]
+        + np.arange(len(places))
+        - np.repeat(np.cumsum(sizes) - sizes, sizes)
     )
     transform = scipy.sparse.csr_matrix((values, (places, columns)), shape=(basis.n_states,) * 2)
     return np.concatenate(occupations, axis=1), transform.real if basis.is_real else transform

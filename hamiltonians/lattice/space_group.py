@@ -48,7 +48,7 @@ class SpaceGroup:
     """The translations of a cluster and the point group that its shape and boundary leave."""
 
     model: Lattice
-    """What it is the group of."""
+    """The lattice it is the group of."""
     point_operations: tuple[PointOperation, ...]
     """The point group, identity first."""
     cell_translations: np.ndarray
@@ -74,11 +74,6 @@ class SpaceGroup:
     def translations(self) -> np.ndarray:
         """(G, 2) translation of every element."""
         return np.tile(self.cell_translations, (len(self.point_operations), 1))
-
-    @property
-    def point_parts(self) -> np.ndarray:
-        """(G,) index into `point_operations` of every element."""
-        return np.repeat(np.arange(len(self.point_operations)), len(self.cell_translations))
 
     # ---- momenta -----------------------------------------------------------------------------------
 

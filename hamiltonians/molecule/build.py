@@ -52,7 +52,7 @@ _BROKEN = 2e-5
 
 @dataclass(frozen=True)
 class _Request:
-    """What was asked for, checked as far as that goes without a mean field."""
+    """A specification, checked as far as that goes without a mean field."""
 
     spec: MoleculeSpec
     space: tuple[Any, ...] | None

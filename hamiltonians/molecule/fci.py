@@ -25,7 +25,7 @@ class FciResult:
     s_squared: float | None
     """<S^2>, or None where alpha and beta orbitals differ, or from 64 orbitals on."""
     converged: bool
-    """Whether the eigenvector converged."""
+    """True where the eigenvector converged."""
     note: str
     """Which states were searched."""
 

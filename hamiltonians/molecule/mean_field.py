@@ -29,7 +29,7 @@ class MeanField:
     energy: float
     """Total energy in Hartree."""
     converged: bool
-    """Whether the orbital gradient vanished."""
+    """True where the orbital gradient vanished."""
     group: str | None
     """Abelian group the orbitals are adapted to, or None."""
     top_group: str
@@ -37,7 +37,7 @@ class MeanField:
     ecp: tuple[tuple[str, str], ...]
     """(element, potential) pairs."""
     warnings: tuple[str, ...]
-    """What went otherwise than hoped."""
+    """Warnings, one line each."""
 
 
 def electron_counts(geometry: Geometry, charge: int | None, spin: int | None) -> tuple[int, int]:

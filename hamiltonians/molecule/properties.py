@@ -1,4 +1,4 @@
-"""What besides the Hamiltonian is known of the orbitals: dipole integrals, overlaps between spins."""
+"""Properties of orbitals besides the Hamiltonian: dipole integrals, overlaps between spins."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING

@@ -32,7 +32,7 @@ class PseudoField:
     gradient: float
     """Largest Fock element that vanishes for a Hartree-Fock solution."""
     restricted: bool
-    """Whether this is a closed shell in one set of orbitals."""
+    """True for a closed shell in one set of orbitals."""
 
     @property
     def size(self) -> int:

@@ -124,7 +124,7 @@ def _perturbative(integrals: MolecularIntegrals, found: _References) -> None:
 
 
 def _nothing_to_correlate(integrals: MolecularIntegrals) -> bool:
-    """Whether no double excitation exists (singles do nothing to a stationary determinant)."""
+    """True where no double excitation exists (singles do nothing to a stationary determinant)."""
     size = integrals.n_orbitals
     holes = (integrals.n_alpha, integrals.n_beta)
     particles = (size - integrals.n_alpha, size - integrals.n_beta)
@@ -134,7 +134,7 @@ def _nothing_to_correlate(integrals: MolecularIntegrals) -> bool:
 
 
 def _padded(integrals: MolecularIntegrals) -> MolecularIntegrals:
-    """Give each spin an occupied and an empty orbital that couple to nothing, where it has none.
+    """Return integrals with an occupied and an empty orbital more, uncoupled, where a spin has none.
 
     PySCF's unrestricted coupled cluster divides by the number of either.
     """

@@ -25,7 +25,7 @@ _PROPERTIES = ("dipole", "dipole_constant", "dipole_origin", "overlap_alpha_beta
 
 @dataclass(frozen=True)
 class SystemInfo:
-    """What a set of integrals describes, for reports and for building it again."""
+    """Description of integrals, for reports and for building them again."""
 
     formula: str = ""
     """Formula in Hill's order; empty where unknown."""
@@ -52,11 +52,11 @@ class SystemInfo:
     ecp: tuple[tuple[str, str], ...] = ()
     """(element, effective core potential) of the elements that have one."""
     scf_converged: bool = True
-    """Whether the mean field converged."""
+    """True where the mean field converged."""
     source: str = ""
-    """Where the integrals came from: the molecule as given, or a file name."""
+    """Source of the integrals: the molecule as given, or a file name."""
     warnings: tuple[str, ...] = ()
-    """What the user should know before trusting a result."""
+    """Warnings, one line each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,11 +73,11 @@ class Molecule:
     integrals: MolecularIntegrals
     """The Hamiltonian."""
     info: SystemInfo = field(default_factory=SystemInfo)
-    """What it describes."""
+    """Description of the integrals."""
     references: Mapping[str, float | None] = field(default_factory=dict)
     """Energies in Hartree under "hf", "mp2", "ccsd", "ccsd_t", "fci"; None where not computed."""
     reference_notes: Mapping[str, str] = field(default_factory=dict)
-    """What to know about a reference: why it is missing, or what exactly it is."""
+    """Notes on references by method: reasons why they are missing, or what exactly they are."""
     properties: OrbitalProperties | None = None
     """Dipole integrals and overlaps of the orbitals; None where unknown, as for FCIDUMP files."""
     truncation: Truncation | None = None

@@ -1,4 +1,4 @@
-"""What was left out of a Hamiltonian with fewer virtual orbitals, and what that costs at second order."""
+"""Virtual orbitals left out of a Hamiltonian, and the second-order energy of leaving them out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ class Truncation:
     references: Mapping[str, float | None] = field(default_factory=dict)
     """Energies with all virtual orbitals, Hartree, under the keys of `Molecule.references`."""
     reference_notes: Mapping[str, str] = field(default_factory=dict)
-    """What to know about them, or why they are missing."""
+    """Notes on these references by method."""
 
     @property
     def n_virtual(self) -> int:
