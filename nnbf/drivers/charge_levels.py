@@ -33,7 +33,7 @@ from nnbf.observables.spectral_function import (
     target_momentum,
 )
 from nnbf.states.amplitudes import log_psi_function
-from nnbf.states.lattice_chains import change_power
+from nnbf.states.hop_chains import change_power
 
 if TYPE_CHECKING:
     import netket as nk

@@ -25,7 +25,7 @@ from nnbf.optimize import StochasticReconfiguration
 from nnbf.sampling import ordered_configuration
 from nnbf.states import Objective, SpinPenalty
 from nnbf.states.amplitudes import initial_variables
-from nnbf.states.lattice_chains import lattice_sampler, settle
+from nnbf.states.hop_chains import lattice_sampler, settle
 
 if TYPE_CHECKING:
     from hamiltonians import Sector

@@ -12,7 +12,7 @@ from nnbf.evaluation.samples import Samples
 from nnbf.evaluation.sampling_loop import PILOT_POWER
 from nnbf.operators import LatticeHamiltonian
 from nnbf.states import distinct_samples
-from nnbf.states.lattice_chains import change_power, lattice_sampler, settle
+from nnbf.states.hop_chains import change_power, lattice_sampler, settle
 
 #: Sweeps of all chains before samples count.
 THERMALISATION = 40
