@@ -1,8 +1,8 @@
 """Do two versions of the program compute the same numbers, bit by bit?
 
-Seven short runs, through the command line, of one checkout; energies and variances of every step, of every level and
-of the final estimates are written as hexadecimal floats. Bits depend on the processor and on the versions of
-libraries, so both sides have to be run on one machine:
+Seven short runs, through the command line, of one checkout; energies and variances of every step, of every
+level and of the final estimates are written as hexadecimal floats. Bits depend on the processor and on the
+versions of libraries, so both sides have to be run on one machine:
 
     python benchmarks/golden.py run OLD_CHECKOUT old.json
     python benchmarks/golden.py run . new.json
@@ -12,36 +12,34 @@ libraries, so both sides have to be run on one machine:
 import argparse
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-SMALL = ["--seed", "3", "--quiet"]
+SMALL = "--seed 3 --quiet"
+VMC = f"--method vmc --n-samples 128 --final-samples 1024 {SMALL}"
 RUNS = {
-    "lih_selected": [["molecule", "LiH", "--basis", "sto-3g", "--hidden", "16", "--max-steps", "14", *SMALL]],
+    "lih_selected": [f"molecule LiH --basis sto-3g --hidden 16 --max-steps 14 {SMALL}"],
     "lih_vmc": [
-        ["molecule", "LiH", "--basis", "sto-3g", "--method", "vmc", "--sampler", "metropolis", "--hidden", "16"]
-        + ["--n-samples", "256", "--n-chains", "16", "--max-steps", "8", "--precision", "0.01", *SMALL]
+        "molecule LiH --basis sto-3g --method vmc --sampler metropolis --hidden 16 --n-samples 256 "
+        f"--n-chains 16 --max-steps 8 --precision 0.01 {SMALL}"
     ],
     "h2o_evaluate": [
-        ["molecule", "H2O", "--basis", "sto-3g", "--hidden", "12", "--max-space", "60", *SMALL],
-        ["evaluate", "{out}", "--precision", "0.001", "--samples", "8192", "--quiet"],
+        f"molecule H2O --basis sto-3g --hidden 12 --max-space 60 {SMALL}",
+        "evaluate {out} --precision 0.001 --samples 8192 --quiet",
     ],
     "tv_3x3_full_sum": [
-        ["spectrum", "tv", "--size", "3x3", "--particles", "4", "--interaction", "1"]
-        + ["--momenta", "0,0 1,0", "--irreps", "none", "--max-steps", "12", *SMALL]
+        "spectrum tv --size 3x3 --particles 4 --interaction 1 --momenta '0,0 1,0' --irreps none "
+        f"--max-steps 12 {SMALL}"
     ],
-    "tv_4x2_vmc": [
-        ["lattice", "tv", "--size", "4x2", "--particles", "3", "--interaction", "2", "--method", "vmc"]
-        + ["--n-samples", "128", "--max-steps", "10", "--final-samples", "1024", *SMALL]
-    ],
+    "tv_4x2_vmc": [f"lattice tv --size 4x2 --particles 3 --interaction 2 --max-steps 10 {VMC}"],
     "hubbard_2x2_penalty": [
-        ["lattice", "hubbard", "--size", "2x2", "--particles", "2,2", "--interaction", "4", "--method", "vmc"]
-        + ["--spin-penalty", "0.5", "--n-samples", "128", "--max-steps", "8", "--final-samples", "1024", *SMALL]
+        f"lattice hubbard --size 2x2 --particles 2,2 --interaction 4 --spin-penalty 0.5 --max-steps 8 {VMC}"
     ],
-    "charge_2x2": [["charge", "tv", "--size", "2x2", "--particles", "2", "--interaction", "1", *SMALL]],
+    "charge_2x2": [f"charge tv --size 2x2 --particles 2 --interaction 1 {SMALL}"],
 }
 WANTED = ("energy", "variance", "energy_error", "error", "objective", "value")
 
@@ -95,7 +93,7 @@ def run(checkout: Path, target: Path, only: str | None) -> None:
                 continue
             out = Path(scratch) / name
             for number, command in enumerate(commands):
-                arguments = [str(out) if part == "{out}" else part for part in command]
+                arguments = [str(out) if part == "{out}" else part for part in shlex.split(command)]
                 arguments += [] if number else ["--out", str(out)]
                 done = subprocess.run(
                     [sys.executable, "-m", "nnbf.cli", *arguments],
