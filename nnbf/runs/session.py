@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError, one_line
 from nnbf.runs.checkpoint import INTERVAL, Checkpointing, CheckpointStore, load_checkpoint, network_spec
+from nnbf.runs.density_files import write_observables
 from nnbf.runs.directory import RunDirectory
 from nnbf.runs.history import HistoryWriter
-from nnbf.runs.observables import write_observables
 from nnbf.runs.provenance import MemoryMeter
 from nnbf.runs.record import broken_record, result_record
 from nnbf.runs.signals import StopRequest
