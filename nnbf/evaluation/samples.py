@@ -5,7 +5,7 @@ All energies are relative to a reference energy E_0, which keeps second moments 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -39,15 +39,9 @@ class Samples:
     @classmethod
     def joined(cls, parts: "Sequence[Samples]") -> "Samples":
         """Join samples that continue the same chains."""
-        first = parts[0]
-        return cls(
-            **{
-                field.name: np.concatenate([getattr(part, field.name) for part in parts], axis=1)
-                if isinstance(getattr(first, field.name), np.ndarray)
-                else getattr(first, field.name)
-                for field in fields(cls)
-            }
-        )
+        arrays = {name: value for name, value in vars(parts[0]).items() if isinstance(value, np.ndarray)}
+        joined = {name: np.concatenate([getattr(part, name) for part in parts], axis=1) for name in arrays}
+        return replace(parts[0], **joined)  # type: ignore[arg-type]
 
     @property
     def weights(self) -> np.ndarray:

@@ -77,7 +77,7 @@ def inverse_participation_ratio(measured: "MolecularMeasurement") -> Estimate:
     Of samples, the probability that those of two different batches coincide.
     """
     state = measured.configurations
-    if state.is_exact:
+    if state.amplitudes is not None:
         return Estimate(float(np.sum(state.multiplicity * state.amplitudes**4)))
     overlaps = (state.weights @ state.weights.T).toarray()
     np.fill_diagonal(overlaps, 0.0)

@@ -27,10 +27,13 @@ Kind = Literal["molecule", "lattice"]
 class Measurement(Protocol):
     """A state whose observables are measured, with what several of them need."""
 
-    on: Kind
-    """Kind of problem."""
-    configurations: Configurations
-    """Configurations with their weights."""
+    @property
+    def on(self) -> Kind:
+        """Kind of problem."""
+
+    @property
+    def configurations(self) -> Configurations:
+        """Configurations with their weights."""
 
 
 @dataclass(frozen=True)
