@@ -7,11 +7,10 @@ from typing import Any
 import jax
 import netket as nk
 import numpy as np
-from netket.utils import struct
 
-from nnbf.drivers.base import ExactDriver
+from nnbf.drivers.base import ExactDriver, static_field
 from nnbf.drivers.line_search import search_line
-from nnbf.drivers.snapshot import Snapshot, pack_fields, pack_tree, unpack_fields, unpack_tree
+from nnbf.drivers.snapshot import Snapshot
 from nnbf.optimize import RayleighGaussNewton
 from nnbf.states import SpaceState
 
@@ -24,11 +23,6 @@ SLOW = 0.03
 _NUMBERS = ("calm", "last_change", "fraction", "step_norm", "iterations")
 
 
-def _static():
-    """A driver attribute that is neither traced nor saved."""
-    return struct.field(pytree_node=False, serialize=False)
-
-
 class FullSumDriver(ExactDriver):
     """Minimises the energy of a :class:`~nnbf.states.SpaceState`.
 
@@ -36,19 +30,14 @@ class FullSumDriver(ExactDriver):
     run ends by itself when the energy has settled. Optimisers are those of ``nnbf.optimize``.
     """
 
-    optimizer_state: Any = _static()
-    _optimizer: Any = _static()
-    _configured: Any = _static()
-    _level: int = _static()
-    _tolerance: float = _static()
-    _patience: int = _static()
-    _started: float = _static()
-    _calm: int = _static()
-    _last_change: float = _static()
-    _fraction: float = _static()
-    _step_norm: float = _static()
-    _iterations: int = _static()
-    _before: float | None = _static()
+    _tolerance: float = static_field()
+    _patience: int = static_field()
+    _calm: int = static_field()
+    _last_change: float = static_field()
+    _fraction: float = static_field()
+    _step_norm: float = static_field()
+    _iterations: int = static_field()
+    _before: float | None = static_field()
 
     def __init__(
         self,
@@ -69,12 +58,9 @@ class FullSumDriver(ExactDriver):
             patience: Number of such steps (default 5, or 30 for an optimiser without a line search).
         """
         super().__init__(state, minimized_quantity_name="Energy")
-        self._configured = RayleighGaussNewton() if optimizer is None else optimizer
-        self._optimizer, self._level = self._configured, 0
+        self.use(RayleighGaussNewton() if optimizer is None else optimizer)
         self._tolerance = tolerance
         self._patience = patience or (5 if self._configured.line_search else 30)
-        self.optimizer_state = self._optimizer.init(state.parameters)
-        self._started = time.perf_counter()
         self._calm, self._last_change = 0, np.inf
         self._fraction, self._step_norm, self._iterations = 1.0, 0.0, 0
         self._before = None
@@ -108,10 +94,7 @@ class FullSumDriver(ExactDriver):
     def snapshot(self) -> Snapshot:
         """Everything that the next step depends on; see :class:`~nnbf.drivers.ResumableDriver`."""
         return {
-            "step": int(self.step_count),
-            "variables": pack_tree(self.state.variables),
-            "optimizer": pack_fields(self.optimizer_state),
-            "level": self._level,
+            **self._packed(),
             "before": self._before,
             "evaluations": self.state.evaluations,
             **{name: getattr(self, f"_{name}") for name in _NUMBERS},
@@ -123,20 +106,11 @@ class FullSumDriver(ExactDriver):
         Raises:
             ValueError: It is the snapshot of another network or optimiser.
         """
-        optimizer, optimizer_state = self._configured.restrained(self.optimizer_state, snapshot["level"])
-        self.optimizer_state = unpack_fields(snapshot["optimizer"], like=optimizer_state)
-        self._optimizer, self._level = optimizer, snapshot["level"]
-        self.state.variables = unpack_tree(snapshot["variables"], like=self.state.variables)
+        self._unpack(snapshot)
         self._before = snapshot["before"]
         for name in _NUMBERS:
             setattr(self, f"_{name}", snapshot[name])
         self.state.evaluations = snapshot["evaluations"]
-        self._step_count = snapshot["step"]
-
-    def restrain(self, level: int) -> None:
-        """Make smaller steps from now on; 0 is as configured, each level is smaller."""
-        self._optimizer, self.optimizer_state = self._configured.restrained(self.optimizer_state, level)
-        self._level = level
 
     def compute_loss_and_update(self):
         """One step: propose, search the line."""

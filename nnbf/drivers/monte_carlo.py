@@ -10,10 +10,9 @@ import jax
 import jax.numpy as jnp
 import netket as nk
 import numpy as np
-from netket.utils import struct
 
-from nnbf.drivers.base import ConvergingDriver
-from nnbf.drivers.snapshot import Snapshot, pack_fields, pack_tree, unpack_fields, unpack_tree
+from nnbf.drivers.base import ConvergingDriver, static_field
+from nnbf.drivers.snapshot import Snapshot, pack_tree, unpack_tree
 from nnbf.optimize import StochasticReconfiguration
 from nnbf.states import SampledStep, sampled_step
 
@@ -65,11 +64,6 @@ class StepSchedule:
     """Standard errors of a window's mean; smaller where a slow gain must not be taken for none."""
 
 
-def _static():
-    """A driver attribute that is neither traced nor saved."""
-    return struct.field(pytree_node=False, serialize=False)
-
-
 class MonteCarloDriver(ConvergingDriver):
     """Minimises the energy of a NetKet ``MCState`` with an optimiser of ``nnbf.optimize``.
 
@@ -79,23 +73,18 @@ class MonteCarloDriver(ConvergingDriver):
     small, the energy has settled, and the chains agree.
     """
 
-    optimizer_state: Any = _static()
-    hamiltonian: Any = _static()
-    schedule: StepSchedule = _static()
-    remedies: Remedies = _static()
-    _optimizer: Any = _static()
-    _configured: Any = _static()
-    _level: int = _static()
-    _started: float = _static()
-    _found: SampledStep | None = _static()
-    _fewest_unique: int = _static()
-    _scale: float = _static()
-    _reductions: int = _static()
-    _energies: tuple[float, ...] = _static()
-    _errors: tuple[float, ...] = _static()
-    _r_hats: tuple[float, ...] = _static()
-    _step_norm: float = _static()
-    _evaluations: int = _static()
+    hamiltonian: Any = static_field()
+    schedule: StepSchedule = static_field()
+    remedies: Remedies = static_field()
+    _found: SampledStep | None = static_field()
+    _fewest_unique: int = static_field()
+    _scale: float = static_field()
+    _reductions: int = static_field()
+    _energies: tuple[float, ...] = static_field()
+    _errors: tuple[float, ...] = static_field()
+    _r_hats: tuple[float, ...] = static_field()
+    _step_norm: float = static_field()
+    _evaluations: int = static_field()
 
     def __init__(
         self,
@@ -123,7 +112,7 @@ class MonteCarloDriver(ConvergingDriver):
             ValueError: The optimiser searches a line: energies of samples are too noisy for that.
         """
         super().__init__(state, minimized_quantity_name="Energy")
-        self._configured = StochasticReconfiguration() if optimizer is None else optimizer
+        self.use(StochasticReconfiguration() if optimizer is None else optimizer)
         if self._configured.line_search:
             raise ValueError(
                 f"{type(self._configured).__name__} needs exact energies: take SR or first order"
@@ -131,9 +120,6 @@ class MonteCarloDriver(ConvergingDriver):
         self.hamiltonian = hamiltonian
         self.schedule = StepSchedule() if schedule is None else schedule
         self.remedies = Remedies() if remedies is None else remedies
-        self._optimizer, self._level = self._configured, 0
-        self.optimizer_state = self._optimizer.init(state.parameters)
-        self._started = time.perf_counter()
         self._found = None
         self._fewest_unique = FEWEST_UNIQUE if n_reachable is None else min(n_reachable, FEWEST_UNIQUE)
         self._scale = 1.0
@@ -202,11 +188,8 @@ class MonteCarloDriver(ConvergingDriver):
     def snapshot(self) -> Snapshot:
         """Everything that the next step depends on; see :class:`~nnbf.drivers.ResumableDriver`."""
         return {
-            "step": int(self.step_count),
-            "variables": pack_tree(self.state.variables),
+            **self._packed(),
             "sampler": pack_tree(_raw_keys(self.state.sampler_state)),
-            "optimizer": pack_fields(self.optimizer_state),
-            "level": self._level,
             **{name: _as_list(getattr(self, f"_{name}")) for name in _NUMBERS},
         }
 
@@ -219,22 +202,13 @@ class MonteCarloDriver(ConvergingDriver):
         state = self.state
         if "sampler" not in snapshot:
             raise ValueError("the snapshot is not that of a Monte Carlo driver")
-        optimizer, optimizer_state = self._configured.restrained(self.optimizer_state, snapshot["level"])
-        self.optimizer_state = unpack_fields(snapshot["optimizer"], like=optimizer_state)
-        self._optimizer, self._level = optimizer, snapshot["level"]
-        state.variables = unpack_tree(snapshot["variables"], like=state.variables)
+        self._unpack(snapshot)
         sampler = unpack_tree(snapshot["sampler"], like=_raw_keys(state.sampler_state))
         state.sampler_state = _wrapped_keys(sampler, like=state.sampler_state)
         state.reset()
         for name in _NUMBERS:
             value = snapshot[name]
             setattr(self, f"_{name}", tuple(value) if isinstance(value, list) else value)
-        self._step_count = snapshot["step"]
-
-    def restrain(self, level: int) -> None:
-        """Make smaller steps from now on; 0 is as configured, each level is smaller."""
-        self._optimizer, self.optimizer_state = self._configured.restrained(self.optimizer_state, level)
-        self._level = level
 
     def compute_loss_and_update(self):
         """One step: sample, estimate, propose."""

@@ -7,13 +7,12 @@ from typing import Any
 import jax
 import netket as nk
 import numpy as np
-from netket.utils import struct
 
 from nnbf.determinants import connected_space
-from nnbf.drivers.base import ExactDriver
+from nnbf.drivers.base import ExactDriver, static_field
 from nnbf.drivers.growth import Growth, TailTraining, rank_connected
 from nnbf.drivers.line_search import search_line
-from nnbf.drivers.snapshot import Snapshot, pack_fields, pack_tree, unpack_fields, unpack_tree
+from nnbf.drivers.snapshot import Snapshot, pack_tree, unpack_tree
 from nnbf.optimize import RayleighGaussNewton
 from nnbf.states import ComplementCoupling, SpaceState, extended_state
 
@@ -35,11 +34,6 @@ _FIELDS = (
 )
 
 
-def _static():
-    """A driver attribute that is neither traced nor saved."""
-    return struct.field(pytree_node=False, serialize=False)
-
-
 class SelectedSpaceDriver(ExactDriver):
     """Minimises the energy of a :class:`~nnbf.states.SpaceState` while its space grows.
 
@@ -51,36 +45,31 @@ class SelectedSpaceDriver(ExactDriver):
     ``growth`` says. The run ends by itself when V is final and the energy has settled.
     """
 
-    optimizer_state: Any = _static()
-    growth: Growth = _static()
-    _optimizer: Any = _static()
-    _configured: Any = _static()
-    _level: int = _static()
-    _energy_tolerance: float = _static()
-    _variance_tolerance: float = _static()
-    _patience: int = _static()
-    _started: float = _static()
-    _second_order: float | None = _static()
-    _n_connected: int | None = _static()
-    _stage: int = _static()
-    _final: bool = _static()
-    _calm: int = _static()
-    tail: TailTraining = _static()
-    _window: int = _static()
-    _truncated: bool = _static()
-    _coupling: ComplementCoupling | None = _static()
-    _energies: tuple[float, ...] = _static()
-    _tail_done: int = _static()
-    _outside: Any = _static()
-    _outside_amplitudes: Any = _static()
-    _rng: Any = _static()
-    _last_change: float = _static()
-    _fraction: float = _static()
-    _step_norm: float = _static()
-    _iterations: int = _static()
-    _grown_from: dict[str, Any] | None = _static()
-    _chooses_anew: bool = _static()
-    _before_growth: Snapshot | None = _static()
+    growth: Growth = static_field()
+    _energy_tolerance: float = static_field()
+    _variance_tolerance: float = static_field()
+    _patience: int = static_field()
+    _second_order: float | None = static_field()
+    _n_connected: int | None = static_field()
+    _stage: int = static_field()
+    _final: bool = static_field()
+    _calm: int = static_field()
+    tail: TailTraining = static_field()
+    _window: int = static_field()
+    _truncated: bool = static_field()
+    _coupling: ComplementCoupling | None = static_field()
+    _energies: tuple[float, ...] = static_field()
+    _tail_done: int = static_field()
+    _outside: Any = static_field()
+    _outside_amplitudes: Any = static_field()
+    _rng: Any = static_field()
+    _last_change: float = static_field()
+    _fraction: float = static_field()
+    _step_norm: float = static_field()
+    _iterations: int = static_field()
+    _grown_from: dict[str, Any] | None = static_field()
+    _chooses_anew: bool = static_field()
+    _before_growth: Snapshot | None = static_field()
 
     def __init__(
         self,
@@ -116,9 +105,7 @@ class SelectedSpaceDriver(ExactDriver):
                 search in is no energy to minimise.
         """
         super().__init__(state, minimized_quantity_name="Energy")
-        self._configured = RayleighGaussNewton() if optimizer is None else optimizer
-        self._optimizer = self._configured
-        self._level = 0
+        self.use(RayleighGaussNewton() if optimizer is None else optimizer)
         if not truncated and self._configured.line_search:
             raise ValueError(f"{type(self._configured).__name__} needs truncated local energies")
         self._truncated = truncated
@@ -129,8 +116,6 @@ class SelectedSpaceDriver(ExactDriver):
         self.tail = TailTraining() if tail is None else tail
         self._window = 1 if self._optimizer.line_search else 10
         self._patience = patience or (2 if self._optimizer.line_search else 20)
-        self.optimizer_state = self._optimizer.init(state.parameters)
-        self._started = time.perf_counter()
         self._second_order = None
         self._n_connected = None
         self._stage = 0
@@ -201,11 +186,8 @@ class SelectedSpaceDriver(ExactDriver):
     def snapshot(self) -> Snapshot:
         """Everything that the next step depends on; see :class:`~nnbf.drivers.ResumableDriver`."""
         return {
-            "step": int(self.step_count),
-            "variables": pack_tree(self.state.variables),
+            **self._packed(),
             "determinants": self.state.determinants,
-            "optimizer": pack_fields(self.optimizer_state),
-            "level": self._level,
             "random": self._rng.bit_generator.state,
             "outside_amplitudes": self._outside_amplitudes,
             "energies": list(self._energies),
@@ -222,10 +204,7 @@ class SelectedSpaceDriver(ExactDriver):
         state: SpaceState = self.state
         if "determinants" not in snapshot:
             raise ValueError("the snapshot is not that of a selected-space driver")
-        optimizer, optimizer_state = self._configured.restrained(self.optimizer_state, snapshot["level"])
-        self.optimizer_state = unpack_fields(snapshot["optimizer"], like=optimizer_state)
-        self._optimizer, self._level = optimizer, snapshot["level"]
-        state.variables = unpack_tree(snapshot["variables"], like=state.variables)
+        self._unpack(snapshot)
         if not np.array_equal(state.determinants, snapshot["determinants"]):
             state.set_determinants(snapshot["determinants"])
         self._rng.bit_generator.state = snapshot["random"]
@@ -236,7 +215,6 @@ class SelectedSpaceDriver(ExactDriver):
         for name in _FIELDS:
             setattr(self, f"_{name}", snapshot[name])
         state.evaluations = snapshot["evaluations"]
-        self._step_count = snapshot["step"]
 
     def return_before_growth(self) -> str | None:
         """Go back to the best state that V has grown from, if its energy is the lower one still.
@@ -256,11 +234,6 @@ class SelectedSpaceDriver(ExactDriver):
             f"the run ended before the energy on {grown:,} determinants had fallen below that on "
             f"{len(determinants):,}: the result is the state on these"
         )
-
-    def restrain(self, level: int) -> None:
-        """Make smaller steps from now on; 0 is as configured, each level is smaller."""
-        self._optimizer, self.optimizer_state = self._configured.restrained(self.optimizer_state, level)
-        self._level = level
 
     def compute_loss_and_update(self):
         """One step: grow V where it is due, propose, search the line."""
