@@ -61,7 +61,7 @@ class Level:
     state: Any = field(default=None, repr=False)
     """The state: NetKet's interface."""
     samples: Any = field(default=None, repr=False)
-    """Weighted samples of the final energy (`LatticeDraws`), where it was sampled."""
+    """Weighted samples of the final energy (`nnbf.evaluation.Samples`), where it was sampled."""
 
     @property
     def n_determinants(self) -> int:

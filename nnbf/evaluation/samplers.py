@@ -172,7 +172,7 @@ def _finite(sign, log_abs):
 
 
 def _affordable(state, sector, options):
-    """Whether the network can be evaluated on a whole sector in half of the time."""
+    """True where the network can be evaluated on a whole sector in half of the time."""
     if len(sector) <= 2 * BATCH or options.sampler == "sector":
         return True
     state.signed_log(sector[: 2 * BATCH])  # compiles

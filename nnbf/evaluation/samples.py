@@ -34,7 +34,7 @@ class Samples:
     power: float = 2.0
     """p; each sample counts |psi|^(2 - p)."""
     independent: bool = False
-    """Whether samples are independent of each other."""
+    """True where samples are independent of each other."""
 
     @classmethod
     def joined(cls, parts: "Sequence[Samples]") -> "Samples":

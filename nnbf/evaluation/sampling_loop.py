@@ -232,7 +232,7 @@ def _controlled(drawn, coefficients):
 
 
 def _trustworthy(drawn, options, outside):
-    """Whether samples are many enough for their spread to mean something.
+    """True where samples are many enough for their spread to mean something.
 
     Chains may spend most of their time in what is summed exactly: what little they see of the rest may miss
     its tails.

@@ -134,7 +134,7 @@ def _exact_lowest(model: Lattice) -> dict[Momentum, float]:
 
 
 def _degeneracy(model: Lattice, energy: float) -> int:
-    """How many levels are as low as one, over all sectors."""
+    """Number of levels as low as one, over all sectors."""
     count = 0
     for sector in all_sectors(model):
         levels = exact_levels(model, sector, k=min(3, sector.n_states)).energies

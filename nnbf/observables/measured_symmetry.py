@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class MeasuredSymmetry:
-    """What symmetry a state has."""
+    """Symmetry of a state as measured."""
 
     kind: str
     """full_sum or vmc."""

@@ -49,7 +49,7 @@ class Observable:
     function: Callable[[Any], Any]
     """Measurement -> `Estimate`, an object with ``record()``, plain data, or None where there is no such."""
     recorded: bool
-    """Whether records hold it; arrays are for files of their own."""
+    """True where records hold it; arrays are for files of their own."""
 
 
 _REGISTRY: dict[Kind, dict[str, Observable]] = {"molecule": {}, "lattice": {}}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @observable("checks", on=("molecule",))
 def checks(measured: "MolecularMeasurement") -> dict[str, float]:
-    """How well the density matrices fulfil what they must."""
+    """Deviations of the density matrices from what they must fulfil."""
     state, integrals = measured.configurations, measured.integrals
     electrons = integrals.n_alpha, integrals.n_beta
     # The triangles of samples differ by noise, those of exact sums by errors.
@@ -30,7 +30,7 @@ def checks(measured: "MolecularMeasurement") -> dict[str, float]:
 
 
 def one_body_checks(one_body: np.ndarray, n_alpha: int, n_beta: int) -> dict[str, float]:
-    """How well 1-RDMs (2, M, M) fulfil what they must.
+    """Deviations of 1-RDMs (2, M, M) from what they must fulfil.
 
     Returns:
         ``trace_error`` (largest deviation of a trace from the number of electrons), ``asymmetry``
@@ -50,7 +50,7 @@ def one_body_checks(one_body: np.ndarray, n_alpha: int, n_beta: int) -> dict[str
 def two_body_checks(
     two_body: TwoBodyDensity, one_body: np.ndarray, n_alpha: int, n_beta: int
 ) -> dict[str, float]:
-    """How well 2-RDMs fulfil what they must, given the 1-RDMs of the same state.
+    """Deviations of 2-RDMs from what they must fulfil, given the 1-RDMs of the same state.
 
     Returns:
         ``rdm2_trace_error``, ``contraction_error`` (largest deviation of partial traces from the 1-RDMs),

@@ -41,7 +41,7 @@ class Excitation:
     energy: float
     """Energy of the level."""
     omega: float
-    """Where the peak is: E(N) - E(N-1), or E(N+1) - E(N)."""
+    """Position of the peak: E(N) - E(N-1), or E(N+1) - E(N)."""
     weight: float
     """Quasiparticle weight Z_k, summed over degenerate partners. As computed from the two states also where
     symmetry forbids it: what is left there measures their impurity."""
@@ -76,7 +76,7 @@ class ChargeExcitations:
     occupations: Mapping[Momentum, float]
     """n_k of the state with N particles."""
     excitations: tuple[Excitation, ...]
-    """What was found, by k, then removal before addition, then energy."""
+    """Excitations by k, then removal before addition, then energy."""
 
     @property
     def mu_minus(self) -> float | None:

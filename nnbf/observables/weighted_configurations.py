@@ -70,7 +70,7 @@ class Configurations:
     n_orbitals: int | None = None
     """Spatial orbitals M; of `expansion` only."""
     spin_flip: bool = False
-    """Whether each entry stands for itself and its spin flip, with the same amplitude."""
+    """True where each entry stands for itself and its spin flip, with the same amplitude."""
     irreps: np.ndarray | None = None
     """(M,) codes of the irreps of the orbitals, where all determinants lie in one irrep."""
 
@@ -190,7 +190,7 @@ class Configurations:
 
     @property
     def is_exact(self) -> bool:
-        """Whether averages are exact sums."""
+        """True where averages are exact sums."""
         return self.n_samples is None
 
     @cached_property

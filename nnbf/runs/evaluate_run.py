@@ -134,7 +134,7 @@ class _Recorded:
 
     result: dict[str, Any]
     current: bool
-    """Whether ``result`` is to be written."""
+    """True where ``result`` is to be written."""
     level: dict[str, Any] | None
     more: dict[str, Any]
     """For evaluation.json."""
