@@ -32,7 +32,7 @@ _MOST_LINES = 12
 _WORDS = (
     (
         "energy with brackets",
-        "−107.6528(3) is −107.6528 with a standard error of 0.0003; without brackets it is a sum without "
+        "−107.6528(4) is −107.6528 with a standard error of 0.0004; without brackets it is a sum without "
         "statistical error. How far it is from the ground state is another matter",
     ),
     (

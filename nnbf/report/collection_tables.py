@@ -99,7 +99,8 @@ def points_table(points: Runs, anchors: Mapping[str, str]) -> Table:
     numeric = {name: _all_numbers(entry.coordinates.get(name) for entry, _ in points) for name in names}
     right = ("energy", "difference", "⟨S²⟩", "V-score", "time")
     coordinates = [Column(name.replace("_", "-"), "right" if numeric[name] else "left") for name in names]
-    table = Table(["point", *coordinates, *(Column(title, "right") for title in right), "status"])
+    numbers = (Column(title, "right") for title in right)
+    table = Table([Column("point"), *coordinates, *numbers, Column("status")])
     for entry, summary in points:
         row = [Cell(entry.path.name, entry.path.name, _link(entry.name, anchors))]
         for name in names:
@@ -124,8 +125,9 @@ def _point_cells(summary: Summary) -> list[Cell]:
 def v_scores_table(summaries: Sequence[Summary], anchors: Mapping[str, str]) -> Table:
     """Return VarBench rows for people: see `nnbf.report.records.varbench_table` for all digits."""
     right = ("energy", "sigma", "variance", "dof", "E∞", "V-score")
-    columns = ["system", *(Column(title, "right") for title in right), "kind", Column("method", "wide")]
-    table = Table([*columns, "reference", "file of VarBench"])
+    numbers = (Column(title, "right") for title in right)
+    columns = [Column("system"), *numbers, Column("kind"), Column("method", "wide")]
+    table = Table([*columns, Column("reference"), Column("file of VarBench")])
     for summary in summaries:
         energy, hot = summary.energy, summary.infinite_temperature.energy
         if energy is None:

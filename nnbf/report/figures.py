@@ -308,32 +308,26 @@ def draw_distances(summaries: Sequence["Summary"], anchors: Mapping[str, str]) -
     """
     systems = list(dict.fromkeys(s.system for s in summaries))
     shown = systems[:_MOST_SYSTEMS]
-    known = [s for s in summaries if s.system in shown and s.difference is not None]
+    known = [(s, s.difference) for s in summaries if s.system in shown and s.difference is not None]
     figure = new_figure((7.0, 1.0 + 0.27 * len(shown)))
     axes = figure.subplots()
     legend: dict[str, Any] = {}
-    for exact in (True, False):
-        for below in (False, True):
-            chosen = [
-                s for s in known if s.reference.is_exact == exact and (s.difference < -SMALLEST) == below
-            ]
-            if not chosen:
-                continue
-            color = SERIES[0] if exact else SERIES[1]
-            label = ("to FCI or ED" if exact else "to a method that is not exact") + (
-                ", below" if below else ""
-            )
-            dots = axes.scatter(
-                [max(abs(s.difference), SMALLEST) for s in chosen], [shown.index(s.system) for s in chosen],
-                s=34, facecolor=PAPER if below else color, edgecolor=color, linewidth=1.5, zorder=3,
-            )  # fmt: skip
-            dots.set_urls([f"#{anchors[s.entry.name]}" for s in chosen])
-            legend[label] = dots
+    for exact, below in ((True, False), (True, True), (False, False), (False, True)):
+        chosen = [(s, x) for s, x in known if s.is_exact == exact and (x < -SMALLEST) == below]
+        if not chosen:
+            continue
+        color = SERIES[0] if exact else SERIES[1]
+        label = f"to {'FCI or ED' if exact else 'a method that is not exact'}{', below' if below else ''}"
+        legend[label] = axes.scatter(
+            [max(abs(x), SMALLEST) for _, x in chosen], [shown.index(s.system) for s, _ in chosen],
+            s=34, facecolor=PAPER if below else color, edgecolor=color, linewidth=1.5, zorder=3,
+        )  # fmt: skip
+        legend[label].set_urls([f"#{anchors[s.entry.name]}" for s, _ in chosen])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_yticks(range(len(shown)), [verbatim(system) for system in shown])
     axes.set_xscale("log")
     axes.margins(x=0.06)
-    milli = known[0].milli
+    milli = known[0][0].milli
     left_out = len(systems) - len(shown)
     note = f"; {len(shown)} of {len(systems)} systems" if left_out else ""
     axes.set_xlabel(f"distance to the best reference ({milli}){note}")

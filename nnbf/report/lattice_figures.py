@@ -69,7 +69,7 @@ def draw_levels(levels: Sequence[Mapping[str, Any]], unit: str = "t") -> "Figure
 
 def _kind(level: Mapping[str, Any]) -> str:
     sector = level.get("sector") or level
-    parity = {1: "even spin", -1: "odd spin"}.get(sector.get("spin_flip"), "")
+    parity = {1: "even spin", -1: "odd spin"}.get(sector.get("spin_flip") or 0, "")
     return " ".join(part for part in (sector.get("irrep"), parity) if part)
 
 

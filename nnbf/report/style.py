@@ -4,7 +4,7 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -26,7 +26,9 @@ _VARIABLES = {
 }
 
 
-def new_figure(size: tuple[float, float], *, layout: str | None = "constrained") -> "Figure":
+def new_figure(
+    size: tuple[float, float], *, layout: Literal["constrained"] | None = "constrained"
+) -> "Figure":
     """Return a figure that belongs to no window.
 
     Args:

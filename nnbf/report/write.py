@@ -91,7 +91,7 @@ def write_report(run: str | Path, *, next_steps: Mapping[str, str] | None = None
     pictures = []
     for name, content in made.items():
         try:
-            write_atomically(folder / name, lambda stream, content=content: stream.write(content))
+            _write_file(folder / name, content)
             pictures.append(folder / name)
         except OSError as error:
             problems.append(f"{name} could not be written: {error.strerror or one_line(error)}")
@@ -127,8 +127,11 @@ def write_collection(folders: Sequence[str | Path], *, out: str | Path | None = 
         records_json(runs, collection.sweeps, folder),
     )
     _write(folder, dict(zip(_NAMES, contents, strict=True)))
-    paths = (folder / name for name in _NAMES)
-    return WrittenCollection(*paths, len(runs), len(runs) - len(known), collection.left_out)
+    page, markdown, latex, varbench, records = (folder / name for name in _NAMES)
+    unreadable = len(runs) - len(known)
+    return WrittenCollection(
+        page, markdown, latex, varbench, records, len(runs), unreadable, collection.left_out
+    )
 
 
 def _understood(collection: Collection) -> tuple[Runs, list[RunView | None]]:
@@ -157,9 +160,13 @@ def _write(folder: Path, contents: Mapping[str, str]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
-            write_atomically(folder / name, lambda stream, content=content: stream.write(content.encode()))
+            _write_file(folder / name, content.encode())
     except OSError as error:
         raise InputError(f"cannot write {folder}: {error.strerror}; give a writable folder") from error
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    write_atomically(path, lambda stream: stream.write(content))
 
 
 def _folder(collection: Collection, out: str | Path | None) -> Path:
