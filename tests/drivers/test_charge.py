@@ -216,5 +216,5 @@ def test_bad_input():
         charge_excitations(model, levels=0)
     with pytest.raises(InputError, match="there is one"):
         charge_excitations(model, spin=1)
-    with pytest.raises(InputError, match="sample both states"):
+    with pytest.raises(InputError, match="or samples"):
         charge_excitations(Lattice("tv", (6, 6), 13))
