@@ -26,12 +26,18 @@ _OBSERVABLES = {
 _VISIBLE_WEIGHT = 5e-4
 
 
-def energies_table(result: Mapping[str, Any], references: Mapping[str, float | None] | None = None) -> Table:
+def energies_table(
+    result: Mapping[str, Any],
+    references: Mapping[str, float | None] | None = None,
+    *,
+    with_notes: bool = True,
+) -> Table:
     """Return all energies of a result: references first, from HF to exact, then the run's own.
 
     Args:
         result: Content of result.json.
         references: Energies of other methods; left out: those of the result.
+        with_notes: Add a column with remarks about single energies.
     """
     references = (result.get("references") or {}) if references is None else references
     notes, best = result.get("reference_notes") or {}, best_reference(references)
@@ -54,7 +60,7 @@ def energies_table(result: Mapping[str, Any], references: Mapping[str, float | N
         if energy is not None:
             bound = REFERENCES.get(key, ("", "no"))[1]
             cells = _energy(energy, None), _difference(energy, None, best)
-            table.add(reference_label(key), *cells, bound, notes.get(key, ""))
+            table.add(reference_label(key), *cells, bound, notes.get(key, "") if with_notes else "")
     for kind in _ordered(estimates, KINDS):
         found = estimates[kind] or {}
         if found.get("energy") is None:
@@ -64,7 +70,8 @@ def energies_table(result: Mapping[str, Any], references: Mapping[str, float | N
         comparable = None if kind == "mp2_corrected" else best
         energy, error = found["energy"], found.get("error")
         cells = _energy(energy, error), _difference(energy, error, comparable)
-        table.add(label, *cells, bound, str(found.get("note") or ""), main=kind == main)
+        note = str(found.get("note") or "") if with_notes else ""
+        table.add(label, *cells, bound, note, main=kind == main)
     return table.without_empty_columns()
 
 
@@ -77,7 +84,11 @@ def result_tables(result: Mapping[str, Any]) -> list[Table]:
     found = [excitations_table(result), gap_table(result)]
     if not any(table.rows for table in found):
         several = len(result.get("levels") or ()) > 1 or result.get("command") == "spectrum"
-        found = [levels_table(result["levels"], result["energy_unit"]) if several else energies_table(result)]
+        found = [
+            levels_table(result["levels"], result["energy_unit"])
+            if several
+            else energies_table(result, with_notes=False)
+        ]
     return [table for table in found if table.rows]
 
 
