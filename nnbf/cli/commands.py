@@ -12,8 +12,8 @@ from nnbf._options import Checked
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.options import SolverOptions
 from nnbf.runs.checkpoint import INTERVAL
-from nnbf.runs.sector_choice import OneSector, SectorChoice
-from nnbf.runs.spectrum import LatticeLimits, SpectrumLimits
+from nnbf.runs.job import LatticeLimits, Limits, SpectrumLimits
+from nnbf.runs.sector_choice import ChargeChoice, OneSector, SectorChoice
 
 
 @dataclass(frozen=True)
@@ -42,20 +42,6 @@ class MolecularRunOptions(RunOptions):
     the same network; orbitals are turned to those of that run."""
     checkpoint_interval: Annotated[float, Ge(0)] = INTERVAL
     """Seconds between checkpoints, from which 'nnbf resume' goes on; 0: before every step."""
-
-
-@dataclass(frozen=True)
-class ChargeChoice(Checked):
-    """Which particle is added and removed."""
-
-    momenta: str = ""
-    """Momenta k of the particle in units of 2 pi / L, such as "0,0 1,0", or G, X, M, path; left out: all."""
-    electron: Literal["up", "down"] = "up"
-    """Its spin (hubbard)."""
-    levels: Annotated[int, Ge(1)] = 1
-    """Levels of each sector that carries weight."""
-    exact: bool = True
-    """Diagonalise beside, where that is affordable."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +128,8 @@ class SolveCharge:
     """Which excitations."""
     solver: LatticeOptions = field(default_factory=LatticeOptions)
     """Network, orbitals, optimiser."""
+    limits: Limits = field(default_factory=Limits)
+    """Limits."""
     run: RunOptions = field(default_factory=RunOptions)
     """Files and what is printed."""
 

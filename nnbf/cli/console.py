@@ -200,7 +200,9 @@ class Progress:
         """Print a level that is done, its entry in result.json, and its warnings."""
         label = level_label(record)
         self.n_done += 1
-        parts = [f"[{self.n_done}/{self.n_levels}]", label]
+        parts = [f"[{self.n_done}/{self.n_levels or '...'}]", label]
+        if "particles" in record:
+            parts = [f"N = {','.join(map(str, record['particles']))}", label]
         parts.append(f"E {value_with_error(record['energy'], record.get('error'))}")
         exact = record.get("reference")
         if exact is not None:

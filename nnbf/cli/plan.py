@@ -21,8 +21,9 @@ def molecular_plan(command: "SolveMolecule | SolveFile", system: "Molecule") -> 
         system: The system, built without references.
     """
     from nnbf.runs import default_folder
+    from nnbf.runs.job import folder_words
 
-    folder = command.run.out or default_folder(system.info)
+    folder = command.run.out or default_folder(folder_words(system.info))
     parts = {
         "system": _system_lines(system),
         "references": _reference_lines(command, system),

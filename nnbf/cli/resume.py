@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge, Interval
 
-from hamiltonians.errors import InputError
 from nnbf._options import Checked
-from nnbf.cli.console import Progress, counted
+from nnbf.cli.console import Progress
 from nnbf.cli.main import DONE
-from nnbf.cli.options import parse_command
-from nnbf.cli.solve import molecular_job, run_sectors, sectors_job, shown_run
+from nnbf.cli.options import option_fields, parse_command, with_flags
+from nnbf.cli.solve import lattice_job, molecular_job, shown_run
 
 if TYPE_CHECKING:
     from nnbf.runs import StopRequest
@@ -58,55 +57,28 @@ class ResumeCommand:
 def resume(arguments: Sequence[str]) -> int:
     """Run `nnbf resume` and return its exit code."""
     command = parse_command(ResumeCommand, arguments, prog="nnbf resume", examples=_EXAMPLES)
-    from nnbf.runs.schema import is_lattice, load_config
-
-    if is_lattice(load_config(command.target.folder)):
-        return _sectors(command)
-    return _molecule(command, shlex.join(["nnbf", "resume", *arguments]))
-
-
-def _sectors(command: ResumeCommand) -> int:
-    from nnbf.runs.schema import load_config
-    from nnbf.runs.spectrum import resumed_spectrum
-
-    options = command.options
-    if load_config(command.target.folder)["command"] == "charge":
-        raise InputError("charge excitations are not resumed: run the command in its config.json again")
-    if options.max_steps is not None:
-        raise InputError("a spectrum is resumed sector by sector: max_steps cannot be changed")
-    directory, plan = resumed_spectrum(command.target.folder, options.time_limit)
-    if not plan.remaining():
-        print(f"{directory.path}: {counted(len(plan.sectors), 'sector')} done, nothing is missing")
-        return DONE
-
-    def run(progress: Progress, stop: "StopRequest") -> Path:
-        return run_sectors(plan, directory, directory.read_config(), progress, stop)
-
-    return shown_run(sectors_job(plan, run), Progress(quiet=options.quiet, time_limit=plan.limits.time_limit))
-
-
-def _molecule(command: ResumeCommand, command_line: str) -> int:
     from nnbf.runs import plan_resumption, resume_run
 
     options = command.options
     plan = plan_resumption(command.target.folder, max_steps=options.max_steps, time_limit=options.time_limit)
     if plan.nothing_to_do is not None:
-        print(f"{plan.directory.path}: {plan.nothing_to_do}")
+        print(f"{plan.directory.path}: {with_flags(plan.nothing_to_do, option_fields(ResumeCommand))}")
         return DONE
-    system = plan.directory.read_system()
 
     def run(progress: Progress, stop: "StopRequest") -> Path:
         done = resume_run(
             plan,
-            system,
-            command_line=command_line,
+            command_line=shlex.join(["nnbf", "resume", *arguments]),
             on_start=lambda directory, step: progress.begun(directory.path, step),
-            on_step=progress.row,
+            on_row=progress.row,
+            on_level=progress.level,
             warn=progress.warn,
             stop=stop,
         )
         return done.directory.path
 
-    return shown_run(
-        molecular_job(system, run), Progress(quiet=options.quiet, time_limit=plan.options.time_limit)
-    )
+    limits = plan.job.limits or plan.job.options
+    progress = Progress(quiet=options.quiet, time_limit=limits.time_limit)
+    if plan.job.is_lattice:
+        return shown_run(lattice_job(plan.job, run, n_done=plan.n_done), progress)
+    return shown_run(molecular_job(plan.job.problem, run), progress)

@@ -3,18 +3,14 @@
 Words become a data class of options, that a `Job`, and that a run in a folder, whose end is shown.
 """
 
-import contextlib
 import shlex
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hamiltonians import named_momenta
-from hamiltonians.errors import InputError, one_line
-from nnbf._text import value_with_error
+from hamiltonians.errors import InputError
 from nnbf.cli.commands import SOLVING, SolveCharge, SolveFile, SolveLattice, SolveMolecule, SolveSpectrum
 from nnbf.cli.console import Progress, counted, say_error
 from nnbf.cli.main import DONE, FAILED
@@ -118,7 +114,7 @@ def _molecular_job(command: "SolveMolecule | SolveFile", command_line: str, prog
             command_line=command_line,
             checkpoint_interval=options.checkpoint_interval,
             on_start=lambda directory: progress.begun(directory.path),
-            on_step=progress.row,
+            on_row=progress.row,
             warn=progress.warn,
             stop=stop,
             start_from=start,
@@ -170,162 +166,59 @@ def _described(system: "Molecule") -> str:
 # ---- lattices -------------------------------------------------------------------------------------
 
 
-def _sectors_job(command: "SolveLattice | SolveSpectrum", command_line: str, progress: Progress) -> Job:
-    from nnbf.runs.spectrum import plan_spectrum, spectrum_config
+def _lattice_job(
+    command: "SolveLattice | SolveSpectrum | SolveCharge", command_line: str, progress: Progress
+) -> Job:
+    from nnbf.runs import job as jobs
+    from nnbf.runs import run_job
 
+    model, solver = command.problem.build(), command.solver
+    choice = command.sector.choice(model) if isinstance(command, SolveLattice) else command.choice
     name = shlex.split(command_line)[1]
-    if isinstance(command, SolveLattice):
-        choice = command.sector.choice(command.problem.build())
-    else:
-        choice = command.choice
-    plan = plan_spectrum(command.problem, choice, command.solver, command.limits)
+    method = "full-sum" if name == "charge" else solver.method
+    job = jobs.Job(name, model, solver, method, command.problem, choice, command.limits).require()
 
     def run(progress: Progress, stop: "StopRequest") -> Path:
-        config = spectrum_config(
-            command.problem, choice, command.solver, command.limits, command_line, command=name
+        done = run_job(
+            job,
+            out=command.run.out,
+            command_line=command_line,
+            on_start=lambda directory: progress.begun(directory.path),
+            on_row=progress.row,
+            on_level=progress.level,
+            warn=progress.warn,
+            stop=stop,
         )
-        return run_sectors(plan, _begun_folder(command, config, progress), config, progress, stop)
+        return done.directory.path
 
-    return sectors_job(plan, run)
+    return lattice_job(job, run)
 
 
-def sectors_job(plan: Any, run: "Callable[[Progress, StopRequest], Path]") -> Job:
-    """Return the job of finding levels in sectors of a lattice model."""
+def lattice_job(job: Any, run: "Callable[[Progress, StopRequest], Path]", n_done: int = 0) -> Job:
+    """Return the job of finding levels of a lattice (`nnbf.runs.Job`)."""
+    if job.command == "charge":
+        return _charge_job(job, run)
 
     def lines() -> list[str]:
         return [
             f"  {sector.label:<24} {sector.n_states:>14,} states, degeneracy {sector.degeneracy}, "
-            f"{plan.options.method_for(sector.n_states)}"
-            for sector in plan.sectors
+            f"{job.options.method_for(sector.n_states)}"
+            for sector in job.sectors
         ]
 
-    title = f"{plan.model}: {counted(len(plan.sectors), 'sector')}, {counted(plan.n_wanted, 'level')}"
-    return Job(title, run, n_levels=plan.n_wanted, n_done=len(plan.done), plan=lines)
+    title = f"{job.problem}: {counted(len(job.sectors), 'sector')}, {counted(job.n_wanted, 'level')}"
+    return Job(title, run, n_levels=job.n_wanted, n_done=n_done, plan=lines)
 
 
-def run_sectors(
-    plan: Any, directory: Any, config: dict[str, Any], progress: Progress, stop: "StopRequest"
-) -> Path:
-    """Compute the levels that are missing in a folder, which is returned.
-
-    Raises:
-        RunError: It broke off.
-    """
-    from nnbf.runs.spectrum import run_spectrum
-
-    remedy = (
-        f"'nnbf resume {directory.path}' goes on with that sector, another --seed or a smaller network "
-        "in a new run may help"
-    )
-    with stop, _supervised(directory, remedy):
-        run_spectrum(plan, directory, config, on_level=progress.level, on_row=progress.row, should_stop=stop)
-    return directory.path
-
-
-@contextlib.contextmanager
-def _supervised(directory: Any, remedy: str) -> Iterator[None]:
-    """Turn an error of a run into a `RunError`, with a traceback in its folder."""
-    from nnbf.runs import RunError
-
-    try:
-        yield
-    except InputError:
-        raise
-    except Exception as error:
-        directory.write_failure(traceback.format_exc())
-        raise RunError(one_line(error), directory, remedy) from error
-
-
-def _begun_folder(command: Any, config: dict[str, Any], progress: Progress) -> Any:
-    from datetime import datetime
-
-    from nnbf.runs import RunDirectory
-    from nnbf.runs.session import cannot_write
-
-    problem = command.problem
-    name = f"{problem.model}_{problem.size}_{problem.particles}".replace(",", "-")
-    out = command.run.out or Path("runs") / f"{name}_{datetime.now():%Y%m%d-%H%M%S}"
-    directory = RunDirectory.create(out)
-    try:
-        directory.write_config(config)
-    except OSError as error:
-        raise cannot_write(directory.path, error) from error
-    progress.begun(directory.path)
-    return directory
-
-
-def _charge_job(command: SolveCharge, command_line: str, progress: Progress) -> Job:
-    from hamiltonians import space_group
-    from nnbf.observables.quasiparticle import one_particle
-    from nnbf.observables.spectral_function import neighbouring_models, particle_momenta
-
-    model, choice = command.problem.build(), command.choice
-    spin = {"up": 0, "down": 1}[choice.electron]
-    models = (model, *neighbouring_models(model, spin).values())
-    group = space_group(one_particle(model))
-    words = named_momenta(model, choice.momenta.split())
-    momenta = particle_momenta(model, [group.sector(word).momentum for word in words] or None)
-
-    def run(progress: Progress, stop: "StopRequest") -> Path:
-        from nnbf.runs.spectrum import lattice_config
-
-        config = {
-            **lattice_config(command.problem, command.solver, command_line, "charge"),
-            "choice": asdict(choice),
-        }
-        directory = _begun_folder(command, config, progress)
-        try:
-            with stop, _supervised(directory, "another --seed or a smaller network may help"):
-                _run_charge(command, model, momenta, spin, directory, config, progress)
-        except InputError:
-            directory.discard()
-            raise
-        return directory.path
-
+def _charge_job(job: Any, run: "Callable[[Progress, StopRequest], Path]") -> Job:
     def lines() -> list[str]:
+        from nnbf.observables.spectral_function import neighbouring_models
+
+        models = (job.problem, *neighbouring_models(job.problem, job.choice.spin).values())
         return [f"  {filling}: {filling.n_configurations:,} configurations" for filling in models]
 
-    return Job(f"{model}: {len(momenta)} momenta of a particle", run, plan=lines)
-
-
-def _run_charge(
-    command: SolveCharge, model: Any, momenta: Any, spin: int, directory: Any, config: Any, progress: Progress
-) -> None:
-    from nnbf.drivers import Monitor, charge_excitations
-    from nnbf.observables.exact_excitations import exact_charge_excitations
-
-    def record(level: Any) -> None:
-        particles = list(level.problem.particles)
-        row = {
-            "step": history.count,
-            "particles": particles,
-            "sector": level.sector.label,
-            "level": level.number,
-            "energy": float(level.energy),
-            "energy_kind": "full_sum",
-            "variance": level.energy.variance,
-            "status": level.status,
-        }
-        history.append(row)
-        shown = f"N = {','.join(map(str, particles))}  {level.sector.label}"
-        progress.say(f"{shown}  E {value_with_error(float(level.energy), None)}")
-
-    with directory.history() as history:
-        found = charge_excitations(
-            model,
-            command.solver,
-            momenta=momenta,
-            spin=spin,
-            levels=command.choice.levels,
-            monitor=Monitor(on_level=record),
-        )
-    exact = None
-    if command.choice.exact:
-        with contextlib.suppress(InputError):  # too large
-            exact = exact_charge_excitations(model, momenta=momenta, spin=spin).record()
-    directory.write_result(
-        {**found.record(), "command": "charge", "exact": exact, "versions": config["versions"]}
-    )
+    momenta = job.choice.particle_momenta(job.problem)
+    return Job(f"{job.problem}: {len(momenta)} momenta of a particle", run, n_levels=0, plan=lines)
 
 
 # ---- entries ---------------------------------------------------------------------------------------
@@ -333,9 +226,9 @@ def _run_charge(
 _JOBS: dict[str, Callable[[Any, str, Progress], Job]] = {
     "molecule": _molecular_job,
     "fcidump": _molecular_job,
-    "lattice": _sectors_job,
-    "spectrum": _sectors_job,
-    "charge": _charge_job,
+    "lattice": _lattice_job,
+    "spectrum": _lattice_job,
+    "charge": _lattice_job,
 }
 
 molecule, fcidump, lattice, spectrum, charge = (partial(_solve, name) for name in _JOBS)

@@ -78,11 +78,13 @@ def charge_excitations(
         spin: Spin of the particle, 0 up (and spinless), 1 down.
         levels: Levels of each sector that carries weight.
         changes: -1 for removal, +1 for addition; both are needed for the gap.
-        monitor: Rows, stop requests; ``on_level`` is called with each level that was optimised.
+        monitor: Rows, stop requests, deadline, checkpoints; ``on_level`` is called with each level that was
+            optimised, ``recall`` asked for those of earlier sessions.
 
     Raises:
         InputError: Too many configurations, a sector too large to be summed, no such momentum or spin.
         FloatingPointError: An optimisation left the finite numbers.
+        StoppedError: The monitor ended the calculation before it was complete.
     """
     if levels < 1:
         raise InputError(f"levels must be at least 1, got {levels}")

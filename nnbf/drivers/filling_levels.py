@@ -9,7 +9,7 @@ from hamiltonians.lattice.exact import sector_basis
 from hamiltonians.lattice.sector import Momentum
 from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.level import Level
-from nnbf.drivers.monitor import Monitor
+from nnbf.drivers.monitor import Monitor, StoppedError
 from nnbf.drivers.sector_loop import spectrum
 from nnbf.estimate import Estimate
 from nnbf.observables.quasiparticle import ConfigurationTable
@@ -66,7 +66,8 @@ class FillingLevels:
         """
         self.model, self.group = model, space_group(model)
         self.table = ConfigurationTable(model)
-        self._options, self._monitor = options, monitor
+        self._options = options
+        self._monitor = None if monitor is None else monitor.for_particles(model.particles)
         self._known: dict[tuple[Momentum, str | None], list[SpreadLevel]] = {}
 
     def search(self) -> list[SpreadLevel]:
@@ -123,6 +124,8 @@ class FillingLevels:
         outcome = spectrum(
             self.model, [sector], self._options, levels=count, exact_limit=0, monitor=self._monitor
         )
+        if len(outcome.levels) < count:
+            raise StoppedError("stopped before all levels were there")
         found = []
         for level in outcome.levels:
             coordinates = level.state.vector()[:, None]

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,6 +10,10 @@ from nnbf.drivers.snapshot import OnCheckpoint, Snapshot
 
 OnRow = Callable[[dict[str, Any]], None]
 """Called with the row of numbers of every step. Those of lattices have ``sector`` and ``level``."""
+
+
+class StoppedError(RuntimeError):
+    """Raised where a calculation that needs all of its levels is stopped, or its time is over, before."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,9 @@ class Monitor:
     """NetKet loggers."""
     on_level: Callable[[Any], None] | None = None
     """Called with each :class:`~nnbf.drivers.level.Level` when it is done."""
+    recall: Callable[[Any, Any, int], Any] | None = None
+    """Called with problem, sector and number of a level by full summation before it is sought: returns the
+    level where an earlier session found it, else None."""
 
     @property
     def remaining(self) -> float:
@@ -80,6 +87,16 @@ class Monitor:
             raise ValueError(f"run {number} is done: the snapshot is of run {resume['stage']}")
         found = resume["run"] if resume is not None and resume["stage"] == number else None
         return replace(self, resume=found, save=_wrapped(self.save, "run", {"stage": number, **more}))
+
+    def for_particles(self, particles: Sequence[int]) -> "Monitor":
+        """Monitor of levels with so many particles: rows and snapshots say so."""
+        resume, on_row, place = self.resume, self.on_row, {"particles": list(particles)}
+        return replace(
+            self,
+            on_row=None if on_row is None else (lambda row: on_row({**row, **place})),
+            save=_wrapped(self.save, "levels", place),
+            resume=resume["levels"] if resume is not None and resume["particles"] == [*particles] else None,
+        )
 
     def for_level(self, sector: Any, number: int = 0, share: float = 1.0) -> "Monitor":
         """Monitor of one level: its rows and snapshots say which, and it has a share of the remaining time.

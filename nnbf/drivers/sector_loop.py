@@ -101,6 +101,9 @@ def _levels(problem, sectors, options, levels, exact_limit, monitor) -> Iterator
             watched = quiet.for_level(sector, index, share)
             if method == "vmc":
                 level = solve(problem, options, sector=sector, monitor=watched).lowest
+            elif recalled := monitor.recall and monitor.recall(problem, sector, index):
+                level = recalled
+                known.append(level)
             else:
                 level = _Attempts(problem, sector, options, known).best(watched, _done_before(quiet, watched))
                 known.append(level)

@@ -2,8 +2,9 @@
 
 from nnbf.runs.checkpoint import Checkpoint, CheckpointStore, load_checkpoint, save_checkpoint
 from nnbf.runs.directory import RunDirectory, default_folder, require_free
+from nnbf.runs.job import Job, LatticeLimits, Limits, SpectrumLimits
 from nnbf.runs.resume import Resumption, plan_resumption, resume_run
-from nnbf.runs.run import run_molecule, run_system
+from nnbf.runs.run import run_job, run_molecule, run_system
 from nnbf.runs.session import CompletedRun, RunError
 from nnbf.runs.signals import StopRequest
 from nnbf.runs.start import PreparedStart, prepare_start
@@ -12,10 +13,14 @@ __all__ = [
     "Checkpoint",
     "CheckpointStore",
     "CompletedRun",
+    "Job",
+    "LatticeLimits",
+    "Limits",
     "PreparedStart",
     "Resumption",
     "RunDirectory",
     "RunError",
+    "SpectrumLimits",
     "StopRequest",
     "default_folder",
     "load_checkpoint",
@@ -23,6 +28,7 @@ __all__ = [
     "prepare_start",
     "require_free",
     "resume_run",
+    "run_job",
     "run_molecule",
     "run_system",
     "save_checkpoint",

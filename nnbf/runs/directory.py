@@ -4,31 +4,32 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError, one_line
-from nnbf._io import read_json, remove_leftovers, write_atomically, write_json
+from nnbf._io import remove_leftovers, write_atomically, write_json
 from nnbf.runs.checkpoint import Checkpoint, CheckpointStore, load_checkpoint, save_checkpoint
 from nnbf.runs.history import HistoryWriter
+from nnbf.runs.schema import is_lattice, load_config, load_result
 
 if TYPE_CHECKING:
-    from hamiltonians import Molecule, SystemInfo
+    from hamiltonians import Molecule
 
 
-def default_folder(info: "SystemInfo", parent: Path | None = None, now: datetime | None = None) -> Path:
-    """Return a folder that does not exist yet: runs/<name>_<basis>_<time> under the current one.
+def default_folder(words: Iterable[str], parent: Path | None = None, now: datetime | None = None) -> Path:
+    """Return a folder that does not exist yet: runs/<word>_<word>_<time> under the current one.
 
     Args:
-        info: Names the molecule and the basis.
+        words: What names the run, such as molecule and basis.
         parent: Where run folders are kept; by default "runs".
         now: The time in the name; by default the present.
     """
     moment = (now or datetime.now()).strftime("%Y%m%d-%H%M%S")
-    parts = [_slug(info.name or info.formula or "run"), _slug(info.basis), moment]
+    parts = [*(_slug(word) for word in words), moment]
     folder = (parent or Path("runs")) / "_".join(part for part in parts if part)
     candidate, count = folder, 1
     while candidate.exists():
@@ -47,18 +48,18 @@ def require_free(folder: str | Path) -> Path:
     if path.is_dir():
         if (path / "config.json").exists():
             raise InputError(
-                f"{path} holds another run: give another --out, look at it with 'nnbf report {path}', "
+                f"{path} holds another run: give another folder, look at it with 'nnbf report {path}', "
                 f"or go on with it: 'nnbf resume {path}'"
             )
         if any(path.iterdir()):
-            raise InputError(f"{path} holds other files: give a new or empty folder as --out")
+            raise InputError(f"{path} holds other files: give a new or empty folder")
         nearest = path
     else:
         if path.exists():
-            raise InputError(f"{path} is a file: give a new or empty folder as --out")
+            raise InputError(f"{path} is a file: give a new or empty folder")
         nearest = next(parent for parent in path.absolute().parents if parent.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise InputError(f"{path} cannot be written: give a writable folder as --out")
+        raise InputError(f"{path} cannot be written: give a writable folder")
     return path
 
 
@@ -88,7 +89,7 @@ class RunDirectory:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(
-                f"cannot make {path}: {error.strerror or one_line(error)}; give another --out"
+                f"cannot make {path}: {error.strerror or one_line(error)}; give another folder"
             ) from error
         return cls(path, made)
 
@@ -144,6 +145,16 @@ class RunDirectory:
         """Final parameters and determinants."""
         return self.checkpoint_folder / "final.npz"
 
+    def state_file(self, record: Mapping[str, Any]) -> Path:
+        """Parameters and network of a level of a lattice, from its record."""
+        momentum, particles = record["momentum"], record.get("particles")
+        parts = [] if particles is None else ["N" + "-".join(map(str, particles))]
+        parts += [f"{momentum[0]}-{momentum[1]}", record["irrep"] or ""]
+        parts.append({None: "", 1: "even", -1: "odd"}[record["spin_flip"]])
+        parts.append(str(record["level"]))
+        name = "_".join(part for part in parts if part).replace("'", "p")
+        return self.path / "states" / f"{name}.npz"
+
     @property
     def density_file(self) -> Path:
         """Density matrices of the final state (with the option rdm2)."""
@@ -163,9 +174,9 @@ class RunDirectory:
         """Write config.json."""
         write_json(self.config_file, config)
 
-    def write_system(self, system: "Molecule") -> None:
+    def write_problem(self, problem: Any) -> None:
         """Write system.npz."""
-        system.save(self.system_file)
+        problem.save(self.system_file)
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write result.json."""
@@ -179,6 +190,12 @@ class RunDirectory:
         """Write checkpoint/final.npz; see `nnbf.runs.save_checkpoint`."""
         self.checkpoint_folder.mkdir(exist_ok=True)
         save_checkpoint(self.checkpoint_file, parameters, determinants, network)
+
+    def write_state(self, record: Mapping[str, Any], parameters: Any, network: Any) -> None:
+        """Write parameters and network of a level of a lattice."""
+        path = self.state_file(record)
+        path.parent.mkdir(exist_ok=True)
+        save_checkpoint(path, parameters, network=network)
 
     def history(self) -> HistoryWriter:
         """Open history.jsonl for appending rows, and lock it; a context that closes it.
@@ -199,22 +216,20 @@ class RunDirectory:
         return CheckpointStore(self.checkpoint_folder, config.get("run"))
 
     def read_config(self) -> dict[str, Any]:
-        """Return config.json.
+        """Return config.json, in format 2.
 
         Raises:
             InputError: It is damaged.
         """
-        return read_json(self.config_file)
+        return load_config(self.path)
 
     def read_result(self) -> dict[str, Any]:
-        """Return result.json.
+        """Return result.json, in format 2.
 
         Raises:
             InputError: The run has not finished, or the file is damaged.
         """
-        if not self.result_file.is_file():
-            raise InputError(f"{self.path} has no result.json: the run has not finished")
-        return read_json(self.result_file)
+        return load_result(self.path)
 
     def read_result_or_none(self) -> dict[str, Any] | None:
         """Return result.json if it is there and whole."""
@@ -235,6 +250,21 @@ class RunDirectory:
         from hamiltonians import Molecule, load_problem
 
         return load_problem(self.system_file, Molecule)
+
+    def read_problem(self, config: Mapping[str, Any]) -> Any:
+        """Return the molecule or lattice that was solved.
+
+        Raises:
+            InputError: The file is damaged or missing.
+        """
+        from hamiltonians import Lattice, load_problem
+
+        if self.system_file.is_file():
+            return load_problem(self.system_file)
+        if not is_lattice(config):
+            raise InputError(f"{self.path} has no {self.system_file.name}: start the run anew")
+        # Folders of format 1 describe a lattice in words.
+        return Lattice.from_dict(config["system"])
 
     def read_checkpoint(self) -> Checkpoint:
         """Return final parameters and determinants."""

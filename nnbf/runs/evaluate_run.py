@@ -333,14 +333,13 @@ def _with_level(
     directory: RunDirectory, name: str, found: Mapping[str, Any], observables: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """Return result.json with a level anew; its headline is that of the lowest level."""
-    from nnbf.runs.spectrum import headline, state_file
+    from nnbf.runs.record import headline
 
     result = directory.read_result()
-    key = "levels" if "levels" in result else "sectors"
-    levels = [{**old, **found} if state_file(directory, old).stem == name else old for old in result[key]]
+    levels = [{**old, **found} if directory.state_file(old).stem == name else old for old in result["levels"]]
     lowest = min(levels, key=lambda one: one["energy"])
-    result |= {key: levels, **headline(lowest)}
-    is_headline = state_file(directory, lowest).stem == name
+    result |= {"levels": levels, **headline(lowest)}
+    is_headline = directory.state_file(lowest).stem == name
     if is_headline and lowest["kind"] == "vmc" and observables is not None:
         _add_observables(result, observables)
     return result

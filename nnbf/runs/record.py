@@ -1,27 +1,27 @@
-"""What goes into config.json and result.json, as plain dictionaries."""
+"""What goes into config.json and result.json, as plain dictionaries: format 2, for every command."""
 
 import math
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from nnbf.runs.provenance import git_state, hardware, versions
+from nnbf.runs.schema import FORMAT
 from nnbf.runs.truncation import truncation_record, with_correction
 
 if TYPE_CHECKING:
     from hamiltonians import Molecule
-    from nnbf.drivers.level import Outcome
+    from nnbf.drivers.level import Level
+    from nnbf.runs.job import Job
 
-FORMAT = 1
-"""Version of the layout of config.json and result.json."""
-
-ENERGY_UNIT = "Hartree"
+_OF_RESULT = ("estimates", "observables", "message", "started_warm")
+"""What a level has at the top of result.json alone, where it is the lowest."""
 
 
 def system_record(system: "Molecule") -> dict[str, Any]:
-    """Describe a system: keys that every result has, then what a reader may want to know."""
+    """Describe a molecule: keys that every result has, then what a reader may want to know."""
     integrals, info = system.integrals, system.info
     size = integrals.n_orbitals
     return {
@@ -45,118 +45,180 @@ def system_record(system: "Molecule") -> dict[str, Any]:
 
 
 def config_record(
-    system: "Molecule",
-    options: Any,
+    job: "Job",
     *,
-    method: str,
-    problem: object | None,
     command_line: str,
     checkpoint_interval: float,
     start: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the resolved configuration of a run, with a name for it that no other run has."""
-    described = asdict(problem) if is_dataclass(problem) and not isinstance(problem, type) else None
     return {
         "format": FORMAT,
+        "command": job.command,
         "run": uuid.uuid4().hex,
         "created": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command_line": command_line,
-        "method": method,
-        "problem": described,
-        "options": asdict(options),
+        "method": job.method,
+        "problem": _fields(job.described),
+        "options": _fields(job.options),
+        "sectors": _fields(job.choice),
+        "limits": _fields(job.limits) or {},
         "checkpoint_interval": checkpoint_interval,
         "start": start,
-        "seed": getattr(options, "seed", None),
-        "system": system_record(system),
-        "energy_unit": ENERGY_UNIT,
-        "references": dict(system.references),
-        "reference_notes": dict(system.reference_notes),
-        "truncation": truncation_record(system),
+        "seed": getattr(job.options, "seed", None),
+        **_described(job),
         "versions": versions(),
         "git": git_state(),
         "hardware": hardware(),
+        "resumed": [],
+    }
+
+
+def level_record(level: "Level", *, of_charge: bool = False) -> dict[str, Any]:
+    """Return what is known of a level; `result_record` takes it apart."""
+    from nnbf.drivers.level import estimate_record
+
+    found = level.observables
+    record = {
+        **level.record(),
+        "estimates": {kind: estimate_record(estimate) for kind, estimate in level.estimates.items()},
+        "observables": None if found is None else found.record(),
+        "message": level.message,
+        "started_warm": level.started_warm,
+    }
+    if level.determinants is not None:
+        record["n_determinants"] = level.n_determinants
+    if of_charge:
+        record["particles"] = list(level.problem.particles)
+    return record
+
+
+def row_record(row: Mapping[str, Any], status: str) -> dict[str, Any]:
+    """Return the record of a molecule's level that broke off, from the last row of its history."""
+    energy, kind = row.get("energy"), row.get("energy_kind", "variational")
+    error = row.get("energy_error")
+    return {
+        "sector": {"momentum": None, "irrep": None, "spin_flip": None, "label": ""},
+        "level": 0,
+        "energy": energy,
+        "error": error,
+        "kind": kind,
+        "upper_bound": None,
+        "reference": None,
+        "variance": row.get("variance"),
+        "v_score": None,
+        "s_squared": None,
+        "status": status,
+        "n_steps": row["step"] + 1,
+        "n_determinants": row.get("n_space"),
+        "n_connected": row.get("n_connected"),
+        "n_parameters": None,
+        "wall_time_s": row.get("time_s"),
+        "warnings": [],
+        "estimates": {kind: {"energy": energy, "error": error}},
     }
 
 
 def result_record(
-    outcome: "Outcome", config: Mapping[str, Any], warnings: tuple[str, ...], stopped_by: str | None
-) -> dict[str, Any]:
-    """Return the outcome of a run that ended in an orderly way."""
-    from nnbf.drivers.level import estimate_record
-
-    level = outcome.lowest
-    record = {
-        "energy": float(level.energy.value),
-        "energy_kind": level.energy.kind,
-        "energy_error": float(level.energy.error),
-        "estimates": {kind: estimate_record(found) for kind, found in level.estimates.items()},
-        **_shared(config),
-        "variance": level.energy.variance,
-        "v_score": level.v_score,
-        "s_squared": level.s_squared,
-        "observables": None if level.observables is None else level.observables.record(),
-        "n_determinants": level.n_determinants,
-        "n_connected": level.details.get("n_connected"),
-        "n_parameters": level.n_parameters,
-        "n_steps": level.n_steps,
-        "started_from": config.get("start") if level.started_warm else None,
-        "status": level.status,
-        "message": level.message,
-        "stopped_by": stopped_by,
-        "warnings": warnings,
-        "wall_time_s": level.wall_time_s,
-    }
-    return with_correction(record)
-
-
-def broken_record(
     config: Mapping[str, Any],
-    last: Mapping[str, Any] | None,
+    levels: Sequence[Mapping[str, Any]],
     *,
     status: str,
-    message: str,
-    warnings: tuple[str, ...],
     wall_time: float,
+    message: str | None = None,
+    stopped_by: str | None = None,
+    warnings: Sequence[str] = (),
+    more: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the outcome of a run that broke off, with the last energy of its history.
+    """Return the content of result.json.
 
     Args:
         config: The content of config.json.
-        last: The last row of the history.
-        status: "failed", or "interrupted" in the middle of a step.
-        message: What happened, and what to do now.
+        levels: Records of all levels.
+        status: How the run ended, or "interrupted" while it goes on.
+        wall_time: Seconds of all sessions.
+        message: One line on how it ended; by default that of the lowest level.
+        stopped_by: The signal that ended it.
         warnings: One line each.
-        wall_time: Seconds that the run has taken.
+        more: What this command's result has beyond its levels; goes before everything else.
     """
-    row = last or {}
-    energy = row.get("energy")
-    kind = None if energy is None else row.get("energy_kind", "variational")
-    error = row.get("energy_error")
-    estimates = {} if kind is None else {kind: {"energy": energy, "error": error}}
+    known = [level for level in levels if level["energy"] is not None and _is_own(level, config)]
+    lowest: Mapping[str, Any] = min(known, key=lambda level: level["energy"], default={})
+    references = dict(config.get("references") or {})
+    if not references:
+        exact = [level["reference"] for level in known if level["reference"] is not None]
+        references = {"ed": min(exact, default=None)}
     record = {
-        "energy": energy,
-        "energy_kind": kind,
-        "energy_error": error,
-        "estimates": estimates,
-        **_shared(config),
-        "variance": row.get("variance"),
-        "v_score": None,
-        "s_squared": None,
-        "observables": None,
-        "n_determinants": row.get("n_space"),
-        "n_connected": row.get("n_connected"),
-        "n_parameters": None,
-        "n_steps": row["step"] + 1 if row else 0,
+        "format": FORMAT,
+        "command": config["command"],
+        **headline(lowest or None),
+        "energy_unit": config["energy_unit"],
+        "references": references,
+        "reference_notes": config.get("reference_notes") or {},
+        **{key: config.get(key) for key in ("method", "seed", "versions", "system", "truncation")},
+        "s_squared": _s_squared(lowest),
+        "observables": lowest.get("observables"),
+        "n_determinants": lowest.get("n_determinants"),
+        "n_connected": lowest.get("n_connected"),
+        "n_steps": sum(level["n_steps"] or 0 for level in levels),
+        "started_from": config.get("start") if lowest.get("started_warm") else None,
         "status": status,
-        "message": message,
-        "stopped_by": "SIGINT" if status == "interrupted" else None,
-        "warnings": warnings,
+        "message": lowest.get("message", "") if message is None else message,
+        "stopped_by": stopped_by,
+        "warnings": list(warnings),
         "wall_time_s": wall_time,
+        **(more or {}),
+        "levels": [{k: v for k, v in level.items() if k not in _OF_RESULT} for level in levels],
     }
     return with_correction(record)
 
 
-def _shared(config: Mapping[str, Any]) -> dict[str, Any]:
-    keys = ("energy_unit", "references", "reference_notes", "method", "seed", "versions", "system")
-    # Folders of earlier versions know no truncation.
-    return {**{key: config[key] for key in keys}, "truncation": config.get("truncation")}
+def headline(lowest: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what result.json says of its lowest level."""
+    of_lowest = ("energy", "variance", "v_score", "n_parameters")
+    if lowest is None:
+        found: dict[str, Any] = dict.fromkeys((*of_lowest, "energy_kind", "energy_error", "sector"))
+        return {**found, "estimates": {}}
+    estimates = dict(lowest.get("estimates") or {})
+    if not estimates:
+        known = ("energy", "error", "upper_bound", "variance")
+        estimates = {lowest["kind"]: {key: lowest[key] for key in known}}
+    if "vmc" in lowest:
+        # Sampled anew by `nnbf evaluate`.
+        estimates["vmc"] = lowest["vmc"]
+    return {
+        **{key: lowest[key] for key in of_lowest},
+        "energy_kind": lowest["kind"],
+        "energy_error": lowest["error"],
+        "estimates": estimates,
+        "sector": {**lowest["sector"], "total_spin": lowest.get("total_spin"), "level": lowest["level"]},
+    }
+
+
+def _is_own(level: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+    """Whether a level has as many particles as the problem: charge excitations have others, too."""
+    return level.get("particles") in (None, (config.get("system") or {}).get("particles"))
+
+
+def _s_squared(lowest: Mapping[str, Any]) -> float | None:
+    if lowest.get("s_squared") is not None:
+        return lowest["s_squared"]
+    found = (lowest.get("observables") or {}).get("s_squared")
+    return found.get("value") if isinstance(found, Mapping) else found
+
+
+def _fields(record: Any) -> dict[str, Any] | None:
+    return asdict(record) if is_dataclass(record) and not isinstance(record, type) else None
+
+
+def _described(job: "Job") -> dict[str, Any]:
+    if job.is_lattice:
+        return {"system": job.problem.to_dict(), "energy_unit": "t"}
+    system = job.problem
+    return {
+        "system": system_record(system),
+        "energy_unit": "Hartree",
+        "references": dict(system.references),
+        "reference_notes": dict(system.reference_notes),
+        "truncation": truncation_record(system),
+    }

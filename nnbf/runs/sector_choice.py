@@ -44,6 +44,39 @@ class SectorChoice(Checked):
 
 
 @dataclass(frozen=True)
+class ChargeChoice(Checked):
+    """Which particle is added and removed."""
+
+    momenta: str = ""
+    """Momenta k of the particle in units of 2 pi / L, such as "0,0 1,0", or G, X, M, path; left out: all."""
+    electron: Literal["up", "down"] = "up"
+    """Its spin (hubbard)."""
+    levels: Annotated[int, Ge(1)] = 1
+    """Levels of each sector that carries weight."""
+    exact: bool = True
+    """Diagonalise beside, where that is affordable."""
+
+    @property
+    def spin(self) -> int:
+        """Spin of the particle: 0 up (and spinless), 1 down."""
+        return {"up": 0, "down": 1}[self.electron]
+
+    def particle_momenta(self, model: "Lattice") -> "list[tuple[int, int]]":
+        """Return the momenta of the particle.
+
+        Raises:
+            InputError: No such momentum.
+        """
+        from hamiltonians import named_momenta, space_group
+        from nnbf.observables.quasiparticle import one_particle
+        from nnbf.observables.spectral_function import particle_momenta
+
+        words = named_momenta(model, self.momenta.split())
+        group = space_group(one_particle(model))
+        return list(particle_momenta(model, [group.sector(word).momentum for word in words] or None))
+
+
+@dataclass(frozen=True)
 class OneSector:
     """One symmetry sector."""
 

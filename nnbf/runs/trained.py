@@ -9,7 +9,7 @@ import numpy as np
 from hamiltonians.errors import InputError
 from nnbf.drivers.methods import make_options
 from nnbf.runs.directory import RunDirectory
-from nnbf.runs.spectrum import LATTICE_COMMANDS
+from nnbf.runs.schema import is_lattice
 
 if TYPE_CHECKING:
     from hamiltonians import Molecule
@@ -83,13 +83,8 @@ def load_trained(folder: RunDirectory) -> TrainedState:
         InputError: There is no trained wave function, or the files do not fit together.
     """
     config = folder.read_config()
-    if config.get("command") in LATTICE_COMMANDS:
+    if is_lattice(config):
         raise InputError(f"{folder.path} holds levels of a lattice model, no molecule")
-    if config.get("command") == "charge":
-        raise InputError(
-            f"{folder.path} holds charge excitations: 'nnbf evaluate' samples runs of 'nnbf lattice' and "
-            "'nnbf spectrum', and molecules"
-        )
     if not folder.system_file.is_file():
         raise InputError(f"{folder.path} has no {folder.system_file.name}: give the folder of a run")
     system = folder.read_system()

@@ -9,7 +9,6 @@ from hamiltonians.errors import InputError
 from nnbf.runs.checkpoint import load_checkpoint
 from nnbf.runs.directory import RunDirectory
 from nnbf.runs.schema import load_config, load_result
-from nnbf.runs.spectrum import state_file
 
 if TYPE_CHECKING:
     from hamiltonians import Lattice
@@ -45,22 +44,20 @@ def load_trained_level(folder: str | Path, state: str = "") -> TrainedLevel:
     Raises:
         InputError: There is no such level, or the files do not fit together.
     """
-    from hamiltonians import Lattice
-
     directory = RunDirectory.open(folder)
     config = load_config(folder)
     unfinished = f"{directory.path} has no levels yet: 'nnbf resume {directory.path}' goes on"
     if not directory.result_file.is_file():
         raise InputError(unfinished)
-    records = {state_file(directory, record).stem: record for record in load_result(folder)["levels"]}
+    records = {directory.state_file(record).stem: record for record in load_result(folder)["levels"]}
     if not records:
         raise InputError(unfinished)
     name = state.removesuffix(".npz") or min(records, key=lambda name: records[name]["energy"])
     if name not in records:
         raise InputError(f"there is no state {name!r} in {directory.path}: it has {', '.join(records)}")
     record = records[name]
-    model = Lattice.from_dict(config["system"])
-    ansatz, variables = _network(config, model, record, state_file(directory, record))
+    model = directory.read_problem(config)
+    ansatz, variables = _network(config, model, record, directory.state_file(record))
     return TrainedLevel(directory, model, config["options"], record, name, ansatz, variables)
 
 

@@ -39,8 +39,12 @@ def test_reported_again(run, capsys):
     assert "removal" in shown
 
 
+def test_complete(run, capsys):
+    assert main(["resume", str(run)]) == 0
+    assert "there is nothing to do" in capsys.readouterr().out
+
+
 def test_refused(run, refused):
-    assert "not resumed" in refused("resume", str(run))
     assert "holds charge excitations" in refused("evaluate", str(run))
     assert "momentum" in refused(*WORDS[:-1], "0,7x")
     assert "levels must be at least 1" in refused(*WORDS, "--levels", "0")

@@ -142,7 +142,7 @@ def test_no_space_for_the_result(here, built, solver, capsys, monkeypatch):
     assert (here / "run" / "result.json").is_file()
 
 
-@pytest.mark.parametrize("method", ["write_system", "write_config", "history"])
+@pytest.mark.parametrize("method", ["write_problem", "write_config", "history"])
 def test_no_space_to_begin(here, built, solver, capsys, monkeypatch, method):
     monkeypatch.setattr(RunDirectory, method, no_space)
     assert main(["molecule", "H2", "--out", "run"]) == 2

@@ -20,6 +20,7 @@ from nnbf.runs import (
     run_system,
     save_checkpoint,
 )
+from nnbf.runs.job import folder_words
 
 RESULT_KEYS = {
     "energy", "energy_kind", "energy_error", "estimates", "references", "variance", "v_score", "s_squared",
@@ -52,7 +53,7 @@ def test_a_run_folder_can_be_opened_again(system, solver, tmp_path):
     assert opened.read_result() == run.result
     assert np.array_equal(opened.read_system().integrals.two_body, system.integrals.two_body)
     checkpoint = opened.read_checkpoint()
-    assert np.array_equal(checkpoint.determinants, run.outcome.lowest.determinants)
+    assert np.array_equal(checkpoint.determinants, run.lowest.determinants)
     assert checkpoint.determinants.dtype == np.uint64
 
 
@@ -63,7 +64,7 @@ def test_run_molecule_records_the_problem(built, solver, tmp_path):
 
 def test_observers_see_every_step(system, solver, tmp_path):
     seen, started = [], []
-    run_system(system, out=tmp_path / "run", on_step=seen.append, on_start=started.append)
+    run_system(system, out=tmp_path / "run", on_row=seen.append, on_start=started.append)
     assert [row["step"] for row in seen] == [0, 1, 2]
     assert started[0].path == tmp_path / "run"
 
@@ -101,16 +102,16 @@ def test_an_empty_folder_is_fine_and_stays(system, solver, tmp_path):
 def test_default_folder_names_and_never_clobbers(tmp_path):
     now = datetime(2026, 1, 2, 3, 4, 5)
     info = SystemInfo(name="N2", basis="6-31g**")
-    first = default_folder(info, tmp_path, now)
+    first = default_folder(folder_words(info), tmp_path, now)
     assert first.name == "N2_6-31gss_20260102-030405"
     first.mkdir()
-    assert default_folder(info, tmp_path, now).name == first.name + "-2"
-    assert default_folder(SystemInfo(name="../a b"), tmp_path, now).parent == tmp_path
-    assert default_folder(SystemInfo(), tmp_path, now).name == "run_20260102-030405"
+    assert default_folder(folder_words(info), tmp_path, now).name == first.name + "-2"
+    assert default_folder(folder_words(SystemInfo(name="../a b")), tmp_path, now).parent == tmp_path
+    assert default_folder(folder_words(SystemInfo()), tmp_path, now).name == "run_20260102-030405"
 
 
 def test_default_folder_is_under_the_current_one():
-    assert default_folder(SystemInfo(name="N2")).parent == Path("runs")
+    assert default_folder(folder_words(SystemInfo(name="N2"))).parent == Path("runs")
 
 
 def test_require_free(tmp_path):

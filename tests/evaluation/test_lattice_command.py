@@ -14,8 +14,8 @@ from nnbf.cli import main
 from nnbf.drivers import make_lattice_ansatz
 from nnbf.drivers.sector_loop import with_determinants
 from nnbf.drivers.sector_sum import level_of_state, sector_state
+from nnbf.runs import RunDirectory, plan_resumption
 from nnbf.runs.checkpoint import load_checkpoint, save_checkpoint
-from nnbf.runs.spectrum import resumed_spectrum, write_state
 from nnbf.runs.trained_lattice import load_trained_level
 from nnbf.sampling import ordered_configuration
 
@@ -57,9 +57,9 @@ def sampled(summed, tmp_path):
     config, result = content(run / "config.json"), content(run / "result.json")
     config["command"] = "lattice"
     del config["limits"]["workers"]
-    config["solver"]["method"] = "vmc"
-    level = result["sectors"][0] | {"kind": "vmc", "error": 0.1, "energy": -4.0, "n_samples": 64}
-    result |= {"command": "lattice", "sectors": [level]}
+    config["options"]["method"] = "vmc"
+    level = result["levels"][0] | {"kind": "vmc", "error": 0.1, "energy": -4.0, "n_samples": 64}
+    result |= {"command": "lattice", "levels": [level]}
     result |= {"energy": -4.0, "energy_kind": "vmc", "energy_error": 0.1, "observables": None}
     (run / "config.json").write_text(json.dumps(config))
     (run / "result.json").write_text(json.dumps(result))
@@ -76,7 +76,7 @@ def test_the_energy_of_a_monte_carlo_run_is_replaced(summed, sampled, capsys):
         result, record = content(run / "result.json"), content(run / "evaluation.json")
         numbers.append(result["energy"])
     assert numbers[0] == numbers[1]
-    vmc, level = result["estimates"]["vmc"], result["sectors"][0]
+    vmc, level = result["estimates"]["vmc"], result["levels"][0]
     assert (result["energy_kind"], level["kind"], record["kind"]) == ("vmc", "vmc", "vmc")
     assert result["energy"] == vmc["energy"] == level["energy"] == record["rounds"][-1]["energy"]
     assert result["energy_error"] == vmc["error"] == level["error"] <= 0.05
@@ -112,18 +112,18 @@ def test_full_sums_stay_the_headline(summed, tmp_path, capsys):
     assert main(["evaluate", str(run), *words, "--state", "1-1_0.npz"]) == 0
     assert "full sum" in capsys.readouterr().out
     after = content(run / "result.json")
-    level, lowest = after["sectors"][0], after["sectors"][0]["vmc"]
+    level, lowest = after["levels"][0], after["levels"][0]["vmc"]
     assert (lowest["n_samples"], lowest["status"]) == (512, "samples")
     assert (lowest["power"], lowest["upper_bound"]) == (1.5, True)
     assert abs(lowest["energy"] - level["energy"]) < 5 * lowest["error"]
     assert abs(lowest["variance"] - level["variance"]) < 5 * lowest["variance_error"]
     assert after["estimates"] == {**before["estimates"], "vmc": lowest}
-    assert {**after, "sectors": [], "estimates": {}} == {**before, "sectors": [], "estimates": {}}
+    assert {**after, "levels": [], "estimates": {}} == {**before, "levels": [], "estimates": {}}
     record = content(run / "evaluation.json")
     assert (record["state"], record["observables"]) == ("1-1_0", None)
     # What is resumed keeps it.
-    _, plan = resumed_spectrum(run)
-    assert ["vmc" in level for level in plan.done] == [True]
+    plan = plan_resumption(run)
+    assert (plan.n_done, plan.nothing_to_do) == (1, "1 levels done, nothing is missing")
 
 
 def test_what_cannot_be_evaluated(summed, tmp_path, capsys):
@@ -145,7 +145,7 @@ def test_what_cannot_be_evaluated(summed, tmp_path, capsys):
     state = run / "states" / "1-1_0.npz"
     save_checkpoint(state, load_checkpoint(state).parameters)
     config = content(run / "config.json")
-    other = {**config, "solver": {**config["solver"], "features": 4}}
+    other = {**config, "options": {**config["options"], "features": 4}}
     (run / "config.json").write_text(json.dumps(other))
     with pytest.raises(InputError, match="do not fit the run's options"):
         load_trained_level(run)
@@ -159,16 +159,16 @@ def test_what_cannot_be_evaluated(summed, tmp_path, capsys):
 def test_parameters_of_a_level_with_more_determinants(summed, tmp_path):
     """Full sums that were tried again have other networks than the options say."""
     run = shutil.copytree(summed, tmp_path / "run")
-    directory, plan = resumed_spectrum(run)
+    job = plan_resumption(run).job
     plain = load_trained_level(run)
-    (sector,) = plan.sectors
-    options = with_determinants(plan.model, sector, plan.options, 1)
-    ansatz = make_lattice_ansatz(plan.model, sector, options)
+    (sector,) = job.sectors
+    options = with_determinants(job.problem, sector, job.options, 1)
+    ansatz = make_lattice_ansatz(job.problem, sector, options)
     assert ansatz != plain.ansatz
-    example = jnp.asarray(ordered_configuration(plan.model))[None]
+    example = jnp.asarray(ordered_configuration(job.problem))[None]
     shapes = jax.eval_shape(ansatz.init, jax.random.key(0), example)["params"]
     halves = jax.tree.map(lambda leaf: np.full(leaf.shape, 0.5), shapes)
-    write_state(directory, plain.record, (halves, None))
+    RunDirectory.open(run).write_state(plain.record, halves, None)
     found = load_trained_level(run)
     assert found.ansatz == ansatz
     assert all(np.all(leaf == 0.5) for leaf in jax.tree.leaves(found.variables))

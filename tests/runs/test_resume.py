@@ -68,7 +68,7 @@ def undisturbed(tmp_path_factory):
                 copies.append(folder.with_name(f"after_{len(copies)}"))
                 shutil.copytree(folder, copies[-1])
 
-            run_system(folder, RUNS[name], checkpoint_interval=0.0, on_step=copy)
+            run_system(folder, RUNS[name], checkpoint_interval=0.0, on_row=copy)
             made[name] = folder, copies
         return made[name]
 
@@ -111,7 +111,7 @@ def test_breaking_off_again_and_again(undisturbed, copy_of, tmp_path):
         def copy(row, now=now, kept=kept, session=session):
             kept.append(shutil.copytree(now, tmp_path / f"session_{session}_{len(kept)}"))
 
-        resumed(now, on_step=copy)
+        resumed(now, on_row=copy)
         now = kept[2]
     resumed(now)
     assert bits(now) == bits(folder)
@@ -133,7 +133,7 @@ def test_what_resuming_says_and_records(copy_of):
         time_limit=1e6,
         command_line="nnbf resume copy",
         warn=said.append,
-        on_step=seen.append,
+        on_row=seen.append,
         on_start=lambda directory, step: started.append((directory.path, step)),
     )
     (warning,) = [line for line in said if "is not used" in line]
@@ -195,7 +195,7 @@ def test_limits_and_requests_end_a_run_that_can_go_on(undisturbed, tmp_path):
         if row["step"] == 4:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    run = run_system(tmp_path / "stop", RUNS["sr"], on_step=ask, stop=stop)
+    run = run_system(tmp_path / "stop", RUNS["sr"], on_row=ask, stop=stop)
     assert (run.result["status"], run.result["stopped_by"]) == ("interrupted", "SIGTERM")
     assert run.result["n_steps"] == 5
     resumed(run.directory.path)
@@ -274,7 +274,7 @@ def test_a_disk_that_is_full_for_a_while(undisturbed, tmp_path, monkeypatch):
     def look(row):
         found.append(RunDirectory.open(tmp_path / "run").checkpoints().load().snapshot["driver"]["step"])
 
-    run = run_system(tmp_path / "run", RUNS["sr"], checkpoint_interval=0.0, warn=said.append, on_step=look)
+    run = run_system(tmp_path / "run", RUNS["sr"], checkpoint_interval=0.0, warn=said.append, on_row=look)
     assert found == [0, 1, 2, 2, 2, 2, 2, 2, 8, 9, 10, 11, 12, 13]
     (warning,) = said
     assert "a checkpoint could not be written (No space left on device)" in warning

@@ -47,7 +47,7 @@ def runs(geometries, tmp_path_factory):
         out=parent / "second",
         start_from=parent / "first",
         checkpoint_interval=0.0,
-        on_step=copy,
+        on_row=copy,
     )
     return first, second, copies
 
@@ -59,7 +59,7 @@ def test_a_warm_run_begins_close_to_its_end(geometries, runs):
     correlation = geometries[1].references["hf"] - exact
     assert correlation > 0.02
     assert rows[0]["energy"] - exact < 0.1 * correlation
-    assert rows[0]["n_space"] == len(first.outcome.lowest.determinants)
+    assert rows[0]["n_space"] == len(first.lowest.determinants)
     assert rows[0]["grown_from"] is None
     assert second.result["energy"] - exact < 1e-4
     assert second.result["n_steps"] < first.result["n_steps"]
@@ -93,7 +93,7 @@ def test_a_half_done_run_is_a_start(geometries, runs):
     _, second, copies = runs
     prepared = prepare_start(copies[1], geometries[0], OPTIONS)
     assert prepared.record["step"] in (1, 2)
-    assert prepared.checkpoint.determinants.shape == second.outcome.lowest.determinants.shape
+    assert prepared.checkpoint.determinants.shape == second.lowest.determinants.shape
     assert "overlap of orbitals 0.9" in prepared.text
 
 
@@ -141,14 +141,14 @@ def test_a_start_on_another_state_is_given_up(geometries, runs):
     )
     options = replace(OPTIONS, max_steps=4)
     cold = solve(opposite, options).lowest
-    warm = solve(opposite, options, start=runs[0].outcome).lowest
+    warm = solve(opposite, options, start=runs[0].lowest).lowest
     assert not warm.started_warm
     assert warm.energy.value == cold.energy.value
     assert any("would follow another one" in warning for warning in warm.warnings)
 
 
 def test_a_state_that_ends_too_high_is_told(geometries, runs):
-    state = runs[0].outcome.lowest.state
+    state = runs[0].lowest.state
     values, vectors = lowest_levels(state)
     exact = np.linalg.eigvalsh(state.matrix.toarray())
     np.testing.assert_allclose(values, exact[: len(values)], atol=1e-9)
@@ -167,7 +167,7 @@ def test_a_state_that_ends_too_high_is_told(geometries, runs):
 
 def test_the_space_of_a_start_is_that_of_the_irrep(geometries, runs):
     """What the other symmetry forbids is left out, and everything is there once."""
-    first = runs[0].outcome.lowest
+    first = runs[0].lowest
     state = first.state
     variables = state.variables
     flipped = first.determinants[:, ::-1]
@@ -192,8 +192,8 @@ def test_orbitals_that_are_not_known_are_taken_as_they_are(geometries, runs):
 
 def test_from_python(geometries, runs):
     aligned = align_orbitals(geometries[1], like=geometries[0]).system
-    found = solve(aligned, OPTIONS, start=runs[0].outcome).lowest
+    found = solve(aligned, OPTIONS, start=runs[0].lowest).lowest
     assert found.started_warm
     assert found.energy.value == pytest.approx(runs[1].result["energy"], abs=1e-7)
     with pytest.raises(InputError, match="of another network"):
-        take_over(runs[0].outcome.lowest.state, replace(found, parameters={}), aligned)
+        take_over(runs[0].lowest.state, replace(found, parameters={}), aligned)
