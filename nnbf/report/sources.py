@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nnbf._program import typed
 from hamiltonians.errors import InputError
 from nnbf.report.reading import RunRecord, is_run, read_run
 
@@ -210,7 +211,7 @@ def _hint(path: Path) -> str:
     if inside:
         return f": it holds {inside} of them, give {path}/*"
     if (path / ".points").is_dir():
-        return ": a sweep that has no sweep.json yet, run 'nnbf sweep' on it first"
+        return f": a sweep that has no sweep.json yet, run {typed('sweep')} on it first"
     return ": give one with config.json or sweep.json"
 
 
