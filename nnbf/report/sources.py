@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nnbf._program import typed
 from hamiltonians.errors import InputError
+from nnbf._program import typed
 from nnbf.report.reading import RunRecord, is_run, read_run
 
 RECORDS = "records.json"
