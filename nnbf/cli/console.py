@@ -76,7 +76,7 @@ class Progress:
         self._fields = {} if options is None else option_fields(options)
         self.reference: tuple[str, float] | None = None
         """Label and energy that rows are compared with, in the unit of the run."""
-        self.n_levels = 1
+        self.n_levels: int | None = 1
         """Levels that are wanted."""
         self.n_done = 0
         """Levels that there are."""

@@ -4,19 +4,17 @@ import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from typing import Annotated
 
 from annotated_types import Ge, Interval
 
 from nnbf._options import Checked
+from nnbf.cli.commands import SOLVING
 from nnbf.cli.console import Progress
 from nnbf.cli.main import DONE
 from nnbf.cli.options import option_fields, parse_command, with_flags
-from nnbf.cli.solve import lattice_job, molecular_job, shown_run
-
-if TYPE_CHECKING:
-    from nnbf.runs import StopRequest
+from nnbf.cli.solve import shown_run
 
 _EXAMPLES = ("nnbf resume runs/demo", "nnbf resume runs/demo --time-limit 3600 --max-steps 5000")
 
@@ -64,21 +62,14 @@ def resume(arguments: Sequence[str]) -> int:
     if plan.nothing_to_do is not None:
         print(f"{plan.directory.path}: {with_flags(plan.nothing_to_do, option_fields(ResumeCommand))}")
         return DONE
-
-    def run(progress: Progress, stop: "StopRequest") -> Path:
-        done = resume_run(
-            plan,
-            command_line=shlex.join(["nnbf", "resume", *arguments]),
-            on_start=lambda directory, step: progress.begun(directory.path, step),
-            on_row=progress.row,
-            on_level=progress.level,
-            warn=progress.warn,
-            stop=stop,
-        )
-        return done.directory.path
-
     limits = plan.job.limits or plan.job.options
-    progress = Progress(quiet=options.quiet, time_limit=limits.time_limit)
-    if plan.job.is_lattice:
-        return shown_run(lattice_job(plan.job, run, n_done=plan.n_done), progress)
-    return shown_run(molecular_job(plan.job.problem, run), progress)
+    progress = Progress(
+        quiet=options.quiet, time_limit=limits.time_limit, options=SOLVING[plan.job.command][0]
+    )
+    run = partial(
+        resume_run,
+        plan,
+        command_line=shlex.join(["nnbf", "resume", *arguments]),
+        on_start=lambda directory, step: progress.begun(directory.path, step),
+    )
+    return shown_run(run, plan.job, progress, n_done=plan.n_done)

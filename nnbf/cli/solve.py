@@ -5,9 +5,7 @@ Words become a data class of options, that a `Job`, and that a run in a folder, 
 
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError
@@ -19,120 +17,129 @@ from nnbf.cli.report import conclude
 
 if TYPE_CHECKING:
     from hamiltonians import Molecule
-    from nnbf.runs import StopRequest
-
-
-# ---- the path of all of them -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Job:
-    """A calculation that is about to start or to go on."""
-
-    title: str
-    """One line on what is solved."""
-    run: "Callable[[Progress, StopRequest], Path]"
-    """Computes in a folder, which it returns once its result is written."""
-    warnings: tuple[str, ...] = ()
-    """Warnings about the problem, one line each."""
-    reference: tuple[str, float] | None = None
-    """Label and value of the energy that steps are compared with."""
-    n_levels: int = 1
-    """Levels that are wanted."""
-    n_done: int = 0
-    """Levels that an earlier session finished."""
-    plan: "Callable[[], list[str]]" = list
-    """Lines that a dry run shows."""
+    from nnbf.runs import CompletedRun, Job
 
 
 def _solve(name: str, arguments: Sequence[str]) -> int:
     kind, examples = SOLVING[name]
     command: Any = parse_command(kind, arguments, prog=f"nnbf {name}", examples=examples)
-    if command.run.out is not None:
-        from nnbf.runs import require_free
+    from nnbf.runs import require_free, run_job
 
-        require_free(command.run.out)  # before the time that building takes
+    options = command.run
+    if options.out is not None:
+        require_free(options.out)  # before the time that building takes
     limits = getattr(command, "limits", command.solver)
-    time_limit = getattr(limits, "time_limit", None)
-    progress = Progress(quiet=command.run.quiet, time_limit=time_limit, options=kind)
-    job = _JOBS[name](command, shlex.join(["nnbf", name, *arguments]), progress)
-    if not command.run.dry_run:
-        return shown_run(job, progress)
-    for warning in job.warnings:
-        progress.warn(warning)
-    print("\n".join([job.title, *job.plan(), "dry run: nothing was written"]))
-    return DONE
+    progress = Progress(quiet=options.quiet, time_limit=limits.time_limit, options=kind)
+    is_molecule = isinstance(command, SolveMolecule | SolveFile)
+    job, more = _molecular_job(name, command, progress) if is_molecule else (_lattice_job(name, command), {})
+    if options.dry_run:
+        return _show_plan(job, command, progress)
+    run = partial(
+        run_job,
+        job,
+        out=options.out,
+        command_line=shlex.join(["nnbf", name, *arguments]),
+        on_start=lambda directory: progress.begun(directory.path),
+        **more,
+    )
+    return shown_run(run, job, progress)
 
 
-def shown_run(job: Job, progress: Progress) -> int:
-    """Run a job, show what happens, and return the exit code.
+def shown_run(run: "Callable[..., CompletedRun]", job: "Job", progress: Progress, *, n_done: int = 0) -> int:
+    """Run, show what happens, and return the exit code.
+
+    Args:
+        run: `run_job` or `resume_run`, with everything but callbacks for rows, levels, warnings and stops.
+        job: What is computed.
+        progress: Shows it.
+        n_done: Levels that earlier sessions finished.
 
     Raises:
         KeyboardInterrupt: On a second Ctrl-C.
     """
     from nnbf.runs import RunError, StopRequest
 
-    for warning in job.warnings:
-        progress.warn(warning)
-    progress.say(job.title)
-    progress.reference, progress.n_levels, progress.n_done = job.reference, job.n_levels, job.n_done
+    _announce(job, progress)
+    progress.n_levels, progress.n_done = job.n_wanted, n_done
+    stop = StopRequest(announce=progress.announce_stop)
     try:
         with progress.following():
-            folder = job.run(progress, StopRequest(announce=progress.announce_stop))
+            done = run(on_row=progress.row, on_level=progress.level, warn=progress.warn, stop=stop)
     except RunError as error:
         kept = error.directory.path
         remedy = progress.spelt(error.remedy)
         say_error(f"the run failed: {error}; {remedy} (history and checkpoints are kept in {kept})")
         return FAILED
-    conclude(folder, progress)
+    conclude(done.directory.path, progress)
     return DONE
 
 
-# ---- molecules ------------------------------------------------------------------------------------
+def _announce(job: "Job", progress: Progress) -> None:
+    """Print what is solved, and take the best reference for comparison."""
+    from nnbf.report.energies import best_reference
+
+    for warning in job.warnings:
+        progress.warn(warning)
+    progress.say(_title(job))
+    best = best_reference(job.problem.references) if not job.is_lattice else None
+    progress.reference = None if best is None else (best.label, best.energy)
 
 
-def _molecular_job(command: "SolveMolecule | SolveFile", command_line: str, progress: Progress) -> Job:
+def _title(job: "Job") -> str:
+    if not job.is_lattice:
+        return _described(job.problem)
+    if job.n_wanted is None:
+        return f"{job.problem}: a particle more and less"
+    return f"{job.problem}: {counted(len(job.sectors), 'sector')}, {counted(job.n_wanted, 'level')}"
+
+
+def _show_plan(job: "Job", command: Any, progress: Progress) -> int:
+    """Print what would be done; nothing is computed beyond Hartree-Fock, nothing is written."""
     from nnbf.cli.plan import molecular_plan
-    from nnbf.runs import RunDirectory, prepare_start, run_system
+    from nnbf.observables.spectral_function import neighbouring_models
 
-    options = command.run
+    progress.quiet = False
+    _announce(job, progress)
+    if not job.is_lattice:
+        lines = molecular_plan(command, job.problem)
+    elif job.command == "charge":
+        models = (job.problem, *neighbouring_models(job.problem, job.choice.spin).values())
+        lines = [f"  {model}: {model.n_configurations:,} configurations" for model in models]
+    else:
+        lines = [
+            f"  {sector.label:<24} {sector.n_states:>14,} states, degeneracy {sector.degeneracy}, "
+            f"{job.options.method_for(sector.n_states)}"
+            for sector in job.sectors
+        ]
+    print("\n".join([*lines, "dry run: nothing was written"]))
+    return DONE
+
+
+def _lattice_job(name: str, command: "SolveLattice | SolveSpectrum | SolveCharge") -> "Job":
+    from nnbf.runs import Job
+
+    model, solver = command.problem.build(), command.solver
+    choice = command.sector.choice(model) if isinstance(command, SolveLattice) else command.choice
+    method = "full-sum" if isinstance(command, SolveCharge) else solver.method
+    return Job(name, model, solver, method, command.problem, choice, command.limits).require()
+
+
+def _molecular_job(
+    name: str, command: "SolveMolecule | SolveFile", progress: Progress
+) -> "tuple[Job, dict[str, Any]]":
+    """Return the job, and what a run needs beyond it."""
+    from nnbf.runs import Job, RunDirectory, prepare_start
+
+    options, start = command.run, None
     if options.start_from is not None:
         RunDirectory.open(options.start_from)  # before the time that building takes
     system = _built(command.problem, progress, references=not options.dry_run)
-    start = None
     if options.start_from is not None:
         start = prepare_start(options.start_from, system, command.solver)
         system = start.system
-
-    def run(progress: Progress, stop: "StopRequest") -> Path:
-        done = run_system(
-            system,
-            command.solver,
-            out=options.out,
-            problem=command.problem,
-            method=options.method,
-            command_line=command_line,
-            checkpoint_interval=options.checkpoint_interval,
-            on_start=lambda directory: progress.begun(directory.path),
-            on_row=progress.row,
-            warn=progress.warn,
-            stop=stop,
-            start_from=start,
-        )
-        return done.directory.path
-
-    said = [] if start is None else [start.text]
-    job = molecular_job(system, run, plan=lambda: [*molecular_plan(command, system), *said])
-    return job if start is None or options.quiet else replace(job, title=f"{job.title}\n{start.text}")
-
-
-def molecular_job(system: "Molecule", run: "Callable[[Progress, StopRequest], Path]", **more: Any) -> Job:
-    """Return the job of running a molecule or FCIDUMP file."""
-    from nnbf.report.energies import best_reference
-
-    best = best_reference(system.references)
-    reference = None if best is None else (best.label, best.energy)
-    return Job(_described(system), run, system.info.warnings, reference, **more)
+        progress.say(start.text)
+    job = Job(name, system, command.solver, options.method, command.problem)
+    return job, {"start": start, "checkpoint_interval": options.checkpoint_interval}
 
 
 def _built(problem: Any, progress: Progress, *, references: bool) -> "Molecule":
@@ -163,72 +170,4 @@ def _described(system: "Molecule") -> str:
     )
 
 
-# ---- lattices -------------------------------------------------------------------------------------
-
-
-def _lattice_job(
-    command: "SolveLattice | SolveSpectrum | SolveCharge", command_line: str, progress: Progress
-) -> Job:
-    from nnbf.runs import job as jobs
-    from nnbf.runs import run_job
-
-    model, solver = command.problem.build(), command.solver
-    choice = command.sector.choice(model) if isinstance(command, SolveLattice) else command.choice
-    name = shlex.split(command_line)[1]
-    method = "full-sum" if name == "charge" else solver.method
-    job = jobs.Job(name, model, solver, method, command.problem, choice, command.limits).require()
-
-    def run(progress: Progress, stop: "StopRequest") -> Path:
-        done = run_job(
-            job,
-            out=command.run.out,
-            command_line=command_line,
-            on_start=lambda directory: progress.begun(directory.path),
-            on_row=progress.row,
-            on_level=progress.level,
-            warn=progress.warn,
-            stop=stop,
-        )
-        return done.directory.path
-
-    return lattice_job(job, run)
-
-
-def lattice_job(job: Any, run: "Callable[[Progress, StopRequest], Path]", n_done: int = 0) -> Job:
-    """Return the job of finding levels of a lattice (`nnbf.runs.Job`)."""
-    if job.command == "charge":
-        return _charge_job(job, run)
-
-    def lines() -> list[str]:
-        return [
-            f"  {sector.label:<24} {sector.n_states:>14,} states, degeneracy {sector.degeneracy}, "
-            f"{job.options.method_for(sector.n_states)}"
-            for sector in job.sectors
-        ]
-
-    title = f"{job.problem}: {counted(len(job.sectors), 'sector')}, {counted(job.n_wanted, 'level')}"
-    return Job(title, run, n_levels=job.n_wanted, n_done=n_done, plan=lines)
-
-
-def _charge_job(job: Any, run: "Callable[[Progress, StopRequest], Path]") -> Job:
-    def lines() -> list[str]:
-        from nnbf.observables.spectral_function import neighbouring_models
-
-        models = (job.problem, *neighbouring_models(job.problem, job.choice.spin).values())
-        return [f"  {filling}: {filling.n_configurations:,} configurations" for filling in models]
-
-    momenta = job.choice.particle_momenta(job.problem)
-    return Job(f"{job.problem}: {len(momenta)} momenta of a particle", run, n_levels=0, plan=lines)
-
-
-# ---- entries ---------------------------------------------------------------------------------------
-
-_JOBS: dict[str, Callable[[Any, str, Progress], Job]] = {
-    "molecule": _molecular_job,
-    "fcidump": _molecular_job,
-    "lattice": _lattice_job,
-    "spectrum": _lattice_job,
-    "charge": _lattice_job,
-}
-
-molecule, fcidump, lattice, spectrum, charge = (partial(_solve, name) for name in _JOBS)
+molecule, fcidump, lattice, spectrum, charge = (partial(_solve, name) for name in SOLVING)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError, one_line
 from nnbf._io import remove_leftovers, write_atomically, write_json
+from nnbf._program import typed
 from nnbf.runs.checkpoint import Checkpoint, CheckpointStore, load_checkpoint, save_checkpoint
 from nnbf.runs.history import HistoryWriter
 from nnbf.runs.schema import is_lattice, load_config, load_result
@@ -48,8 +49,8 @@ def require_free(folder: str | Path) -> Path:
     if path.is_dir():
         if (path / "config.json").exists():
             raise InputError(
-                f"{path} holds another run: give another folder, look at it with 'nnbf report {path}', "
-                f"or go on with it: 'nnbf resume {path}'"
+                f"{path} holds another run: give another folder, look at it with {typed('report', path)}, "
+                f"or go on with it: {typed('resume', path)}"
             )
         if any(path.iterdir()):
             raise InputError(f"{path} holds other files: give a new or empty folder")

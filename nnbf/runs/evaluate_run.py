@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError, one_line
 from nnbf._io import write_json
+from nnbf._program import typed
 from nnbf.runs.directory import RunDirectory
 from nnbf.runs.provenance import versions
 from nnbf.runs.schema import is_lattice, load_config
@@ -87,8 +88,8 @@ def evaluate_run(
     config = load_config(folder)
     if config["command"] == "charge":
         raise InputError(
-            f"{directory.path} holds charge excitations: 'nnbf evaluate' samples runs of 'nnbf lattice' and "
-            "'nnbf spectrum', and molecules"
+            f"{directory.path} holds charge excitations: {typed('evaluate')} samples runs of "
+            f"{typed('lattice')} and {typed('spectrum')}, and molecules"
         )
     options.require_for("lattices" if is_lattice(config) else "molecules")
     note("reading the run")
@@ -188,7 +189,7 @@ class _Molecule(_Trained):
         if before is not None and not current:
             warnings.append(
                 f"result.json is that of step {before.get('n_steps')} and stays as it is, the wave function "
-                f"that of step {trained.step}: 'nnbf resume {directory.path}' brings them together"
+                f"that of step {trained.step}: {typed('resume', directory.path)} brings them together"
             )
         elif before is None:
             warnings.append("the run has not ended: there is no result.json to add the energies to")

@@ -7,6 +7,7 @@ from annotated_types import Ge
 
 from hamiltonians.errors import InputError
 from nnbf._options import Checked
+from nnbf._program import typed
 
 if TYPE_CHECKING:
     from hamiltonians import Lattice, Sector
@@ -101,13 +102,13 @@ class OneSector:
             words = named_momenta(model, self.momentum.split())
             if len(words) != 1:
                 raise InputError(
-                    f"momentum {self.momentum!r}: give one, such as 0,0; 'nnbf spectrum' takes several"
+                    f"momentum {self.momentum!r}: give one, such as 0,0; {typed('spectrum')} takes several"
                 )
             momentum = group.sector(words[0]).momentum
         else:
             momentum = free_momentum(model)
         if len(self.irrep.split()) > 1:
-            raise InputError(f"irrep {self.irrep!r}: give one; 'nnbf spectrum' takes several")
+            raise InputError(f"irrep {self.irrep!r}: give one; {typed('spectrum')} takes several")
         return SectorChoice(
             momenta=f"{momentum[0]},{momentum[1]}", irreps=self.irrep or "none", spin=self.spin
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError, one_line
+from nnbf._program import typed
 from nnbf.runs.checkpoint import INTERVAL, Checkpointing, CheckpointStore, load_checkpoint, network_spec
 from nnbf.runs.density_files import write_observables
 from nnbf.runs.directory import RunDirectory
@@ -242,7 +243,7 @@ class Session:
     def _failure(self, error: BaseException) -> RunError:
         from nnbf.drivers.supervision import DivergenceError
 
-        again = f"'nnbf resume {self.directory.path}'"
+        again = typed("resume", self.directory.path)
         if isinstance(error, DivergenceError):
             if not self.job.is_lattice:
                 # What came after the best state is worth nothing.
@@ -276,7 +277,7 @@ class Session:
             self.directory.write_result(result)
 
     def _after_space(self) -> str:
-        return f"make room, then 'nnbf resume {self.directory.path}' goes on from the last checkpoint"
+        return f"make room, then {typed('resume', self.directory.path)} goes on from the last checkpoint"
 
 
 def cannot_write(path: Path, error: OSError) -> InputError:

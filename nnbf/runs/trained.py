@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hamiltonians.errors import InputError
+from nnbf._program import typed
 from nnbf.drivers.methods import make_options
 from nnbf.runs.directory import RunDirectory
 from nnbf.runs.schema import is_lattice
@@ -71,7 +72,7 @@ def newest_parameters(folder: RunDirectory, config: Mapping[str, Any]) -> Newest
     if final is None:
         raise InputError(
             f"{folder.path} holds no checkpoint that is whole: run it for longer with "
-            f"'nnbf resume {folder.path}'"
+            f"{typed('resume', folder.path)}"
         )
     return NewestParameters(final.parameters, determinants, None, found.problems, final.network)
 
@@ -89,7 +90,7 @@ def load_trained(folder: RunDirectory) -> TrainedState:
         raise InputError(f"{folder.path} has no {folder.system_file.name}: give the folder of a run")
     system = folder.read_system()
     if not hasattr(system, "integrals"):
-        raise InputError(f"{folder.path} holds no molecule: 'nnbf evaluate' samples those only")
+        raise InputError(f"{folder.path} holds no molecule: {typed('evaluate')} samples those only")
     options = make_options("molecule", config.get("options"))
     found = newest_parameters(folder, config)
     state = _state(system, options, found, folder)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError
+from nnbf._program import typed
 from nnbf.runs.checkpoint import load_checkpoint
 from nnbf.runs.directory import RunDirectory
 from nnbf.runs.schema import load_config, load_result
@@ -46,7 +47,7 @@ def load_trained_level(folder: str | Path, state: str = "") -> TrainedLevel:
     """
     directory = RunDirectory.open(folder)
     config = load_config(folder)
-    unfinished = f"{directory.path} has no levels yet: 'nnbf resume {directory.path}' goes on"
+    unfinished = f"{directory.path} has no levels yet: {typed('resume', directory.path)} goes on"
     if not directory.result_file.is_file():
         raise InputError(unfinished)
     records = {directory.state_file(record).stem: record for record in load_result(folder)["levels"]}
