@@ -186,7 +186,7 @@ def _rows_before(
     return len(rows)
 
 
-def _place(label: str, level: Mapping[str, Any]) -> tuple:
+def _place(label: str | None, level: Mapping[str, Any]) -> tuple:
     """Sector and number of a level; its label may or may not say which row of an irrep was summed."""
     particles = level.get("particles")
     return (

@@ -131,7 +131,7 @@ def upgraded_result(result: Mapping[str, Any], config: Mapping[str, Any]) -> dic
     else:
         found["levels"] = [_lattice_level(level) for level in found.pop("sectors", ())]
     levels = found["levels"]
-    absent = {
+    absent: dict[str, Any] = {
         "estimates": {},
         "references": {},
         "warnings": [
