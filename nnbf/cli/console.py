@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nnbf._text import difference, value_with_error
-from nnbf.cli.options import option_fields, with_flags
+from nnbf.cli.parsing import option_fields, with_flags
 from nnbf.runs.schema import sector_label
 
 _RED, _YELLOW, _OFF = "\033[1;31m", "\033[1;33m", "\033[0m"

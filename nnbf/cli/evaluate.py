@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from nnbf._text import value_with_error
 from nnbf.cli.console import Progress, say_error
 from nnbf.cli.main import DONE, FAILED
-from nnbf.cli.options import parse_command
+from nnbf.cli.parsing import parse_command
 from nnbf.cli.report import conclude
 from nnbf.evaluation.evaluation_options import EvaluationOptions
 

@@ -166,7 +166,7 @@ def _dispatch(words: list[str]) -> int:
 
 def _spelt(message: str, name: str) -> str:
     """Return a message with fields of a command's options as its flags."""
-    from nnbf.cli.options import option_fields, with_flags
+    from nnbf.cli.parsing import option_fields, with_flags
 
     module, _, kind = COMMANDS[name].options.partition(":")
     return with_flags(message, option_fields(getattr(import_module(module), kind)))

@@ -11,7 +11,7 @@ from hamiltonians.errors import InputError, one_line
 from nnbf._text import setting, value_with_error
 from nnbf.cli.console import Progress, clock, say_warning
 from nnbf.cli.main import DONE
-from nnbf.cli.options import parse_command
+from nnbf.cli.parsing import parse_command
 
 _EXAMPLES = (
     "nnbf report runs/demo",
@@ -97,7 +97,7 @@ def conclude(
         result: Content of its result.json, of a run that has not ended what that would be.
         facts: Further lines.
     """
-    from nnbf.report.tables import result_tables
+    from nnbf.report.run_tables import result_tables
     from nnbf.runs.schema import load_config, load_result, upgraded_result
 
     if result is None:

@@ -13,7 +13,7 @@ from nnbf._options import Checked
 from nnbf.cli.commands import SOLVING
 from nnbf.cli.console import Progress
 from nnbf.cli.main import DONE
-from nnbf.cli.options import option_fields, parse_command, with_flags
+from nnbf.cli.parsing import option_fields, parse_command, with_flags
 from nnbf.cli.solve import shown_run
 
 _EXAMPLES = ("nnbf resume runs/demo", "nnbf resume runs/demo --time-limit 3600 --max-steps 5000")

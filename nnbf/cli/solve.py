@@ -12,7 +12,7 @@ from hamiltonians.errors import InputError
 from nnbf.cli.commands import SOLVING, SolveCharge, SolveFile, SolveLattice, SolveMolecule, SolveSpectrum
 from nnbf.cli.console import Progress, counted, say_error
 from nnbf.cli.main import DONE, FAILED
-from nnbf.cli.options import parse_command
+from nnbf.cli.parsing import parse_command
 from nnbf.cli.report import conclude
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from nnbf._text import value_with_error
 from nnbf._threads import threads_environment
 from nnbf.cli.console import Progress, clock, say_error
 from nnbf.cli.main import DONE, FAILED
-from nnbf.cli.options import converted, expected, option_fields, parse_command
+from nnbf.cli.parsing import converted, expected, option_fields, parse_command
 from nnbf.sweep import (
     Option,
     Point,

@@ -13,7 +13,6 @@ from nnbf.analysis import findings_sections
 from nnbf.report import collection_tables as tables
 from nnbf.report.collection_tables import Runs, status_words
 from nnbf.report.error_scale import SMALLEST
-from nnbf.report.hamiltonian import OF_LATTICES, OF_MOLECULES
 from nnbf.report.method import code_reference
 from nnbf.report.page import RunView, environment
 from nnbf.report.plots import Plot, drawn
@@ -21,6 +20,7 @@ from nnbf.report.records import has_row
 from nnbf.report.sources import Collection, SweepEntry, left_out
 from nnbf.report.style import CHEMICAL_ACCURACY
 from nnbf.report.summary import Summary
+from nnbf.report.varbench_names import OF_LATTICES, OF_MOLECULES
 
 _DONE = ("converged", "max_steps", "time_limit")
 _KNOWN = frozenset(

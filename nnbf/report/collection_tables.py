@@ -5,10 +5,10 @@ from typing import Any
 
 from nnbf import _text
 from nnbf._text import Cell, Column, Table, value_with_error
-from nnbf.report.hamiltonian import varbench_file
 from nnbf.report.method import code_reference
 from nnbf.report.sources import Entry
 from nnbf.report.summary import Summary
+from nnbf.report.varbench_names import varbench_file
 
 Runs = Sequence[tuple[Entry, Summary | None]]
 

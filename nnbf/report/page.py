@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nnbf import _text
 from nnbf._text import Table
-from nnbf.report import tables
+from nnbf.report import run_tables
 from nnbf.report.collection_tables import difference, status_cell
 from nnbf.report.energies import bound_words, missing_references, truncation_lines
 from nnbf.report.method import code_reference, sector_words, settings
@@ -227,13 +227,13 @@ def _sections(summary: Summary, plots: Sequence[DrawnPlot]) -> Iterable[Section]
     notes = [f"{name} was not computed: {why}." for name, why in missing_references(result)]
     notes += [f"{line}." for line in truncation_lines(result)]
     content: dict[str, list[Table]] = {
-        "Energies": [tables.energies_table(result, run.references)],
-        "Levels": [tables.levels_table(run.levels, run.unit)] if len(run.levels) > 1 else [],
-        "Charge gap": [tables.gap_table(result)],
-        "Excitations": [tables.excitations_table(result)],
+        "Energies": [run_tables.energies_table(result, run.references)],
+        "Levels": [run_tables.levels_table(run.levels, run.unit)] if len(run.levels) > 1 else [],
+        "Charge gap": [run_tables.gap_table(result)],
+        "Excitations": [run_tables.excitations_table(result)],
         "Extrapolation": [],
-        "Observables": [tables.observables_table(result), tables.determinants_table(result)],
-        "Stages": [tables.stages_table(run)],
+        "Observables": [run_tables.observables_table(result), run_tables.determinants_table(result)],
+        "Stages": [run_tables.stages_table(run)],
     }
     for title in _SECTIONS:
         found = tuple(table for table in content[title] if table.rows)
@@ -255,7 +255,7 @@ def _details(summary: Summary) -> Iterable[tuple[str, Iterable[tuple[str, str]]]
     yield "Sectors and limits", _pairs(limits)
     yield "Options of the solver", _pairs(settings(run))
     yield "Evaluation", _pairs(run.evaluation, skip=("rounds", "points", "versions", "extrapolations"))
-    yield "Checks of the density matrices", tables.density_checks(run.result).items()
+    yield "Checks of the density matrices", run_tables.density_checks(run.result).items()
     yield "Versions and hardware", _pairs(versions)
 
 

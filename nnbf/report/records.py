@@ -9,10 +9,10 @@ from typing import Any
 from nnbf._io import plain
 from nnbf._text import Cell, Table
 from nnbf.estimate import REFERENCES, reference_label
-from nnbf.report.hamiltonian import hamiltonian_record, varbench_file
 from nnbf.report.method import architecture, code_reference, settings
 from nnbf.report.sources import Entry, SweepEntry
 from nnbf.report.summary import Summary
+from nnbf.report.varbench_names import hamiltonian_record, varbench_file
 
 VARBENCH_COLUMNS = (
     "energy", "sigma", "variance", "dof", "einf", "v_score", "method", "reference", "kind", "unit", "system",

@@ -8,16 +8,16 @@ from typing import Any
 from nnbf.estimate import KINDS, Estimate
 from nnbf.estimate import v_score as v_score_of
 from nnbf.report.energies import Reference, best_reference, error_unit
-from nnbf.report.hamiltonian import (
+from nnbf.report.method import method_line
+from nnbf.report.reading import RunRecord
+from nnbf.report.sources import Entry
+from nnbf.report.varbench_names import (
     InfiniteTemperature,
     IntegralFacts,
     degrees_of_freedom,
     infinite_temperature,
     read_integrals,
 )
-from nnbf.report.method import method_line
-from nnbf.report.reading import RunRecord
-from nnbf.report.sources import Entry
 
 
 @dataclass(frozen=True)

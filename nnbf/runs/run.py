@@ -10,10 +10,10 @@ from hamiltonians.molecule.spec import MoleculeSpec
 from nnbf.runs.checkpoint import INTERVAL, save_checkpoint
 from nnbf.runs.directory import RunDirectory, default_folder, require_free
 from nnbf.runs.job import Job
+from nnbf.runs.prepared_start import PreparedStart, prepare_start
 from nnbf.runs.record import config_record
 from nnbf.runs.session import CompletedRun, OnLevel, OnRow, Session, Warn, cannot_write
 from nnbf.runs.signals import StopRequest
-from nnbf.runs.start import PreparedStart, prepare_start
 
 if TYPE_CHECKING:
     from hamiltonians import Molecule

@@ -4,7 +4,7 @@ import pytest
 
 from nnbf.cli import main
 from nnbf.cli.commands import SolveMolecule
-from nnbf.cli.options import parse_command
+from nnbf.cli.parsing import parse_command
 
 
 def parsed(text, here, *words):

@@ -9,7 +9,7 @@ import pytest
 import nnbf
 from nnbf._program import typed
 from nnbf.cli.commands import SolveLattice, SolveMolecule
-from nnbf.cli.options import option_fields, with_flags
+from nnbf.cli.parsing import option_fields, with_flags
 
 ROOT = Path(nnbf.__file__).parent
 FLAG = re.compile(r"(?:^|[\s('\"])--[a-z]")

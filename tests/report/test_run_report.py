@@ -13,8 +13,8 @@ from hamiltonians import InputError
 from nnbf.report import Reference, best_reference, read_run, write_report
 from nnbf.report.error_scale import ErrorScale, spread
 from nnbf.report.figures import draw_history
+from nnbf.report.run_tables import energies_table, stages
 from nnbf.report.style import png, svg
-from nnbf.report.tables import energies_table, stages
 
 FOLDERS = Path(__file__).parents[1] / "fixtures" / "folders"
 FCI = -1.1011503302326

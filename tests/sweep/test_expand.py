@@ -33,7 +33,7 @@ def test_grid_is_a_product_in_the_order_of_the_manifest(planned):
 
 def test_words_are_understood_by_the_command_line(planned):
     from nnbf.cli.commands import SolveMolecule
-    from nnbf.cli.options import parse_command
+    from nnbf.cli.parsing import parse_command
 
     plan = planned(
         '[base]\ncharge = -1\nhidden = [64, 32]\nblocked = false\naccuracy = 1e-5\nactive-space = "6,6"\n'
