@@ -42,7 +42,8 @@ class Checked:
 
     def __post_init__(self) -> None:
         """Check all fields."""
-        for name, annotation in _annotations(type(self)).items():
+        options: Any = type(self)
+        for name, annotation in _annotations(options).items():
             value = getattr(self, name)
             problem = problem_of(value, annotation)
             if problem is not None:
