@@ -155,7 +155,7 @@ def test_what_resuming_says_and_records(copy_of):
     assert run.result["wall_time_s"] >= times[-1]
     assert plan_resumption(copy).nothing_to_do.startswith("the run has made all of its 15 steps")
     assert plan_resumption(copy, max_steps=16).nothing_to_do is None
-    assert plan_resumption(copy, max_steps=16, time_limit=float("inf")).options.time_limit is None
+    assert plan_resumption(copy, max_steps=16, time_limit=float("inf")).job.options.time_limit is None
 
 
 def test_without_a_checkpoint_the_run_starts_again(undisturbed, copy_of):
