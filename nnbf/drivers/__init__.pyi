@@ -5,7 +5,7 @@ from .growth import Growth
 from .lattice_options import LatticeOptions
 from .level import Level, Outcome
 from .methods import METHODS, Method, Task, make_options
-from .monitor import Monitor, OnRow
+from .monitor import Monitor, OnRow, StoppedError
 from .monte_carlo import MonteCarloDriver
 from .options import SolverOptions
 from .sector_ansatz import make_lattice_ansatz
@@ -33,6 +33,7 @@ __all__ = [
     "SelectedSpaceDriver",
     "Snapshot",
     "SolverOptions",
+    "StoppedError",
     "Stopwatch",
     "Task",
     "charge_excitations",

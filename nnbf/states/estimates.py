@@ -147,7 +147,7 @@ def apply_hamiltonian(state: SpaceState, determinants: np.ndarray, psi: np.ndarr
 
 
 def spin_square(state: SpaceState) -> float | None:
-    """<S^2> of the state on V; None for spin-resolved orbitals, see :func:`nnbf.observables.s_squared`."""
+    """<S^2> of the state on V; None for spin-resolved orbitals (:mod:`nnbf.observables` has those)."""
     integrals = state.hamiltonian.integrals
     if integrals.is_spin_resolved:
         return None

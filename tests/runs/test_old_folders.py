@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nnbf.cli import main
-from nnbf.runs import RunDirectory, plan_resumption
+from nnbf.runs import RunDirectory, job, plan_resumption
 
 FOLDERS = Path(__file__).resolve().parents[1] / "fixtures" / "folders"
 MOLECULES = ("h4_fcidump", "lih_selected", "lih_stopped", "lih_vmc")
@@ -34,10 +34,32 @@ def test_report(name, copy_of, capsys):
 
 
 @pytest.mark.parametrize("name", [*MOLECULES, *LATTICES])
-def test_evaluate(name, copy_of, capsys):
+def test_evaluate(name, copy_of, monkeypatch):
+    """Of a lattice that level alone is read."""
+
+    def planned(*arguments, **others):
+        raise AssertionError("a spectrum was planned to read one level")
+
+    for function in ("read_job", "sector_key"):
+        monkeypatch.setattr(job, function, planned)
     folder = copy_of(name)
     before = RunDirectory.open(folder).read_result()
-    assert main(["evaluate", str(folder), "--samples", "256", "--precision", "1", "--no-observables"]) == 0
+    assert (
+        main(
+            [
+                "evaluate",
+                str(folder),
+                "--samples",
+                "256",
+                "--precision",
+                "1",
+                "--chains",
+                "32",
+                "--no-observables",
+            ]
+        )
+        == 0
+    )
     evaluation = json.loads((folder / "evaluation.json").read_text())
     after = RunDirectory.open(folder).read_result()
     assert evaluation["kind"] == "vmc"
