@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test lint format typecheck docs tutorial clean distclean
+.PHONY: help setup demo test test-quick lint format typecheck docs tutorial clean distclean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,13 +16,23 @@ TEST_XLA_FLAGS ?= --xla_cpu_multi_thread_eigen=false
 # The tests compile many small programs and run each of them for a moment: optimising them does not pay.
 TEST_JAX_QUICK ?= 1
 PYTEST_ARGS ?=
+# Some files of every package, below two minutes on two cores.
+QUICK := tests/test_options.py tests/test_text.py tests/analysis tests/ansatz/test_logdet.py \
+  tests/ansatz/test_registry.py tests/cli/test_bad_input.py tests/cli/test_messages.py \
+  tests/determinants/test_configurations.py tests/drivers/test_supervision.py \
+  tests/evaluation/test_extrapolation.py tests/hamiltonians/test_irreps.py \
+  tests/hamiltonians/lattice/test_space_group.py tests/hamiltonians/formats/test_fcidump.py \
+  tests/observables/test_density.py tests/operators/test_own_hamiltonian.py \
+  tests/optimize/test_structured.py tests/report/test_sweep_figures.py tests/runs/test_history.py \
+  tests/runs/test_schema.py tests/sampling/test_hops.py tests/states/test_space_state.py \
+  tests/sweep/test_expand.py tests/sweep/test_table.py
 
 # An environment that was copied or moved along with its folder points to the old place: make it anew.
 $(shell [ "$$(cat $(VENV)/.checkout 2>/dev/null)" = "$$(pwd -P)" ] || rm -f $(STAMP))
 
 help: ## list the targets
 	@echo 'Targets:'
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1: \2/p' Makefile
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1: \2/p' Makefile
 	@echo 'Options: PYTHON=path (setup), WORKERS=n THREADS=n PYTEST_ARGS="..." (test)'
 
 setup: $(STAMP) ## make the virtual environment .venv
@@ -48,6 +58,9 @@ test: $(STAMP) ## run the test suite
 	  XLA_FLAGS="$(TEST_XLA_FLAGS) $$XLA_FLAGS" JAX_PLATFORMS="$${JAX_PLATFORMS:-cpu}" MPLBACKEND=agg \
 	  JAX_DISABLE_MOST_OPTIMIZATIONS=$(TEST_JAX_QUICK) \
 	  $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+test-quick: ## run some tests of every package, below two minutes
+	@$(MAKE) --no-print-directory test PYTEST_ARGS="-m 'not slow' $(QUICK) $(PYTEST_ARGS)"
 
 lint: $(STAMP) ## check style, formatting and the direction of imports
 	@$(BIN)/ruff check .
