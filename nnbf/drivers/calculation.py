@@ -62,9 +62,7 @@ def solve(
         sector = space_group(problem).sector(lowest_momentum(problem), None)
     chosen = method_named(_method(kind, options, method, sector))
     start = getattr(start, "lowest", start)
-    task = Task(
-        problem, options, monitor, sector, model, optimizer, getattr(start, "lowest", start), tuple(lower)
-    )
+    task = Task(problem, options, monitor, sector, model, optimizer, start, tuple(lower))
     level = chosen.level(kind, task)
     if monitor.on_level is not None:
         monitor.on_level(level)

@@ -8,7 +8,6 @@ import numpy as np
 
 from hamiltonians import InputError, Molecule, irrep_bits
 from nnbf.ansatz import NeuralBackflow
-from nnbf.determinants import enumerate_sector
 from nnbf.drivers.level import Level
 from nnbf.drivers.methods import Task
 from nnbf.drivers.monte_carlo import LARGEST_R_HAT, MonteCarloDriver, StepSchedule
@@ -23,6 +22,7 @@ from nnbf.states import (
     DistinctSamples,
     SpaceState,
     distinct_samples,
+    reference_sector,
     symmetry_sector,
     weighted_statistics,
 )
@@ -108,7 +108,7 @@ def make_sampler(
     integrals = system.integrals
     fold = model.spin_flip != "none"
     if options.sampler == "exact" and sector is None:
-        sector = _whole_sector(integrals, irrep_bits(integrals), fold)
+        sector = reference_sector(integrals, irrep_bits(integrals), fold)
     small = sector is not None and len(sector) <= EXACT_LIMIT
     if sector is not None and (options.sampler == "exact" or (options.sampler == "auto" and small)):
         return SectorSampler(
@@ -251,20 +251,6 @@ def _optimizer(options):
         options = replace(options, optimizer="sr")
     # The kernel of samples is noisier than that of exact sums: a tenfold shift kept steps from overshooting.
     return make_optimizer(replace(options, damping=10.0 * options.damping))
-
-
-def _whole_sector(integrals, irreps, fold):
-    from nnbf.determinants.enumeration import determinant_irrep
-
-    alpha, beta = integrals.reference_occupation
-    return enumerate_sector(
-        integrals.n_orbitals,
-        integrals.n_alpha,
-        integrals.n_beta,
-        irreps,
-        determinant_irrep(alpha, beta, irreps),
-        fold,
-    )
 
 
 def _check(options):

@@ -19,6 +19,7 @@ import scipy.sparse
 from hamiltonians import InputError, Lattice, lattice_configurations, space_group
 from hamiltonians.lattice.permutations import move_configurations
 from hamiltonians.lattice.sector import Momentum
+from nnbf.ansatz import orbitals as lattice_orbitals
 from nnbf.determinants import build_hash_table, find_rows
 from nnbf.determinants.configurations import pack_modes
 from nnbf.determinants.hashing import first_rows, merge_equal
@@ -72,9 +73,7 @@ def plane_wave(model: Lattice, momentum: Momentum) -> np.ndarray:
     Raises:
         InputError: The momentum is not on the lattice.
     """
-    whole = np.array(particle_momentum(model, momentum)) + np.array(model.flux)
-    turns = model.cells @ (whole / np.array(model.size) * np.array(model.periodic))
-    return np.exp(2j * np.pi * turns) / np.sqrt(model.n_sites)
+    return lattice_orbitals.plane_wave(model, particle_momentum(model, momentum)) / np.sqrt(model.n_sites)
 
 
 class ConfigurationTable:

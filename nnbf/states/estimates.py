@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hamiltonians import MolecularIntegrals
 from nnbf.determinants import diagonal_elements, enumerate_sector, sector_dimension
 from nnbf.determinants.enumeration import determinant_irrep
 from nnbf.determinants.hashing import build_hash_table
@@ -90,12 +91,27 @@ def symmetry_sector(state: SpaceState, irreps: np.ndarray, limit: int) -> np.nda
     smaller = (2 if state.spin_flip else 1) * max(1, len(np.unique(irreps)))
     if total > 1.2 * limit * smaller:
         return None
-    alpha, beta = integrals.reference_occupation
-    irrep = determinant_irrep(alpha, beta, irreps)
-    sector = enumerate_sector(
-        integrals.n_orbitals, integrals.n_alpha, integrals.n_beta, irreps, irrep, state.spin_flip
-    )
+    sector = reference_sector(integrals, irreps, state.spin_flip)
     return sector if len(sector) <= limit else None
+
+
+def reference_sector(integrals: MolecularIntegrals, irreps: np.ndarray, spin_flip: bool) -> np.ndarray:
+    """All determinants (n, 2 W) in the irrep of the reference, however many.
+
+    Args:
+        integrals: The Hamiltonian's integrals.
+        irreps: (M,) XOR codes of the orbital irreps (zeros where unknown).
+        spin_flip: List one determinant of every spin-flip pair.
+    """
+    alpha, beta = integrals.reference_occupation
+    return enumerate_sector(
+        integrals.n_orbitals,
+        integrals.n_alpha,
+        integrals.n_beta,
+        irreps,
+        determinant_irrep(alpha, beta, irreps),
+        spin_flip,
+    )
 
 
 def sector_amplitudes(state: SpaceState, sector: np.ndarray) -> np.ndarray:
