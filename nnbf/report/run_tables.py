@@ -165,8 +165,9 @@ def observables_table(result: Mapping[str, Any]) -> Table:
 
 def determinants_table(result: Mapping[str, Any]) -> Table:
     """Return the largest determinants: alpha and beta occupations, and the weight."""
-    columns = ["alpha orbitals", "beta orbitals", Column("weight", "right")]
-    table = Table(columns, caption="Largest determinants")
+    table = Table(
+        ["alpha orbitals", "beta orbitals", Column("weight", "right")], caption="Largest determinants"
+    )
     for entry in (result.get("observables") or {}).get("largest_determinants") or ():
         occupied = [" ".join(map(str, entry[spin])) for spin in ("alpha", "beta")]
         table.add(*occupied, _values(entry["weight"], entry.get("error"), 6))

@@ -13,11 +13,12 @@ result.json
     irrep, spin_flip, degeneracy, star, n_states and so on.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hamiltonians.errors import InputError
+from hamiltonians.errors import InputError, one_line
 from nnbf._io import read_json
 
 FORMAT = 2
@@ -25,6 +26,9 @@ FORMAT = 2
 
 LATTICE = ("lattice", "spectrum", "charge")
 """Commands whose problem is a lattice model."""
+
+COMMANDS = ("molecule", "fcidump", *LATTICE)
+"""Commands that make run folders."""
 
 _MOLECULAR = (
     "variance",
@@ -36,6 +40,7 @@ _MOLECULAR = (
     "n_parameters",
     "wall_time_s",
 )
+_OF_EVERY_LEVEL = {"level", "energy", "kind", "status"}
 _SECTOR = ("momentum", "irrep", "spin_flip")
 
 
@@ -52,7 +57,13 @@ def load_config(folder: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path.parent} is not a run folder: give one that holds config.json")
     config = _known(read_json(path), path)
-    return config if config.get("format") == FORMAT else upgraded_config(config)
+    with _damage_reported(path):
+        found = upgraded_config(config)
+        _require(found["command"] in COMMANDS, "command")
+        for key in ("options", "limits"):
+            _require(isinstance(found[key], dict), key)
+        _require(isinstance(found["method"], str | None), "method")
+    return found
 
 
 def load_result(folder: str | Path) -> dict[str, Any]:
@@ -68,9 +79,13 @@ def load_result(folder: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path.parent} has no result.json: the run has not finished")
     result = _known(read_json(path), path)
-    if result.get("format") == FORMAT:
-        return result
-    return upgraded_result(result, load_config(folder))
+    with _damage_reported(path):
+        found = result if result.get("format") == FORMAT else upgraded_result(result, load_config(folder))
+        for level in found["levels"]:
+            _require(
+                isinstance(level["sector"], dict) and {"level", "energy", "status"} <= set(level), "levels"
+            )
+    return found
 
 
 def is_lattice(record: Mapping[str, Any]) -> bool:
@@ -87,7 +102,7 @@ def sector_label(momentum: Any, irrep: str | None, spin_flip: int | None) -> str
 
 
 def upgraded_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the content of a config.json of format 1 in format 2."""
+    """Return the content of a config.json in format 2, with defaults for what it lacks."""
     found = dict(config)
     command = found.get("command") or _molecular_command(found)
     found |= {"format": FORMAT, "command": command}
@@ -102,14 +117,12 @@ def upgraded_config(config: Mapping[str, Any]) -> dict[str, Any]:
         "checkpoint_interval": 30.0,
         "start": None,
         "resumed": [],
+        "method": found["options"].get("method"),
         "seed": found["options"].get("seed"),
     }
     if command in LATTICE:
-        absent |= {
-            "method": found["options"].get("method"),
-            "system": lattice_description(found.get("problem") or {}),
-            "energy_unit": "t",
-        }
+        known = found.get("system")
+        absent |= {"system": known or lattice_description(found.get("problem") or {}), "energy_unit": "t"}
     return {**absent, **found}
 
 
@@ -155,6 +168,22 @@ def lattice_description(problem: Mapping[str, Any]) -> dict[str, Any]:
     return model.to_dict()
 
 
+@contextmanager
+def _damage_reported(path: Path) -> Iterator[None]:
+    """Turn what a file of the wrong make leads to into one line."""
+    try:
+        yield
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is damaged ({one_line(error)}): is it that of a run?") from error
+
+
+def _require(condition: bool, key: str) -> None:
+    if not condition:
+        raise ValueError(f"{key} makes no sense")
+
+
 def _known(content: dict[str, Any], path: Path) -> dict[str, Any]:
     found = content.get("format", 1)
     if not isinstance(found, int) or found > FORMAT:
@@ -187,6 +216,7 @@ def _lattice_level(level: Mapping[str, Any]) -> dict[str, Any]:
     label = sector_label(sector["momentum"], sector["irrep"], sector["spin_flip"])
     return {
         "s_squared": None,
+        "status": None,
         "warnings": [],
         **level,
         "sector": {**sector, "label": label},

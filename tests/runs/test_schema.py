@@ -1,11 +1,13 @@
 """Folders of format 1, made by commit dcaf556, as every reader sees them."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from hamiltonians import InputError, Lattice, space_group
+from nnbf.cli import main
 from nnbf.runs.schema import FORMAT, load_config, load_result, sector_label
 
 FOLDERS = Path(__file__).resolve().parents[1] / "fixtures" / "folders"
@@ -127,3 +129,33 @@ def test_other_folders_are_refused(tmp_path):
         load_config(tmp_path)
     with pytest.raises(InputError, match="has not finished"):
         load_result(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"format": 2},
+        {"format": 2, "command": "dance", "options": {}, "limits": {}, "method": None},
+        {"format": 2, "command": "molecule", "options": [], "limits": {}, "method": "selected"},
+        {"format": 2, "command": "molecule", "options": {}, "limits": {}, "method": 3},
+        {"options": 7, "method": "selected"},
+        {"command": ["lattice"], "solver": {}},
+    ],
+)
+def test_a_configuration_that_makes_no_sense_is_one_line(config, tmp_path, capsys):
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    for command in ("resume", "evaluate"):
+        assert main([command, str(tmp_path)]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert str(tmp_path) in line
+
+
+@pytest.mark.parametrize(
+    "levels", ["x", [3], [{}], [{"sector": None, "level": 0, "energy": 1, "status": ""}], None]
+)
+def test_levels_that_make_no_sense_are_one_line(levels, tmp_path):
+    folder = shutil.copytree(FOLDERS / "lih_selected", tmp_path / "run")
+    result = load_result(folder) | {"levels": levels}
+    (folder / "result.json").write_text(json.dumps(result))
+    with pytest.raises(InputError, match="damaged"):
+        load_result(folder)
