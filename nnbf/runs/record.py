@@ -147,7 +147,9 @@ def result_record(
     references = dict(config.get("references") or {})
     if not references:
         exact = [level["reference"] for level in known if level["reference"] is not None]
-        references = {"ed": min(exact, default=None)}
+        # Charge excitations are diagonalised together, after their levels.
+        together = ((more or {}).get("exact") or {}).get("energy")
+        references = {"ed": min(exact, default=together)}
     record = {
         "format": FORMAT,
         "command": config["command"],
