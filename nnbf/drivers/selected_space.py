@@ -174,7 +174,9 @@ def evaluated(
     spin = observables.s_squared
     warnings = [*system.info.warnings, *ending.warnings, *spin_warnings(system, options, observables)]
     if ending.status != "converged":
-        warnings.append(f"the optimisation ended before it converged ({ending.status})")
+        # In words: names of statuses are names of options, too.
+        ended = ending.status.replace("max_steps", "step limit").replace("_", " ")
+        warnings.append(f"the optimisation ended before it converged ({ended})")
     return Level(
         problem=system,
         energy=headline,
