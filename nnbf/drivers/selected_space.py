@@ -174,9 +174,8 @@ def evaluated(
     spin = observables.s_squared
     warnings = [*system.info.warnings, *ending.warnings, *spin_warnings(system, options, observables)]
     if ending.status != "converged":
-        # In words: names of statuses are names of options, too.
-        ended = ending.status.replace("max_steps", "step limit").replace("_", " ")
-        warnings.append(f"the optimisation ended before it converged ({ended})")
+        # In quotes: the name of a status is that of an option, too, and not to be spelt as one.
+        warnings.append(f"the optimisation ended before it converged ('{ending.status}')")
     return Level(
         problem=system,
         energy=headline,

@@ -29,6 +29,7 @@ OTHER_PROGRAMS = ("sweep/", "_threads.py", "runs/provenance.py")
         ("options.toml: n_samples must be at least 16", "options.toml: n_samples must be at least 16"),
         ("cannot read runs/max_space/x.npz", "cannot read runs/max_space/x.npz"),
         ("no molecule given", "no molecule given"),
+        ("ended before it converged ('max_steps')", "ended before it converged ('max_steps')"),
     ],
 )
 def test_fields_become_flags(message, shown):
