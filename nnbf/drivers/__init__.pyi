@@ -1,7 +1,6 @@
 from .calculation import solve
 from .charge_levels import charge_excitations
 from .full_sum import FullSumDriver
-from .growth import Growth
 from .lattice_options import LatticeOptions
 from .level import Level, Outcome
 from .methods import METHODS, Method, Task, make_options
@@ -10,7 +9,7 @@ from .monte_carlo import MonteCarloDriver
 from .options import SolverOptions
 from .sector_ansatz import make_lattice_ansatz
 from .sector_loop import spectrum
-from .selected import SelectedSpaceDriver
+from .selected import Growth, SelectedSpaceDriver
 from .selected_space import make_model, make_optimizer
 from .snapshot import OnCheckpoint, ResumableDriver, Snapshot
 from .supervision import DivergenceError, Ending, Stopwatch, supervise

@@ -1,75 +1,183 @@
 """The selected-space driver: optimise on V, grow V, until the energy has settled."""
 
-import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
 import netket as nk
 import numpy as np
 
-from nnbf.determinants import connected_space
-from nnbf.drivers.base import ExactDriver, static_field
-from nnbf.drivers.growth import Growth, TailTraining, rank_connected
-from nnbf.drivers.line_search import search_line
+from nnbf.determinants import connected_space, multiplicities
+from nnbf.drivers.base import ExactDriver, Progress, search_line, static_field
 from nnbf.drivers.snapshot import Snapshot, pack_tree, unpack_tree
 from nnbf.optimize import RayleighGaussNewton
 from nnbf.states import ComplementCoupling, SpaceState, extended_state
 
-PyTree = Any
 
-#: Numbers that a driver carries from step to step, as attributes with an underscore.
-_FIELDS = (
-    "second_order",
-    "n_connected",
-    "stage",
-    "final",
-    "calm",
-    "last_change",
-    "tail_done",
-    "fraction",
-    "step_norm",
-    "iterations",
-    "before_growth",
-)
+@dataclass(frozen=True)
+class Growth:
+    """Schedule of the variational space V.
+
+    V starts as the reference determinant. When the energy on V has settled, the determinants that H
+    reaches from V are ranked by their first-order amplitude ``|sum_i H_ji psi_i / (E - H_jj)|`` next to
+    the amplitudes of V itself, and the largest make the next V. Growing in a few large stages, each
+    converged loosely, is cheaper than growing at every step: nothing has to be rebuilt in between.
+    """
+
+    first_size: int = 256
+    """Determinants after the first growth."""
+    factor: float = 4.0
+    """Ratio of the sizes of successive stages."""
+    free_size: int = 4096
+    """V grows to this size however small the second-order correction is (unless it is negligible)."""
+    max_size: int = 50000
+    """Largest V."""
+    accuracy: float = 2e-4
+    """Beyond ``free_size``, V grows until the second-order correction is below this, Hartree."""
+    negligible: float = 1e-8
+    """Below this second-order correction (Hartree) V never grows."""
+    stage_tolerance: float = 0.02
+    """A stage that will grow is done when a step gains less than this share of that correction."""
+    screening: float = 1e-7
+    """Couplings ``|H_ji psi_i|`` below this (Hartree) are skipped in the ranking."""
+
+    sector: np.ndarray | None = None
+    """The whole symmetry sector, (n, 2 W), where it is known: V ends as all of it if that is allowed."""
+
+    def next_size(self, size: int) -> int:
+        """Size of the stage after one of ``size`` determinants."""
+        if size < self.first_size:
+            return min(self.first_size, self.max_size)
+        grown = int(size * self.factor)
+        if size < self.free_size < grown:
+            grown = self.free_size
+        if self.final_sector is not None and 2 * grown >= len(self.final_sector):
+            # A last step that takes all that is left beats two.
+            grown = len(self.final_sector)
+        return min(grown, self.max_size)
+
+    def is_enough(self, size: int, omitted: float) -> bool:
+        """Whether V of so many determinants, that leaves out so much (Hartree), is kept."""
+        settled = size >= self.free_size and omitted < self.accuracy
+        return self.final_sector is None and (omitted < self.negligible or settled)
+
+    @property
+    def final_sector(self) -> np.ndarray | None:
+        """The symmetry sector where V may become all of it, else None."""
+        return self.sector if self.sector is not None and len(self.sector) <= self.max_size else None
+
+
+@dataclass(frozen=True)
+class TailTraining:
+    """Steps, after V has settled, that teach the network the determinants outside V.
+
+    Every step draws a new sample of the connected space (:mod:`nnbf.states.complement`) and makes one
+    Gauss-Newton step on V and the sample together. The damping is large, so that a step averages over
+    what the samples before it taught, and grows towards the end.
+    """
+
+    steps: int = 0
+    """Number of such steps; 0 leaves the network as V made it."""
+    sample: int = 8192
+    """Determinants drawn at every step."""
+    damping: float = 1e-3
+    """Damping of the first step."""
+    last_damping: float = 1e-2
+    """Damping of the last step."""
+    seed: int = 0
+    """Seed of the samples."""
+
+    def damping_at(self, step: int) -> float:
+        """Damping of step 0 <= step < steps: a geometric sequence."""
+        share = step / max(1, self.steps - 1)
+        return float(self.damping * (self.last_damping / self.damping) ** share)
+
+
+@dataclass(frozen=True)
+class GrowthStep:
+    """What one growth found."""
+
+    determinants: np.ndarray
+    """The new V, (n, 2 W), by falling amplitude."""
+    second_order: float
+    """Screened Epstein-Nesbet estimate of what the old V leaves out, Hartree (negative)."""
+    n_connected: int
+    """Determinants reached from the old V."""
+    kept: float
+    """Share of the new V that was in the old one."""
+    energy: float
+    """Energy on the old V, Hartree (kind variational)."""
+    variance: float
+    """<(H - E)^2> of the state on the old V, the part that leaves V (screened) included, Hartree^2."""
+
+
+def rank_connected(state: SpaceState, growth: Growth, size: int) -> GrowthStep:
+    """Choose the ``size`` most important determinants of V and its connected space.
+
+    Args:
+        state: The state on the old V.
+        growth: The schedule.
+        size: Wanted size of the new V; all are taken where there are fewer.
+    """
+    psi = state.wave_function()
+    energy = state.energy_at(state.variables)
+    threshold = 0.0 if len(psi) < 64 else growth.screening
+    outside = connected_space(state.hamiltonian.tables, state.determinants, psi, state.spin_flip, threshold)
+    gaps = np.maximum(outside.diagonal - energy, 1e-3)
+    weight = multiplicities(outside.determinants, state.spin_flip)
+    second_order = -float(np.sum(weight * outside.couplings**2 / gaps))
+    variance = float(state.expect(state.hamiltonian).variance + np.sum(weight * outside.couplings**2))
+    sector = growth.final_sector
+    if sector is not None and size >= len(sector):
+        kept = len(psi) / len(sector)
+        return GrowthStep(sector, second_order, len(outside.determinants), kept, energy, variance)
+    scores = np.concatenate(
+        [np.abs(psi) * np.sqrt(state.multiplicity), np.abs(outside.couplings / gaps) * np.sqrt(weight)]
+    )
+    order = np.argsort(-scores, kind="stable")[:size]
+    determinants = np.concatenate([state.determinants, outside.determinants])[order]
+    kept = float(np.mean(order < len(psi)))
+    return GrowthStep(determinants, second_order, len(outside.determinants), kept, energy, variance)
+
+
+@dataclass
+class _Progress(Progress):
+    second_order: float | None = None
+    """Last screened second-order estimate of what V leaves out, Hartree."""
+    n_connected: int | None = None
+    """Size of the connected space when V last grew."""
+    stage: int = 0
+    """Number of the present V."""
+    final: bool = False
+    """Whether V grows no more."""
+    energies: list[float] = field(default_factory=list)
+    """Energies of the last steps, of an optimiser without a line search."""
+    tail_done: int = 0
+    """Steps made outside V."""
+    before_growth: Snapshot | None = None
+    """The best state that V has grown from."""
 
 
 class SelectedSpaceDriver(ExactDriver):
     """Minimises the energy of a :class:`~nnbf.states.SpaceState` while its space grows.
 
     Where the state has a spin penalty, that is minimised with the energy, and rows have the energy alone.
-
-    A NetKet driver: ``run(n_iter, out=loggers, callback=...)`` takes NetKet's loggers and callbacks. A
-    step evaluates the energy on V, lets the optimiser propose a change of the parameters, shortens it
-    until the energy falls (optimisers with a line search), and applies it. Between steps V grows as
-    ``growth`` says. The run ends by itself when V is final and the energy has settled.
+    Between steps V grows as ``growth`` says. The run ends by itself when V is final and the energy has
+    settled.
     """
 
     growth: Growth = static_field()
-    _energy_tolerance: float = static_field()
-    _variance_tolerance: float = static_field()
-    _patience: int = static_field()
-    _second_order: float | None = static_field()
-    _n_connected: int | None = static_field()
-    _stage: int = static_field()
-    _final: bool = static_field()
-    _calm: int = static_field()
     tail: TailTraining = static_field()
+    _variance_tolerance: float = static_field()
     _window: int = static_field()
     _truncated: bool = static_field()
+    _chooses_anew: bool = static_field()
     _coupling: ComplementCoupling | None = static_field()
-    _energies: tuple[float, ...] = static_field()
-    _tail_done: int = static_field()
     _outside: Any = static_field()
     _outside_amplitudes: Any = static_field()
     _rng: Any = static_field()
-    _last_change: float = static_field()
-    _fraction: float = static_field()
-    _step_norm: float = static_field()
-    _iterations: int = static_field()
     _grown_from: dict[str, Any] | None = static_field()
-    _chooses_anew: bool = static_field()
-    _before_growth: Snapshot | None = static_field()
 
     def __init__(
         self,
@@ -104,95 +212,58 @@ class SelectedSpaceDriver(ExactDriver):
             ValueError: Complete local energies with an optimiser that searches a line: what it would
                 search in is no energy to minimise.
         """
-        super().__init__(state, minimized_quantity_name="Energy")
-        self.use(RayleighGaussNewton() if optimizer is None else optimizer)
-        if not truncated and self._configured.line_search:
+        super().__init__(state, optimizer, _Progress(), energy_tolerance)
+        searches = self._configured.line_search
+        if not truncated and searches:
             raise ValueError(f"{type(self._configured).__name__} needs truncated local energies")
-        self._truncated = truncated
-        self._coupling = None
         self.growth = Growth() if growth is None else growth
-        self._energy_tolerance = energy_tolerance
-        self._variance_tolerance = variance_tolerance
         self.tail = TailTraining() if tail is None else tail
-        self._window = 1 if self._optimizer.line_search else 10
-        self._patience = patience or (2 if self._optimizer.line_search else 20)
-        self._second_order = None
-        self._n_connected = None
-        self._stage = 0
-        self._final = False
-        self._calm = 0
-        self._energies = ()
-        self._last_change = np.inf
-        self._tail_done = 0
-        self._outside = None
-        self._outside_amplitudes = None
+        self._variance_tolerance = variance_tolerance
+        self._window = 1 if searches else 10
+        self._patience = patience or (2 if searches else 20)
+        self._truncated, self._coupling = truncated, None
+        self._chooses_anew, self._grown_from = chooses_anew, None
+        self._outside = self._outside_amplitudes = None
         self._rng = np.random.default_rng(self.tail.seed)
-        self._fraction = 1.0
-        self._step_norm = 0.0
-        self._iterations = 0
-        self._grown_from = None
-        self._chooses_anew = chooses_anew
-        self._before_growth = None
 
     @property
     def converged(self) -> bool:
         """Whether V is final, the energy has settled, and the training outside V is done."""
-        return self._settled and (self._tail_done >= self.tail.steps or self._n_outside == 0)
+        return self._settled and (self.progress.tail_done >= self.tail.steps or self._n_outside == 0)
 
     @property
     def _settled(self) -> bool:
-        return self._final and self._calm >= self._patience
+        return self.progress.final and self.progress.calm >= self._patience
 
     @property
     def _n_outside(self) -> int | None:
         return None if self._outside is None else len(self._outside.determinants)
 
     @property
-    def second_order(self) -> float | None:
-        """Last screened second-order estimate of what V leaves out, Hartree."""
-        return self._second_order
-
-    @property
-    def n_connected(self) -> int | None:
-        """Size of the connected space when V last grew."""
-        return self._n_connected
-
-    @property
     def row(self) -> dict[str, Any]:
         """The step just made, as plain numbers: one row of a run's history."""
-        stats = self._loss_stats
-        used = self._tail_optimizer(self._tail_done - 1)[1] if self._tail_done else self.optimizer_state
-        damping = getattr(used, "damping", None)
         return {
-            "step": int(self.step_count),
-            "time_s": time.perf_counter() - self._started,
-            "energy": float(stats.mean),
+            **super().row,
             "energy_kind": "variational",
-            "variance": float(stats.variance),
             "n_space": len(self.state.determinants),
-            "n_connected": self._n_connected,
-            "pt2": self._second_order,
-            "step_norm": float(self._step_norm),
-            "damping": None if damping is None else float(damping),
-            "accepted": bool(self._fraction > 0),
-            "step_fraction": float(self._fraction),
-            "solver_iterations": int(self._iterations),
-            "stage": self._stage,
-            "evaluations": int(self.state.evaluations),
+            "n_connected": self.progress.n_connected,
+            "pt2": self.progress.second_order,
+            "stage": self.progress.stage,
             # The state that V grew from at this step: for extrapolations.
             "grown_from": self._grown_from,
         }
 
+    def _used_state(self):
+        done = self.progress.tail_done
+        return self._tail_optimizer(done - 1)[1] if done else self.optimizer_state
+
     def snapshot(self) -> Snapshot:
         """Everything that the next step depends on; see :class:`~nnbf.drivers.ResumableDriver`."""
         return {
-            **self._packed(),
+            **super().snapshot(),
             "determinants": self.state.determinants,
             "random": self._rng.bit_generator.state,
             "outside_amplitudes": self._outside_amplitudes,
-            "energies": list(self._energies),
-            "evaluations": self.state.evaluations,
-            **{name: getattr(self, f"_{name}") for name in _FIELDS},
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
@@ -201,20 +272,13 @@ class SelectedSpaceDriver(ExactDriver):
         Raises:
             ValueError: It is the snapshot of another network, optimiser or kind of driver.
         """
-        state: SpaceState = self.state
-        if "determinants" not in snapshot:
-            raise ValueError("the snapshot is not that of a selected-space driver")
-        self._unpack(snapshot)
-        if not np.array_equal(state.determinants, snapshot["determinants"]):
-            state.set_determinants(snapshot["determinants"])
+        super().restore(snapshot)
+        if not np.array_equal(self.state.determinants, snapshot["determinants"]):
+            self.state.set_determinants(snapshot["determinants"])
         self._rng.bit_generator.state = snapshot["random"]
         self._outside, self._outside_amplitudes = None, snapshot["outside_amplitudes"]
         if self._outside_amplitudes is not None:
             self._find_outside()
-        self._energies = tuple(snapshot["energies"])
-        for name in _FIELDS:
-            setattr(self, f"_{name}", snapshot[name])
-        state.evaluations = snapshot["evaluations"]
 
     def return_before_growth(self) -> str | None:
         """Go back to the best state that V has grown from, if its energy is the lower one still.
@@ -222,12 +286,10 @@ class SelectedSpaceDriver(ExactDriver):
         What a run cut off soon after V has grown is left with: on new determinants the network says
         anything at first. Returns one line that says so, or None where nothing was changed.
         """
-        if self._before_growth is None:
+        before, state = self.progress.before_growth, self.state
+        if before is None or float(state.expect(state.hamiltonian).mean) <= before["energy"]:
             return None
-        before, state = self._before_growth, self.state
         grown, determinants = len(state.determinants), before["determinants"]
-        if float(state.expect(state.hamiltonian).mean) <= before["energy"]:
-            return None
         state.variables = unpack_tree(before["variables"], like=state.variables)
         state.set_determinants(determinants)
         return (
@@ -240,32 +302,18 @@ class SelectedSpaceDriver(ExactDriver):
         self._grown_from = None
         if self._settled:
             return self._tail_step()
-        if self._stage == 0 or self._stage_is_done():
+        if self.progress.stage == 0 or self._stage_is_done():
             self._grow()
         state: SpaceState = self.state
         problem = self._problem(state)
-        proposal, optimizer_state = self._optimizer.propose(problem, self.optimizer_state)
-        if not np.isfinite(proposal.predicted):
-            raise FloatingPointError(f"step {self.step_count}: the proposed update is not finite")
-        fraction, energy = 1.0, None
-        if self._optimizer.line_search:
-            fraction, energy = search_line(state, problem.energy, proposal, len(state.determinants))
-        gain = (
-            (energy - problem.energy) / proposal.predicted
-            if energy is not None and proposal.predicted
-            else 0.0
-        )
-        self.optimizer_state = self._optimizer.adapt(optimizer_state, proposal, fraction, gain)
-        self._fraction = fraction
-        self._step_norm = fraction * float(np.linalg.norm(proposal.change))
-        self._iterations = proposal.iterations
+        update, energy = self._propose(problem)
         variance = float(problem.residual @ problem.residual)
         self._count_calm_steps(problem.energy, energy, variance)
         stats = nk.stats.Stats(mean=problem.energy, error_of_mean=0.0, variance=variance)
         if state.objective.penalties or not self._truncated:
             # What is reported is the energy alone, and on V alone.
             stats = state.expect(state.hamiltonian)
-        return stats, jax.tree.map(lambda leaf: fraction * leaf, proposal.update)
+        return stats, update
 
     def _tail_step(self):
         """One step on V and a sample of its connected space; the energy reported is that on V."""
@@ -274,19 +322,17 @@ class SelectedSpaceDriver(ExactDriver):
         if self._outside is None:
             self._outside_amplitudes = state.wave_function()
             self._find_outside()
-            self._n_connected = self._n_outside
-            self._stage += 1
+            self.progress.n_connected = self._n_outside
+            self.progress.stage += 1
         if self._n_outside == 0:
             return stats, jax.tree.map(lambda leaf: 0.0 * leaf, state.parameters)
         extended = extended_state(state, self._outside, self.tail.sample, self._rng)
-        optimizer, optimizer_state = self._tail_optimizer(self._tail_done)
+        optimizer, optimizer_state = self._tail_optimizer(self.progress.tail_done)
         problem = extended.tangent_problem()
         proposal, _ = optimizer.propose(problem, optimizer_state)
-        fraction, _ = search_line(extended, problem.energy, proposal, len(extended.determinants))
-        self._fraction, self._iterations = fraction, proposal.iterations
-        self._step_norm = fraction * float(np.linalg.norm(proposal.change))
-        self._tail_done += 1
-        return stats, jax.tree.map(lambda leaf: fraction * leaf, proposal.update)
+        fraction, _ = search_line(extended, problem.energy, proposal, problem.size)
+        self.progress.tail_done += 1
+        return stats, self._taken(proposal, fraction)
 
     def _problem(self, state):
         if self._truncated:
@@ -307,71 +353,70 @@ class SelectedSpaceDriver(ExactDriver):
         )
 
     def _count_calm_steps(self, before, after, variance):
+        progress = self.progress
         if after is None:
             # Without a line search the energy may rise and fall: what counts is the drift over a window.
-            self._energies = (*self._energies, before)[-self._window - 1 :]
-            known = len(self._energies) > self._window
-            self._last_change = abs(before - self._energies[0]) if known else np.inf
+            progress.energies = [*progress.energies, before][-self._window - 1 :]
+            known = len(progress.energies) > self._window
+            progress.last_change = abs(before - progress.energies[0]) if known else np.inf
         else:
-            self._last_change = abs(after - before) if self._fraction > 0 else np.inf
-        small = self._last_change < self._energy_tolerance and variance < self._variance_tolerance
-        self._calm = self._calm + 1 if small else 0
+            progress.last_change = abs(after - before) if progress.fraction > 0 else np.inf
+        self._count(progress.last_change < self._tolerance and variance < self._variance_tolerance)
 
     def _stage_is_done(self):
-        if self._final:
+        progress = self.progress
+        if progress.final:
             return False
-        target = max(self.growth.stage_tolerance * abs(self._second_order or 0.0), self._energy_tolerance)
-        return self._last_change < target and self._fraction > 0.25
+        target = max(self.growth.stage_tolerance * abs(progress.second_order or 0.0), self._tolerance)
+        return progress.last_change < target and progress.fraction > 0.25
 
     def _grow(self):
-        state: SpaceState = self.state
-        growth = self.growth
+        state, growth, progress = self.state, self.growth, self.progress
         size = len(state.determinants)
-        anew = self._chooses_anew and self._stage == 0 and size > 1
+        anew = self._chooses_anew and progress.stage == 0 and size > 1
         wanted = min(size, growth.max_size) if anew else growth.next_size(size)
         found = rank_connected(state, growth, wanted)
-        self._second_order, self._n_connected = found.second_order, found.n_connected
+        progress.second_order, progress.n_connected = found.second_order, found.n_connected
         if not anew:  # a state that is not optimised is no point of an extrapolation
-            self._grown_from = {
-                "n_space": size,
-                "energy": found.energy,
-                "variance": found.variance,
-                "pt2": found.second_order,
-            }
-            if self._before_growth is None or found.energy <= self._before_growth["energy"]:
-                self._before_growth = {
-                    "energy": found.energy,
-                    "variables": pack_tree(state.variables),
-                    "determinants": state.determinants,
-                }
-        omitted = abs(found.second_order)
-        enough = growth.final_sector is None and (
-            omitted < growth.negligible or (size >= growth.free_size and omitted < growth.accuracy)
-        )
+            self._note_growth(found)
         at_limit = size >= growth.max_size or len(found.determinants) <= size
-        if found.n_connected == 0:
-            self._final = True
-        elif anew:
-            if found.kept < 1.0 or wanted < size:
-                self._replace_space(found.determinants)
-        elif enough:
-            self._final = True
+        if anew:
+            progress.final = found.n_connected == 0
+            replaced = not progress.final and (found.kept < 1.0 or wanted < size)
+        elif found.n_connected == 0 or growth.is_enough(size, abs(found.second_order)):
+            progress.final, replaced = True, False
         elif at_limit:
             # The last V was chosen with a poorer state: choose once more, then keep it. One that was
             # given is kept.
-            self._final = True
-            if self._stage > 0 and size > 1 and found.kept < 1.0:
-                self._replace_space(found.determinants)
+            progress.final = True
+            replaced = progress.stage > 0 and size > 1 and found.kept < 1.0
         else:
+            replaced = True
+        if replaced:
             self._replace_space(found.determinants)
-        self._stage = max(self._stage, 1)
+        progress.stage = max(progress.stage, 1)
+
+    def _note_growth(self, found):
+        """Remember the state that V grows from, for extrapolations and to go back to."""
+        state, best = self.state, self.progress.before_growth
+        self._grown_from = {
+            "n_space": len(state.determinants),
+            "energy": found.energy,
+            "variance": found.variance,
+            "pt2": found.second_order,
+        }
+        if best is None or found.energy <= best["energy"]:
+            self.progress.before_growth = {
+                "energy": found.energy,
+                "variables": pack_tree(state.variables),
+                "determinants": state.determinants,
+            }
 
     def _replace_space(self, determinants):
         self.state.set_determinants(determinants)
-        self._stage += 1
-        self._calm = 0
-        self._energies = ()
-        self._last_change = np.inf
+        progress = self.progress
+        progress.stage += 1
+        progress.calm, progress.energies, progress.last_change = 0, [], np.inf
         if hasattr(self.optimizer_state, "damping"):
             # New determinants start with whatever the network says of them: be careful again.
             damping = max(self.optimizer_state.damping, 1e-4)

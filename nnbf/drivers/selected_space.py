@@ -14,11 +14,10 @@ from nnbf.drivers.final import (
     make_penalties,
     spin_warnings,
 )
-from nnbf.drivers.growth import Growth, TailTraining
 from nnbf.drivers.level import Level
 from nnbf.drivers.methods import Task
 from nnbf.drivers.options import SolverOptions
-from nnbf.drivers.selected import SelectedSpaceDriver
+from nnbf.drivers.selected import Growth, SelectedSpaceDriver, TailTraining
 from nnbf.drivers.start import excess_warning, take_over
 from nnbf.drivers.supervision import Ending, Stopwatch, supervise
 from nnbf.estimate import Estimate, v_score
@@ -138,7 +137,7 @@ def _exact_level(task: Task, *, whole_sector: bool) -> Level:
         notes.append(excess_warning(state, options.accuracy) if taken.used else taken.note)
     ending = replace(ending, warnings=(*ending.warnings, *(note for note in notes if note)))
     level = evaluated(
-        system, options, state, sector, ending, stopwatch, driver.step_count, driver.n_connected
+        system, options, state, sector, ending, stopwatch, driver.step_count, driver.progress.n_connected
     )
     return replace(level, started_warm=taken is not None and taken.used)
 

@@ -13,7 +13,7 @@ from hamiltonians import InputError
 from nnbf.ansatz import NeuralBackflow
 from nnbf.determinants import enumerate_sector, spin_flip_representatives
 from nnbf.drivers import Growth, SelectedSpaceDriver, SolverOptions
-from nnbf.drivers.growth import rank_connected
+from nnbf.drivers.selected import rank_connected
 from nnbf.operators import MolecularHamiltonian
 from nnbf.optimize import FirstOrder, RayleighGaussNewton, StochasticReconfiguration
 from nnbf.states import SpaceState
@@ -168,8 +168,8 @@ def test_the_sector_is_taken_where_it_fits():
     driver.run(100, show_progress=False)
     assert set(map(bytes, state.determinants)) == set(map(bytes, sector))
     assert driver.converged
-    assert driver.n_connected == 0
-    assert driver.second_order == 0.0
+    assert driver.progress.n_connected == 0
+    assert driver.progress.second_order == 0.0
     exact = np.linalg.eigvalsh(state.matrix.toarray())[0]
     assert exact - 1e-9 < state.energy_at(state.variables) < exact + 1e-6
 
@@ -183,7 +183,7 @@ def test_an_eigenstate_is_recognised_at_once():
     driver.run(20, show_progress=False)
     assert driver.converged
     assert driver.step_count == 2
-    assert driver.n_connected == 0
+    assert driver.progress.n_connected == 0
 
 
 def test_netket_runs_it():

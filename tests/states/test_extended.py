@@ -6,7 +6,7 @@ import pytest
 
 from nnbf.ansatz import NeuralBackflow
 from nnbf.determinants import connected_space
-from nnbf.drivers.growth import TailTraining
+from nnbf.drivers.selected import TailTraining
 from nnbf.operators import MolecularHamiltonian
 from nnbf.states import SpaceState, extended_state
 from tests.determinants.oracles import (
