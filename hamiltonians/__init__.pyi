@@ -47,6 +47,8 @@ from .molecule.spec import MoleculeSpec as MoleculeSpec
 from .molecule.system import Molecule as Molecule
 from .molecule.system import SystemInfo as SystemInfo
 from .molecule.truncation import Truncation as Truncation
+from .plugins import load_plugin as load_plugin
+from .problem import DataProblem as DataProblem
 from .problem import Problem as Problem
 from .problem import load_problem as load_problem
 from .problem import save_problem as save_problem

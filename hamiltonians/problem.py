@@ -1,26 +1,26 @@
-"""Problems of any kind: the protocol that molecules and lattices share, and files of both.
+"""Problems of any kind: the protocol that molecules and lattices share, their registry, and files of all.
 
-A new Hamiltonian is a class with this protocol and a line in `FORMATS`.
+A new kind of problem is a class with this protocol, decorated with `register_problem`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, Self, overload
+from types import MappingProxyType
+from typing import Any, ClassVar, Protocol, Self, overload
 
 import numpy as np
 
 from hamiltonians.errors import InputError
+from hamiltonians.plugins import registered
 from hamiltonians.storage import read_archive, write_archive
 
-FORMATS = {
-    "molecular-system": "hamiltonians.molecule.system:Molecule",
-    "lattice": "hamiltonians.lattice.model:Lattice",
-}
-"""Class of every format of saved problems, as module:class."""
 VERSION = 1
 """Version of all formats."""
+
+_OWN = ("hamiltonians.molecule.system", "hamiltonians.lattice.model")  # imported when a file needs them
+_CLASSES: dict[str, Any] = {}
 
 
 class SectorLabel(Protocol):
@@ -69,7 +69,7 @@ class Problem(Protocol):
 
     @property
     def format(self) -> str:
-        """Tag in files, a key of `FORMATS`."""
+        """Tag in files, the name that the class is registered under."""
 
     @property
     def unit(self) -> str:
@@ -105,6 +105,116 @@ class Problem(Protocol):
         """Write the problem to a file; see `save_problem`."""
 
 
+class DataProblem:
+    """Base of problems that their own fields describe: frozen data classes of plain values and tuples.
+
+    A subclass has fields with defaults, and `hamiltonian`; everything else follows::
+
+        @register_problem("ising")
+        @dataclass(frozen=True)
+        class Ising(DataProblem):
+            n_sites: int = 8
+
+            def hamiltonian(self): ...
+    """
+
+    format: ClassVar[str]
+    """Tag in files: set by `register_problem`."""
+    unit: ClassVar[str] = "1"
+    """Unit of energies."""
+
+    def hamiltonian(self) -> Any:
+        """Return the operator, with `hilbert`, `diagonal` and `connections` (`nnbf.Hamiltonian`)."""
+        raise NotImplementedError(f"{type(self).__name__} has no hamiltonian")
+
+    @property
+    def kind(self) -> str:
+        """Family of Hamiltonians: the tag."""
+        return self.format
+
+    @property
+    def title(self) -> str:
+        """Name and values of the fields."""
+        values: dict[str, Any] = asdict(self)  # type: ignore[call-overload]
+        return " ".join([self.format, *(f"{name}={_shown(value)}" for name, value in values.items())])
+
+    @property
+    def n_modes(self) -> int:
+        """Bits of a configuration."""
+        return self.hamiltonian().hilbert.size
+
+    @property
+    def particles(self) -> tuple[int, ...]:
+        """Particles of each spin; none where they are not conserved."""
+        return ()
+
+    @property
+    def references(self) -> Mapping[str, float | None]:
+        """Energies of other methods, by method; none."""
+        return MappingProxyType({})
+
+    def sectors(self) -> tuple[PlainSector, ...]:
+        """Return the whole space."""
+        return (PlainSector(),)
+
+    def to_arrays(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return the fields as a header, and no arrays."""
+        return {"fields": asdict(self)}, {}  # type: ignore[call-overload]
+
+    @classmethod
+    def from_arrays(cls, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Self:
+        """Return the problem of `to_arrays`."""
+        return cls(**{name: _with_tuples(value) for name, value in header["fields"].items()})
+
+    def save(self, path: str | Path) -> Path:
+        """Write the problem to a file; see `save_problem`."""
+        return save_problem(self, path)
+
+
+def _shown(value: Any) -> str:
+    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _with_tuples(value: Any) -> Any:
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
+
+
+def register_problem[C: type](name: str) -> Callable[[C], C]:
+    """Decorator that makes problems of a class storable under a name.
+
+    Args:
+        name: Tag in files, `format`; never to be changed once there are files.
+
+    Raises:
+        ValueError: Another class has the name.
+        TypeError: The class has no `from_arrays`.
+    """
+
+    def registered_class(cls: C) -> C:
+        known = _CLASSES.get(name)
+        # A module that is imported again defines the same class once more.
+        if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+            raise ValueError(f"the name {name!r} is taken by {known.__module__}.{known.__qualname__}")
+        if not hasattr(cls, "from_arrays"):
+            raise TypeError(f"{cls.__name__} is no problem: derive it from DataProblem")
+        cls.format = name  # type: ignore[attr-defined]
+        _CLASSES[name] = cls
+        return cls
+
+    return registered_class
+
+
+def problem_class(name: object) -> Any:
+    """Return the class that is registered under a name.
+
+    Raises:
+        InputError: None is: a plug-in may have to be given.
+    """
+    for module in _OWN:
+        import_module(module)
+    return registered(name, _CLASSES, "kind of problem")
+
+
 def save_problem(problem: Problem, path: str | Path) -> Path:
     """Write a problem to an .npz or .h5 file, atomically; `load_problem` reads it.
 
@@ -131,13 +241,9 @@ def load_problem(path: str | Path, wanted: type | None = None) -> Any:
     """
 
     def made(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Any:
-        found = header.get("format")
-        if found not in FORMATS:
-            raise InputError(f"this holds a {found!r}, of which this program knows nothing: update it")
-        module, name = FORMATS[found].split(":")
-        kind = getattr(import_module(module), name)
+        kind = problem_class(header.get("format"))
         if wanted is not None and not issubclass(kind, wanted):
-            raise InputError(f"this holds a {name}, not a {wanted.__name__}")
+            raise InputError(f"this holds a {kind.__name__}, not a {wanted.__name__}")
         return kind.from_arrays(header, arrays)
 
     return read_archive(path, made, VERSION)

@@ -25,7 +25,7 @@ from hamiltonians.lattice.cluster import (
     build_bonds,
     cell_table,
 )
-from hamiltonians.problem import save_problem
+from hamiltonians.problem import register_problem, save_problem
 
 if TYPE_CHECKING:
     from hamiltonians.lattice.sector import Sector
@@ -45,6 +45,7 @@ _MOST_CELLS = 4096  # tables of all pairs of sites are kept
 _FLUX = {"pbc": 0.0, "apbc": 0.5, "open": 0.0}
 
 
+@register_problem("lattice")
 @dataclass(frozen=True)
 class Lattice:
     r"""Interacting fermions on a lattice, at fixed particle number.
@@ -64,7 +65,7 @@ class Lattice:
         InputError: A value cannot be used; the message says what to give instead.
     """
 
-    format: ClassVar[str] = "lattice"
+    format: ClassVar[str]
     """Tag in files."""
     unit: ClassVar[str] = "t"
     """Unit of energies."""

@@ -15,7 +15,7 @@ from hamiltonians.molecule.geometry import Atoms
 from hamiltonians.molecule.properties import OrbitalProperties
 from hamiltonians.molecule.truncation import Truncation
 from hamiltonians.packing import nonzero_pairs, number_of_pairs, pairs_of_nonzero
-from hamiltonians.problem import PlainSector, save_problem
+from hamiltonians.problem import PlainSector, register_problem, save_problem
 
 REFERENCE_METHODS = ("hf", "mp2", "ccsd", "ccsd_t", "fci")
 """Keys of `Molecule.references`."""
@@ -59,13 +59,14 @@ class SystemInfo:
     """Warnings, one line each."""
 
 
+@register_problem("molecular-system")
 @dataclass(frozen=True, eq=False)
 class Molecule:
     """Integrals with their description and the reference energies computed from them."""
 
     kind: ClassVar[str] = "molecule"
     """Family of Hamiltonians."""
-    format: ClassVar[str] = "molecular-system"
+    format: ClassVar[str]
     """Tag in files."""
     unit: ClassVar[str] = "Hartree"
     """Unit of energies."""

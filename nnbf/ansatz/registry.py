@@ -20,6 +20,7 @@ import numpy as np
 from netket.utils import HashableArray
 
 from hamiltonians.errors import InputError
+from hamiltonians.plugins import registered
 
 _CLASSES: dict[str, Any] = {}
 _FUNCTIONS: dict[str, Callable] = {
@@ -46,7 +47,7 @@ def register_ansatz[T: type](name: str) -> Callable[[T], T]:
         TypeError: The class is no Flax module and no data class.
     """
 
-    def registered(cls: T) -> T:
+    def registered_class(cls: T) -> T:
         if not dataclasses.is_dataclass(cls):
             raise TypeError(f"{cls.__name__} is no Flax module and no data class: it cannot be stored")
         known = _CLASSES.get(name)
@@ -60,7 +61,7 @@ def register_ansatz[T: type](name: str) -> Callable[[T], T]:
         _CLASSES[name] = cls
         return cls
 
-    return registered
+    return registered_class
 
 
 def register_function[F: Callable](name: str, function: F) -> F:
@@ -72,11 +73,6 @@ def register_function[F: Callable](name: str, function: F) -> F:
     if _FUNCTIONS.setdefault(name, function) is not function:
         raise ValueError(f"the function name {name!r} is taken")
     return function
-
-
-def registered_ansatze() -> tuple[str, ...]:
-    """Names of the Flax modules that files can hold."""
-    return tuple(sorted(name for name, cls in _CLASSES.items() if issubclass(cls, nn.Module)))
 
 
 def ansatz_spec(module: nn.Module) -> dict[str, Any]:
@@ -155,12 +151,7 @@ def _decoded(value):
         if fields.get("name") not in table:
             raise InputError(f"a stored network has the unknown {kind} {fields.get('name')!r}")
         return table[fields["name"]]
-    if not isinstance(kind, str) or kind not in _CLASSES:
-        raise InputError(
-            f"unknown kind of network {kind!r}, not one of {', '.join(registered_ansatze())}: "
-            "import the module that registers it first"
-        )
-    return _object(_CLASSES[kind], kind, fields)
+    return _object(registered(kind, _CLASSES, "kind of network"), kind, fields)
 
 
 def _object(cls, kind, fields):

@@ -3,7 +3,7 @@ from .charge_levels import charge_excitations
 from .full_sum import FullSumDriver
 from .lattice_options import LatticeOptions
 from .level import Level, Outcome
-from .methods import METHODS, Method, Task, make_options
+from .methods import Task, make_options, register_problem
 from .monitor import Monitor, OnRow, StoppedError
 from .monte_carlo import MonteCarloDriver
 from .options import SolverOptions
@@ -15,14 +15,12 @@ from .snapshot import OnCheckpoint, ResumableDriver, Snapshot
 from .supervision import DivergenceError, Ending, Stopwatch, supervise
 
 __all__ = [
-    "METHODS",
     "DivergenceError",
     "Ending",
     "FullSumDriver",
     "Growth",
     "LatticeOptions",
     "Level",
-    "Method",
     "Monitor",
     "MonteCarloDriver",
     "OnCheckpoint",
@@ -40,6 +38,7 @@ __all__ = [
     "make_model",
     "make_optimizer",
     "make_options",
+    "register_problem",
     "solve",
     "spectrum",
     "supervise",

@@ -4,10 +4,10 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from hamiltonians import space_group
+from hamiltonians import Lattice, space_group
 from hamiltonians.errors import InputError
 from nnbf.ansatz.orbitals import lowest_momentum
-from nnbf.drivers.level import Level, Outcome, kind_of
+from nnbf.drivers.level import Level, Outcome
 from nnbf.drivers.methods import Task, make_options, method_named, names
 from nnbf.drivers.monitor import Monitor
 
@@ -30,11 +30,12 @@ def solve(
     """Find the lowest level of a problem, or of one of its symmetry sectors.
 
     Args:
-        problem: A molecule or FCIDUMP file (``hamiltonians.build_molecule``, ``read_fcidump``, ...), or a
-            lattice (``hamiltonians.Lattice``).
-        options: How to search (`SolverOptions`, `LatticeOptions`); defaults are meant to be good.
+        problem: A molecule or FCIDUMP file (``hamiltonians.build_molecule``, ``read_fcidump``, ...), a
+            lattice (``hamiltonians.Lattice``), or one of a kind of your own (`register_problem`).
+        options: How to search (`SolverOptions`, `LatticeOptions`, `GeneralOptions`); defaults are meant to be
+            good.
         method: selected (molecules: a growing variational space), full-sum (sums over a whole sector) or
-            vmc (samples); left out: ``options.method``, else selected.
+            vmc (samples); left out: ``options.method``, else the first of the kind of problem.
         model: A Flax module of log psi instead of the network of the options.
         optimizer: An optimiser of ``nnbf.optimize`` instead of that of the options.
         sector: Symmetry sector of a lattice; left out: the momentum of a lowest filling of free particles.
@@ -55,26 +56,27 @@ def solve(
             ``start`` is that of another network.
         FloatingPointError: The optimisation left the finite numbers or diverged, also with smaller steps.
     """
-    started, kind = time.monotonic(), kind_of(problem)
-    options = make_options(kind) if options is None else options
+    started = time.monotonic()
+    options = make_options(problem.format) if options is None else options
     monitor = (monitor or Monitor()).within(getattr(options, "time_limit", None))
-    if kind == "lattice" and sector is None:
-        sector = space_group(problem).sector(lowest_momentum(problem), None)
-    chosen = method_named(_method(kind, options, method, sector))
+    if isinstance(problem, Lattice):
+        if sector is None:
+            sector = space_group(problem).sector(lowest_momentum(problem), None)
+    elif sector is not None:
+        raise InputError("this kind of problem has no sectors to choose from: leave sector out")
+    found = method_named(problem, _method(problem, options, method, sector))
     start = getattr(start, "lowest", start)
     task = Task(problem, options, monitor, sector, model, optimizer, start, tuple(lower))
-    level = chosen.level(kind, task)
+    level = found(task)
     if monitor.on_level is not None:
         monitor.on_level(level)
     references = dict(getattr(problem, "references", {}))
     return Outcome(problem, (level,), references, time.monotonic() - started)
 
 
-def _method(kind: str, options: Any, method: str | None, sector: "Sector | None") -> str:
-    if sector is not None and kind == "molecule":
-        raise InputError("the sector of a molecule is that of its reference determinant: leave sector out")
+def _method(problem: Any, options: Any, method: str | None, sector: "Sector | None") -> str:
     if method not in (None, "auto"):
         return str(method)
     if sector is not None:
         return options.method_for(sector.n_states)
-    return names(kind)[0]
+    return names(problem)[0]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from hamiltonians import Lattice
 from nnbf.estimate import Estimate
 
 if TYPE_CHECKING:
@@ -147,11 +146,6 @@ class Outcome:
     def warnings(self) -> tuple[str, ...]:
         """Warnings of all levels, each once."""
         return tuple(dict.fromkeys(warning for level in self.levels for warning in level.warnings))
-
-
-def kind_of(problem: Any) -> str:
-    """Kind of a problem: molecule (FCIDUMP files, too) or lattice."""
-    return "lattice" if isinstance(problem, Lattice) else "molecule"
 
 
 def estimate_record(estimate: Estimate) -> dict[str, Any]:

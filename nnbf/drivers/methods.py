@@ -1,26 +1,22 @@
-"""Methods by name, for molecules and lattices alike: options of each, and the function that makes a level.
+"""Kinds of problems and their methods: options of each, and the functions that make a level.
 
 A method is a function from a :class:`Task` to a :class:`~nnbf.drivers.level.Level`. Modules are loaded when
 they are needed, so that options can be read, and refused, without waiting for NetKet.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from hamiltonians import problem as problems
 from hamiltonians.errors import InputError
+from hamiltonians.problem import problem_class
 
 if TYPE_CHECKING:
     from hamiltonians import Sector
     from nnbf.drivers.level import Level
     from nnbf.drivers.monitor import Monitor
-
-OPTIONS = {
-    "molecule": ("nnbf.drivers.options", "SolverOptions"),
-    "lattice": ("nnbf.drivers.lattice_options", "LatticeOptions"),
-}
-"""Data classes of the options by kind of problem: module and name."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +26,7 @@ class Task:
     problem: Any
     """What is solved."""
     options: Any
-    """How: an instance of the class in `OPTIONS`."""
+    """How: an instance of the options of the problem's kind."""
     monitor: "Monitor"
     """Rows, stop requests, deadline, checkpoints."""
     sector: "Sector | None" = None
@@ -45,83 +41,111 @@ class Task:
     """Levels of the sector that the new one is orthogonal to."""
 
 
+Method = Callable[[Task], "Level"]
+
+
 @dataclass(frozen=True)
-class Method:
-    """A way to find a level."""
+class Kind:
+    """Ways to solve the problems of a kind."""
 
-    name: str
-    """Name in options and files."""
-    runs: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """Module and name of the function from a task to a level, by kind of problem."""
-
-    def level(self, kind: str, task: Task) -> "Level":
-        """Find a level.
-
-        Raises:
-            InputError: The method is not one for this kind of problem.
-        """
-        if kind not in self.runs:
-            raise InputError(f"method {self.name} is not one for a {kind}: {', '.join(names(kind))} are")
-        return _load(self.runs[kind])(task)
+    options: str | type
+    """Data class of the options, or its place as module:name."""
+    methods: Mapping[str, str | Method]
+    """Functions from a task to a level, or their places, by name; the default comes first."""
 
 
-METHODS = {
-    method.name: method
-    for method in (
-        Method(
-            "selected",
-            {"molecule": ("nnbf.drivers.selected_space", "selected_level")},
-        ),
-        Method(
-            "full-sum",
-            {
-                "molecule": ("nnbf.drivers.selected_space", "full_sum_level"),
-                "lattice": ("nnbf.drivers.sector_sum", "full_sum_level"),
-            },
-        ),
-        Method(
-            "vmc",
-            {
-                "molecule": ("nnbf.drivers.molecular_sampling", "vmc_level"),
-                "lattice": ("nnbf.drivers.sector_sampling", "vmc_level"),
-            },
-        ),
-    )
+KINDS: dict[str, Kind] = {
+    "molecular-system": Kind(
+        "nnbf.drivers.options:SolverOptions",
+        {
+            "selected": "nnbf.drivers.selected_space:selected_level",
+            "full-sum": "nnbf.drivers.selected_space:full_sum_level",
+            "vmc": "nnbf.drivers.molecular_sampling:vmc_level",
+        },
+    ),
+    "lattice": Kind(
+        "nnbf.drivers.lattice_options:LatticeOptions",
+        {
+            "full-sum": "nnbf.drivers.sector_sum:full_sum_level",
+            "vmc": "nnbf.drivers.sector_sampling:vmc_level",
+        },
+    ),
 }
-"""All methods by name."""
+"""Kinds of problems by their format."""
+
+GENERAL = Kind(
+    "nnbf.drivers.general_options:GeneralOptions",
+    {"full-sum": "nnbf.drivers.general:full_sum_level", "vmc": "nnbf.drivers.general:vmc_level"},
+)
+"""Ways to solve any problem with a `hamiltonian()`."""
 
 
-def names(kind: str) -> tuple[str, ...]:
-    """Names of the methods for a kind of problem, its default first."""
-    return tuple(name for name, method in METHODS.items() if kind in method.runs)
+def register_problem[C: type](
+    name: str, *, options: str | type = GENERAL.options, methods: Mapping[str, str | Method] = GENERAL.methods
+) -> Callable[[C], C]:
+    """Decorator that makes a kind of problem known: to files, `solve`, run folders and the command line.
+
+    Args:
+        name: Word after `nnbf solve`, and tag in files; never to be changed once there are files.
+        options: Data class of the options of its methods; by default those of the general ones.
+        methods: Functions from a :class:`Task` to a level, by name, the default first; left out: sums over
+            all configurations and Monte Carlo, for any ``hamiltonian()`` that is a `nnbf.Hamiltonian`.
+
+    Raises:
+        ValueError: Another class has the name.
+        TypeError: The class is no problem, or no data class.
+    """
+
+    def registered_class(cls: C) -> C:
+        if not is_dataclass(cls):
+            raise TypeError(
+                f"{cls.__name__} is no data class: its fields are the options of the command line"
+            )
+        found = problems.register_problem(name)(cls)
+        KINDS[name] = Kind(options, methods)
+        return found
+
+    return registered_class
 
 
-def method_named(name: str) -> Method:
-    """Return a method.
+def names(problem: Any) -> tuple[str, ...]:
+    """Names of the methods for a problem, its default first."""
+    return tuple(KINDS[problem.format].methods)
+
+
+def method_named(problem: Any, name: str) -> Method:
+    """Return a method for a problem.
 
     Raises:
         InputError: There is none of that name.
     """
-    if name not in METHODS:
-        raise InputError(f"there is no method {name!r}: the methods are {', '.join(METHODS)}")
-    return METHODS[name]
+    known = KINDS[problem.format].methods
+    if name not in known:
+        raise InputError(f"there is no method {name!r} for a {problem.format}: give {', '.join(known)}")
+    return _loaded(known[name])
 
 
-def make_options(kind: str, recorded: Mapping[str, Any] | None = None, *, method: str | None = None) -> Any:
+def options_class(format: str) -> Any:
+    """Return the data class of the options for problems of a format.
+
+    Raises:
+        InputError: No such problem is registered.
+    """
+    problem_class(format)
+    return _loaded(KINDS[format].options)
+
+
+def make_options(format: str, recorded: Mapping[str, Any] | None = None) -> Any:
     """Return options: the defaults, or those that a config.json records.
 
     Args:
-        kind: Kind of problem, molecule or lattice.
+        format: Of the problem.
         recorded: Flat names and values.
-        method: Name of the method that they are for.
 
     Raises:
-        InputError: There is no such method, there are options of another version of the program, or
-            impossible values.
+        InputError: There are options of another version of the program, or impossible values.
     """
-    if method is not None:
-        method_named(method)
-    made = _load(OPTIONS[kind])
+    made = options_class(format)
     given = {name: _with_tuples(value) for name, value in (recorded or {}).items()}
     unknown = set(given) - {field.name for field in fields(made)}
     if unknown:
@@ -132,8 +156,10 @@ def make_options(kind: str, recorded: Mapping[str, Any] | None = None, *, method
     return made(**given)
 
 
-def _load(place: tuple[str, str]) -> Any:
-    module, name = place
+def _loaded(place: Any) -> Any:
+    if not isinstance(place, str):
+        return place
+    module, _, name = place.partition(":")
     return getattr(import_module(module), name)
 
 

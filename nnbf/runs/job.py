@@ -240,13 +240,13 @@ def read_job(directory: "RunDirectory", config: Mapping[str, Any], **changes: An
             raise InputError(f"{directory.config_file} cannot be resumed ({error}): start anew") from error
         limits = replace(limits, **{k: v for k, v in changes.items() if k == "time_limit"})
         changes = {k: v for k, v in changes.items() if k != "time_limit"}
-    else:
-        method_named(config["method"])
-    kind, method = ("lattice", None) if choice else ("molecule", config["method"])
-    options = replace(make_options(kind, config["options"], method=method), **changes)
+    problem = directory.read_problem(config)
+    if choice is None:
+        method_named(problem, config["method"])
+    options = replace(make_options(problem.format, config["options"]), **changes)
     return Job(
         command=command,
-        problem=directory.read_problem(config),
+        problem=problem,
         options=options,
         method=config["method"],
         choice=choice,

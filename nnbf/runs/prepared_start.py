@@ -66,7 +66,9 @@ def prepare_start(folder: str | Path, system: "Molecule", options: Any) -> Prepa
     then = directory.read_system()
     found = newest_parameters(directory, config)
     _require_same_network(
-        folder, found.network or _network(then, _options(config)), _network(system, options)
+        folder,
+        found.network or _network(then, make_options(then.format, config.get("options"))),
+        _network(system, options),
     )
     record = {
         "folder": str(folder),
@@ -93,10 +95,6 @@ def prepare_start(folder: str | Path, system: "Molecule", options: Any) -> Prepa
         )
         return PreparedStart(_warned(system, note), None, {**record, "used": False})
     return PreparedStart(alignment.system, checkpoint, record)
-
-
-def _options(config: dict[str, Any]) -> Any:
-    return make_options("molecule", config.get("options"), method=config["method"])
 
 
 def _network(system: "Molecule", options: Any) -> dict[str, Any]:

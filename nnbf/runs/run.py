@@ -52,7 +52,7 @@ def run_system(
         system: What to solve.
         options: How to solve it; by default the method's own options.
         problem: Data class that `system` was built from, for config.json.
-        method: Name of the method, one of `nnbf.drivers.methods.METHODS`.
+        method: Name of the method, such as selected or vmc.
         start_from: Run folder whose trained state is where this run starts: a neighbouring geometry, to whose
             orbitals those of `system` are turned. What is needed of it is copied.
         rest: Further arguments of `run_job`.
@@ -62,7 +62,7 @@ def run_system(
     """
     from nnbf.drivers.methods import make_options
 
-    options = make_options("molecule", method=method) if options is None else options
+    options = make_options(system.format) if options is None else options
     if isinstance(start_from, str | Path):
         start_from = prepare_start(start_from, system, options)
     if start_from is not None:

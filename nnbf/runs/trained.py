@@ -91,7 +91,7 @@ def load_trained(folder: RunDirectory) -> TrainedState:
     system = folder.read_system()
     if not hasattr(system, "integrals"):
         raise InputError(f"{folder.path} holds no molecule: {typed('evaluate')} samples those only")
-    options = make_options("molecule", config.get("options"))
+    options = make_options(system.format, config.get("options"))
     found = newest_parameters(folder, config)
     state = _state(system, options, found, folder)
     return TrainedState(folder, system, options, state, found.determinants, found.step, found.notes)

@@ -106,7 +106,7 @@ def _of_options(config, model, record, parameters):
     from nnbf.drivers.sector_ansatz import make_lattice_ansatz
     from nnbf.drivers.sector_loop import RETRIES, with_determinants
 
-    wanted = make_options("lattice", config["options"])
+    wanted = make_options(model.format, config["options"])
     where = {"spin_flip": record["spin_flip"]}
     sector = space_group(model).sector(tuple(record["momentum"]), record["irrep"], **where)
     if sector.dimension > 1:

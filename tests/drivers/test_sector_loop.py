@@ -46,5 +46,5 @@ def test_a_molecule_is_summed_over_its_whole_sector():
     assert (record["level"], record["sector"]["momentum"], record["kind"]) == (0, None, "full_sum")
     with pytest.raises(InputError, match="full_sum_limit"):
         solve(system, SolverOptions(full_sum_limit=0), method="full-sum")
-    with pytest.raises(InputError, match="not one for a lattice: full-sum, vmc are"):
+    with pytest.raises(InputError, match="no method 'selected' for a lattice: give full-sum, vmc"):
         solve(MODEL, OPTIONS, method="selected")
