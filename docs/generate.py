@@ -188,7 +188,7 @@ def manifest_options(name: str) -> str:
     rows = []
     for option in vocabularies()[name].options.values():
         key = option.name.replace("_", "-")
-        written = option.name.upper() if option.positional else option.flag
+        written = option.name.upper() if option.required else option.flag
         rows.append((_code(key), _plain(option.wanted), _plain(texts[written])))
     return _table(("key", "value", ""), rows)
 
@@ -224,7 +224,7 @@ def _written(value: Any) -> str:
 
 def table_columns() -> str:
     """The columns of a sweep's table."""
-    from nnbf.sweep.result_columns import RESULT_COLUMNS, TIME_COLUMNS
+    from nnbf.sweep.names import RESULT_COLUMNS, TIME_COLUMNS
 
     shown = {"sweep.csv": RESULT_COLUMNS, "timings.csv": TIME_COLUMNS}
     return "\n".join(

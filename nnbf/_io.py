@@ -2,6 +2,7 @@
 
 import json
 import math
+import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,13 @@ from hamiltonians.files import write_atomically as write_atomically
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write an object as indented JSON, atomically; NaN and infinity become null."""
-    text = json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_atomically(path, lambda stream: stream.write(text.encode()))
+    write_bytes(path, json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def write_bytes(path: Path, content: bytes | str) -> None:
+    """Write a file atomically; text in UTF-8."""
+    data = content.encode() if isinstance(content, str) else content
+    write_atomically(path, lambda stream: stream.write(data))
 
 
 def read_json(path: Path, what: str = "a run") -> dict[str, Any]:
@@ -35,6 +41,25 @@ def read_json(path: Path, what: str = "a run") -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path} is damaged (no JSON object)")
     return content
+
+
+def read_toml(path: Path, remedy: str) -> dict[str, Any]:
+    """Return the content of a TOML file.
+
+    Args:
+        path: The file.
+        remedy: What to give instead, for the message.
+
+    Raises:
+        InputError: It cannot be read, or is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a text file"
+        raise InputError(f"cannot read {path}: {reason}; give {remedy}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path} is not TOML: {one_line(error)}") from error
 
 
 def json_line(row: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ import math
 import numbers
 import types
 import typing
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Interval, Le, Lt, MultipleOf
@@ -138,3 +139,84 @@ def _words(bound: Any, value: Any) -> str:
 
 def _shown(value: Any) -> str:
     return repr(value) if isinstance(value, str) else str(value)
+
+
+# ---- options of a command ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a command: a field of a data class of options."""
+
+    name: str
+    """Name in Python: "time_limit"."""
+    annotation: Any
+    """Its type, without bounds."""
+    required: bool = False
+    """True where there is no default; such an option is positional."""
+    group: str = ""
+    """Field of the command that holds the data class."""
+
+    @property
+    def flag(self) -> str:
+        """Name on the command line: "--time-limit"."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def negated(self) -> str:
+        """Name on the command line that switches it off: "--no-blocked"."""
+        return "--" + f"no_{self.name}".replace("_", "-")
+
+    @property
+    def wanted(self) -> str:
+        """Values that it has, in words."""
+        return " or ".join(map(_in_words, alternatives(self.annotation)))
+
+    def convert(self, value: Any) -> Any:
+        """Return a value of a TOML file as the option wants it, or raise TypeError."""
+        return _converted(value, self.annotation)
+
+    def words(self, value: Any) -> list[str]:
+        """Return what gives the option this value on a command line."""
+        if self.annotation is bool:
+            return [self.flag if value else self.negated]
+        if isinstance(value, bool):
+            text = "auto" if value else "none"
+        elif isinstance(value, tuple | list):
+            text = ",".join(map(str, value))
+        else:
+            text = str(value)
+        return [text] if self.required else [f"{self.flag}={text}"]
+
+
+def alternatives(annotation: Any) -> list[Any]:
+    """Return the members of a union, without None; a list of one for other types."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return [part for part in typing.get_args(annotation) if part is not types.NoneType]
+    return [annotation]
+
+
+def _converted(value: Any, annotation: Any) -> Any:
+    for kind in alternatives(annotation):
+        if typing.get_origin(kind) is Literal:
+            if value in typing.get_args(kind) and not isinstance(value, bool):
+                return value
+        elif typing.get_origin(kind) is tuple:
+            if isinstance(value, list):
+                return tuple(_converted(part, typing.get_args(kind)[0]) for part in value)
+        elif isinstance(value, bool) and kind is not bool:
+            continue
+        elif kind is float and isinstance(value, int):
+            return float(value)
+        elif isinstance(value, kind):
+            return value
+    raise TypeError
+
+
+def _in_words(annotation: Any) -> str:
+    if typing.get_origin(annotation) is Literal:
+        return "one of " + ", ".join(map(str, typing.get_args(annotation)))
+    if typing.get_origin(annotation) is tuple:
+        return "whole numbers with commas between them, such as 128,64"
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    return words.get(annotation, getattr(annotation, "__name__", str(annotation)))

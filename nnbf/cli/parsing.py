@@ -8,15 +8,14 @@ import contextlib
 import dataclasses
 import io
 import re
-import tomllib
-import types
 import typing
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from hamiltonians.errors import InputError, nearest_names, one_line
+from hamiltonians.errors import InputError, nearest_names
+from nnbf._io import read_toml
+from nnbf._options import Option, alternatives
 
 YES = ("true", "auto", "yes", "on")
 """Words for yes, where an option takes a number or yes/no."""
@@ -27,48 +26,24 @@ NO = ("false", "none", "no", "off")
 # ---- options of a command ------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class OptionField:
-    """One option: a field of one of the groups of a command."""
-
-    group: str
-    """Field of the command that holds the group."""
-    name: str
-    """Name in Python: "time_limit"."""
-    annotation: Any
-    """Its type, without bounds."""
-    required: bool
-    """True where there is no default; such an option is positional."""
-
-    @property
-    def flag(self) -> str:
-        """Name on the command line: "--time-limit"."""
-        return "--" + self.name.replace("_", "-")
-
-    @property
-    def negated(self) -> str:
-        """Name on the command line that switches it off: "--no-blocked"."""
-        return self.flag.replace("--", "--no-", 1)
-
-
-def option_fields(command: type) -> dict[str, OptionField]:
+def option_fields(command: type) -> dict[str, Option]:
     """Return all options of a command by name.
 
     Args:
         command: A data class whose fields are data classes, the groups.
     """
-    found: dict[str, OptionField] = {}
+    found: dict[str, Option] = {}
     for group, group_type in typing.get_type_hints(command).items():
         hints = typing.get_type_hints(group_type)
         for field in dataclasses.fields(group_type):
             required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
             if field.name in found:
                 raise TypeError(f"{command.__name__} has two options named {field.name}")
-            found[field.name] = OptionField(group, field.name, hints[field.name], required)
+            found[field.name] = Option(field.name, hints[field.name], required, group)
     return found
 
 
-def with_flags(message: str, fields: Mapping[str, OptionField]) -> str:
+def with_flags(message: str, fields: Mapping[str, Option]) -> str:
     """Return a message with options spelt as on the command line.
 
     Below the command line messages name fields: "give n_samples", "cell must be". Names that are words of
@@ -123,7 +98,7 @@ def parse_command[Command](
 
 
 def _made[Command](
-    command: type[Command], fields: Mapping[str, OptionField], values: Mapping[str, Any]
+    command: type[Command], fields: Mapping[str, Option], values: Mapping[str, Any]
 ) -> Command:
     groups: dict[str, dict[str, Any]] = {name: {} for name in typing.get_type_hints(command)}
     for name, value in values.items():
@@ -132,7 +107,7 @@ def _made[Command](
     return command(**{name: kinds[name](**options) for name, options in groups.items()})
 
 
-def _given(arguments: Sequence[str], fields: Mapping[str, OptionField], prog: str) -> dict[str, Any]:
+def _given(arguments: Sequence[str], fields: Mapping[str, Option], prog: str) -> dict[str, Any]:
     """Return the values on a command line by name of the option."""
     known = {field.flag: field for field in fields.values() if not field.required}
     known |= {field.negated: field for field in known.values() if field.annotation is bool}
@@ -157,14 +132,14 @@ def _given(arguments: Sequence[str], fields: Mapping[str, OptionField], prog: st
             given[field.name] = flag == field.flag
         elif not equals and not _is_value(field, words[:1]):
             if field.annotation != bool | int:
-                raise InputError(f"{flag} has no value: give {expected(field.annotation)}")
+                raise InputError(f"{flag} has no value: give {field.wanted}")
             given[field.name] = True
         else:
             given[field.name] = _from_word(field, value if equals else words.pop(0))
     return given | _positional(rest, fields, prog)
 
 
-def _is_value(field: OptionField, following: list[str]) -> bool:
+def _is_value(field: Option, following: list[str]) -> bool:
     if not following or re.match(r"--?([A-Za-z]|$)", following[0]):
         return False
     if field.annotation != bool | int:
@@ -173,7 +148,7 @@ def _is_value(field: OptionField, following: list[str]) -> bool:
     return bool(re.fullmatch(r"[+-]?\d+", following[0])) or following[0].casefold() in (*YES, *NO)
 
 
-def _positional(words: list[str], fields: Mapping[str, OptionField], prog: str) -> dict[str, Any]:
+def _positional(words: list[str], fields: Mapping[str, Option], prog: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in _positions(fields):
         if words and typing.get_origin(fields[name].annotation) is tuple:
@@ -185,15 +160,15 @@ def _positional(words: list[str], fields: Mapping[str, OptionField], prog: str) 
     return found
 
 
-def _positions(fields: Mapping[str, OptionField]) -> list[str]:
+def _positions(fields: Mapping[str, Option]) -> list[str]:
     return [name for name, field in fields.items() if field.required]
 
 
-def _usage(fields: Mapping[str, OptionField], prog: str) -> str:
+def _usage(fields: Mapping[str, Option], prog: str) -> str:
     return f"give '{' '.join([prog, *map(str.upper, _positions(fields))])}' and options that begin with --"
 
 
-def _from_word(field: OptionField, word: str) -> Any:
+def _from_word(field: Option, word: str) -> Any:
     for kind in alternatives(field.annotation):
         with contextlib.suppress(ValueError):
             if typing.get_origin(kind) is tuple:
@@ -204,7 +179,7 @@ def _from_word(field: OptionField, word: str) -> Any:
                 return word.casefold() in YES
             if kind in (int, float, str):
                 return kind(word)
-    raise InputError(f"{field.flag} {word!r} is not understood: give {expected(field.annotation)}")
+    raise InputError(f"{field.flag} {word!r} is not understood: give {field.wanted}")
 
 
 # ---- TOML files ----------------------------------------------------------------------------------
@@ -222,13 +197,7 @@ def read_config_file(path: str | Path, command: type) -> dict[str, Any]:
             wrong type.
     """
     source = Path(path).expanduser()
-    try:
-        content = tomllib.loads(source.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a text file"
-        raise InputError(f"cannot read {source}: {reason}; give a TOML file as --config") from error
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{source} is not TOML: {one_line(error)}") from error
+    content = read_toml(source, "a TOML file as --config")
     fields = {name: field for name, field in option_fields(command).items() if name != "config"}
     groups = {field.group for field in fields.values()}
     values: dict[str, Any] = {}
@@ -244,61 +213,19 @@ def read_config_file(path: str | Path, command: type) -> dict[str, Any]:
             if name in values:
                 raise InputError(f"{source}: {place!r} is given twice")
             try:
-                values[name] = converted(inner_value, fields[name].annotation)
+                values[name] = fields[name].convert(inner_value)
             except TypeError:
-                wanted = expected(fields[name].annotation)
+                given = _as_toml(inner_value)
                 raise InputError(
-                    f"{source}: {place} = {_as_toml(inner_value)} has the wrong type: give {wanted}"
+                    f"{source}: {place} = {given} has the wrong type: give {fields[name].wanted}"
                 ) from None
     return values
-
-
-def converted(value: Any, annotation: Any) -> Any:
-    """Return `value` of a TOML file as the annotation wants it, or raise TypeError."""
-    for kind in alternatives(annotation):
-        if typing.get_origin(kind) is Literal:
-            if value in typing.get_args(kind) and not isinstance(value, bool):
-                return value
-        elif typing.get_origin(kind) is tuple:
-            if isinstance(value, list):
-                return tuple(converted(part, typing.get_args(kind)[0]) for part in value)
-        elif isinstance(value, bool) and kind is not bool:
-            continue
-        elif kind is float and isinstance(value, int):
-            return float(value)
-        elif isinstance(value, kind):
-            return value
-    raise TypeError
 
 
 def _as_toml(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else "{...}" if isinstance(value, Mapping) else str(value)
-
-
-# ---- types in words ------------------------------------------------------------------------------
-
-
-def alternatives(annotation: Any) -> list[Any]:
-    """Return the members of a union, without None; a list of one for other types."""
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return [part for part in typing.get_args(annotation) if part is not types.NoneType]
-    return [annotation]
-
-
-def expected(annotation: Any) -> str:
-    """Return in words which values a type has."""
-    return " or ".join(map(_expected_of_one, alternatives(annotation)))
-
-
-def _expected_of_one(annotation: Any) -> str:
-    if typing.get_origin(annotation) is Literal:
-        return "one of " + ", ".join(map(str, typing.get_args(annotation)))
-    if typing.get_origin(annotation) is tuple:
-        return "whole numbers with commas between them, such as 128,64"
-    words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-    return words.get(annotation, getattr(annotation, "__name__", str(annotation)))
 
 
 # ---- help ----------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from hamiltonians.errors import InputError
@@ -16,9 +15,8 @@ from nnbf._text import value_with_error
 from nnbf._threads import threads_environment
 from nnbf.cli.console import Progress, clock, say_error
 from nnbf.cli.main import DONE, FAILED
-from nnbf.cli.parsing import converted, expected, option_fields, parse_command
+from nnbf.cli.parsing import option_fields, parse_command
 from nnbf.sweep import (
-    Option,
     Point,
     PointRun,
     PointState,
@@ -127,23 +125,12 @@ def vocabularies() -> dict[str, Vocabulary]:
     """Return the commands that a sweep can run, with their options."""
     from nnbf.cli.commands import SOLVING
 
-    return {name: _vocabulary(name, kind) for name, (kind, _) in SOLVING.items() if name != "charge"}
-
-
-def _vocabulary(name: str, kind: type) -> Vocabulary:
-    options = {
-        key: Option(
-            name=key,
-            flag=found.flag,
-            positional=found.required,
-            switch=found.annotation is bool,
-            wanted=expected(found.annotation),
-            convert=partial(converted, annotation=found.annotation),
-        )
-        for key, found in option_fields(kind).items()
-        if key not in _OWN
-    }
-    return Vocabulary(name, options)
+    found = {}
+    for name, (kind, _) in SOLVING.items():
+        if name != "charge":
+            options = {key: option for key, option in option_fields(kind).items() if key not in _OWN}
+            found[name] = Vocabulary(name, options)
+    return found
 
 
 def _show_plan(plan: SweepPlan) -> int:
@@ -159,7 +146,7 @@ def _show_plan(plan: SweepPlan) -> int:
 
 
 def _clear_changed(plan: SweepPlan) -> None:
-    from nnbf.sweep.point_lock import locked
+    from nnbf.sweep.sweep_folder import locked
 
     for point in plan.chosen:
         if plan.folder.state(point).status != "changed":

@@ -1,15 +1,13 @@
 """Sweeps: a manifest describes a grid of runs, and each of its points becomes a run folder."""
 
-from nnbf.sweep.local import run_locally
-from nnbf.sweep.option_names import Option, Vocabulary
+from nnbf.sweep.names import Option, Vocabulary
 from nnbf.sweep.point_records import milli_error
 from nnbf.sweep.points import Point, curves, neighbours
-from nnbf.sweep.process import PointRun, SweepObserver
+from nnbf.sweep.process import PointRun, SweepObserver, run_locally
 from nnbf.sweep.slurm import PointJob, SlurmOptions, run_as_jobs
 from nnbf.sweep.sweep_folder import FINAL, PointState, SweepFolder, last_row, require_unchanged
-from nnbf.sweep.sweep_plan import SweepPlan, plan_sweep
+from nnbf.sweep.sweep_plan import SweepPlan, plan_sweep, start_words, with_starts
 from nnbf.sweep.table import write_tables
-from nnbf.sweep.warm import start_words, with_starts
 
 __all__ = [
     "FINAL",

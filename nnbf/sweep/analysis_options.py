@@ -8,8 +8,7 @@ from typing import Any
 from hamiltonians.errors import InputError
 from nnbf._options import problem_of
 from nnbf.estimate import KINDS
-from nnbf.sweep.option_names import require_known
-from nnbf.sweep.result_columns import COST_COLUMNS
+from nnbf.sweep.names import COST_COLUMNS, require_known
 
 ANALYSES = ("basis_limit", "curve", "scaling")
 """Kinds of analysis."""

@@ -1,21 +1,34 @@
 """Read a manifest: a TOML file that describes a grid of runs."""
 
+import glob
 import string
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hamiltonians.errors import InputError, nearest_names, one_line
+from hamiltonians.errors import InputError, nearest_names
+from nnbf._io import read_toml
 from nnbf.sweep.analysis_options import AnalysisOptions, analysis_options
-from nnbf.sweep.axes import Axis, grid_axis, scan_axis
-from nnbf.sweep.option_names import Vocabulary, require_known
+from nnbf.sweep.names import RESULT_COLUMNS, Vocabulary, require_known
 
 SECTIONS = ("sweep", "base", "scan", "grid", "override", "point", "analysis")
 """Tables that a manifest may have."""
 
 _HEAD = ("name", "command", "warm_start")
+_RANGE = ("start", "stop", "count")
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Something that varies."""
+
+    name: str
+    """Name of the coordinate, with underscores."""
+    values: tuple[tuple[Any, Mapping[str, Any]], ...]
+    """Each value as it stands in the table, with the options that it sets."""
+    template: str | None = None
+    """Text that the value is put into, where it is a variable of a geometry."""
 
 
 @dataclass(frozen=True)
@@ -67,20 +80,18 @@ def read_manifest(path: str | Path, vocabularies: Mapping[str, Vocabulary]) -> M
         InputError: The file cannot be read, or something in it makes no sense.
     """
     source = Path(path).expanduser()
-    content = _toml(source)
+    content = read_toml(source, "a manifest, a TOML file")
     require_known(str(source), content, SECTIONS)
     head = _table(content, "sweep", source)
     require_known(f"{source}: sweep", head, _HEAD)
     vocabulary = _vocabulary(head.get("command", "molecule"), vocabularies, source)
-    grid = tuple(
-        grid_axis(key, value, vocabulary, source) for key, value in _table(content, "grid", source).items()
-    )
+    grid = _table(content, "grid", source)
     return Manifest(
         path=source,
         name=_name(head.get("name", source.stem), source),
         vocabulary=vocabulary,
         base=vocabulary.checked_table(_table(content, "base", source), f"{source}: base"),
-        grid=grid,
+        grid=tuple(_grid_axis(key, entry, vocabulary, source) for key, entry in grid.items()),
         scan=_scan(_table(content, "scan", source), vocabulary, source),
         overrides=tuple(
             _override(entry, vocabulary, f"{source}: override {number}")
@@ -93,16 +104,6 @@ def read_manifest(path: str | Path, vocabularies: Mapping[str, Vocabulary]) -> M
         warm_start=head.get("warm_start", head.get("warm-start")),
         analysis=analysis_options(_table(content, "analysis", source), vocabulary.command, str(source)),
     )
-
-
-def _toml(source: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(source.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a text file"
-        raise InputError(f"cannot read {source}: {reason}; give a manifest, a TOML file") from error
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{source} is not TOML: {one_line(error)}") from error
 
 
 def _table(content: Mapping[str, Any], key: str, source: Path) -> Mapping[str, Any]:
@@ -156,7 +157,7 @@ def _scan(entries: Mapping[str, Any], vocabulary: Vocabulary, source: Path) -> t
     if template is not None and not used:
         raise InputError(f"{source}: scan.template has no variable: write it as {{r}} where it belongs")
     return tuple(
-        scan_axis(key, value, vocabulary, source, template if key in used else None)
+        _scan_axis(key, value, vocabulary, source, template if key in used else None)
         for key, value in variables.items()
     )
 
@@ -173,7 +174,88 @@ def _override(entry: Mapping[str, Any], vocabulary: Vocabulary, where: str) -> O
     if skip == bool(options):
         raise InputError(f"{where}: give either skip = true or options")
     conditions = {
-        vocabulary.key(key): tuple(value) if isinstance(value, list) else (value,)
+        key.replace("-", "_"): tuple(value) if isinstance(value, list) else (value,)
         for key, value in when.items()
     }
     return Override(conditions, options, skip)
+
+
+# ---- axes ----------------------------------------------------------------------------------------
+
+
+def _grid_axis(key: str, entry: Any, vocabulary: Vocabulary, source: Path) -> Axis:
+    """Read an axis: a list of values of the option with its name, or labels with a value or a table each."""
+    where = f"{source}: grid.{key}"
+    name = _coordinate(key, where)
+    values: list[tuple[Any, Mapping[str, Any]]] = []
+    if isinstance(entry, Mapping):
+        for label, value in entry.items():
+            place = f"{where}.{label}"
+            if isinstance(value, Mapping):
+                options = vocabulary.checked_table(value, place)
+            else:
+                options = dict([vocabulary.checked(key, value, place)])
+            values.append((label, options))
+    elif isinstance(entry, list):
+        for value in (file for item in entry for file in _files(item, source, where)):
+            option, converted = vocabulary.checked(key, value, where)
+            values.append((converted, {option: converted}))
+    else:
+        raise InputError(f"{where} = {entry!r} is one value: give a list, or put it under [base]")
+    return _checked(Axis(name, tuple(values)), where)
+
+
+def _scan_axis(key: str, entry: Any, vocabulary: Vocabulary, source: Path, template: str | None) -> Axis:
+    """Read a variable of the template, or else an option: numbers, or a range with both ends included."""
+    where = f"{source}: scan.{key}"
+    name = _coordinate(key, where)
+    numbers = _range(entry, where) if isinstance(entry, Mapping) else entry
+    if not isinstance(numbers, list) or not all(map(_is_number, numbers)):
+        raise InputError(f"{where}: give a list of numbers, or {{ start = 0.7, stop = 2.3, count = 9 }}")
+    values: list[tuple[Any, Mapping[str, Any]]] = [(number, {}) for number in numbers]
+    if template is None:
+        checked = [vocabulary.checked(key, number, where) for number in numbers]
+        values = [(converted, {option: converted}) for option, converted in checked]
+    return _checked(Axis(name, tuple(values), template), where)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _coordinate(key: str, where: str) -> str:
+    name = key.replace("-", "_")
+    if name in RESULT_COLUMNS:
+        raise InputError(f"{where}: the table has a column {name!r} of its own: give another name")
+    return name
+
+
+def _files(value: Any, source: Path, where: str) -> list[Any]:
+    """Return the files that a pattern such as "geometries/*.xyz" stands for, relative to the manifest."""
+    if not isinstance(value, str) or not value.endswith((".xyz", ".npz", ".h5")) or not glob.has_magic(value):
+        return [value]
+    found = sorted(glob.glob(value, root_dir=source.parent))
+    if not found:
+        raise InputError(f"{where}: no file matches {value!r} in {source.parent}")
+    return found
+
+
+def _range(entry: Mapping[str, Any], where: str) -> list[float]:
+    require_known(where, entry, _RANGE)
+    start, stop, count = numbers = [entry.get(key) for key in _RANGE]
+    if not all(map(_is_number, numbers)) or not isinstance(count, int) or count < 2:
+        raise InputError(f"{where}: give start and stop, numbers, and count, a whole number from 2 on")
+    step = (stop - start) / (count - 1)  # type: ignore[operator]
+    # Rounded, so that 0.75 + 3 * 0.15 is 1.2 in names and tables.
+    return [float(f"{start + index * step:.10g}") for index in range(count)]
+
+
+def _checked(axis: Axis, where: str) -> Axis:
+    if not axis.values:
+        raise InputError(f"{where} is empty: give at least one value")
+    seen: list[Any] = []
+    for value, _ in axis.values:
+        if any(value == other and type(value) is type(other) for other in seen):
+            raise InputError(f"{where} has {value!r} twice")
+        seen.append(value)
+    return axis

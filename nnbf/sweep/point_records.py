@@ -9,8 +9,8 @@ from typing import Any
 from nnbf.analysis.cost import time_per_step, time_to_accuracy
 from nnbf.report.energies import best_reference
 from nnbf.runs.directory import RunDirectory
+from nnbf.sweep.names import COST_COLUMNS, RESULT_COLUMNS, SIZES, TIME_COLUMNS
 from nnbf.sweep.points import Point
-from nnbf.sweep.result_columns import COST_COLUMNS, RESULT_COLUMNS, SIZES, TIME_COLUMNS
 from nnbf.sweep.sweep_folder import SweepFolder
 from nnbf.sweep.sweep_plan import SweepPlan
 

@@ -1,14 +1,21 @@
-"""One point of a sweep, as plain data, and its name, which is made from what tells the points apart."""
+"""The points of a manifest, as plain data; their names are made from what tells them apart."""
 
+import fnmatch
 import hashlib
+import itertools
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import PurePath
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
 from typing import Any
 
+from hamiltonians.errors import InputError, one_line
+from nnbf.sweep.manifest import Axis, Manifest, Override
+
 _LONGEST_PART, _LONGEST = 40, 150
+_FILES = (".xyz", ".npz", ".h5", ".hdf5")
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,162 @@ def neighbours(points: Iterable[Point], point: Point) -> tuple[Point | None, Poi
     before = members[index - 1] if index > 0 else None
     following = members[index + 1] if index + 1 < len(members) else None
     return before, following
+
+
+@dataclass(frozen=True)
+class _Draft:
+    coordinates: Mapping[str, Any]
+    options: Mapping[str, Any]
+    curve: str | None = None
+    place: int | None = None
+
+
+def expand(manifest: Manifest) -> tuple[Point, ...]:
+    """Return the points of a manifest: the same ones, in the same order and with the same names, every time.
+
+    The grid is gone through with its first axis outermost, and the scan inside it; then come the points
+    that are given one by one.
+
+    Raises:
+        InputError: There is no point, two of them are the same, one lacks what its command needs, or the
+            template makes no sense.
+    """
+    drafts = [*_grid_points(manifest)]
+    drafts += [_Draft(options, {**manifest.base, **options}) for options in manifest.extra]
+    if not drafts:
+        raise InputError(f"{manifest.path} has no points: give it a [grid], a [scan] or a [[point]]")
+    points = [_point(draft, manifest) for draft in drafts]
+    seen: dict[str, Point] = {}
+    for point in points:
+        twin = seen.setdefault(point.digest, point)
+        if twin is not point:
+            raise InputError(
+                f"{manifest.path}: the points {twin.name} and {point.name} are the same calculation"
+            )
+    counts = Counter(point.name.casefold() for point in points)
+    return tuple(
+        point
+        if counts[point.name.casefold()] == 1
+        else replace(point, name=f"{point.name}-{digest(point.coordinates, 6)}")
+        for point in points
+    )
+
+
+def _grid_points(manifest: Manifest) -> Iterator[_Draft]:
+    if not manifest.grid and not manifest.scan:
+        return
+    for cell in _cells(manifest.grid):
+        outer = _values(manifest.grid, cell)
+        given = {**manifest.base, **_new_options(manifest, cell)}
+        curve = point_name(outer) if manifest.scan and outer else ("scan" if manifest.scan else None)
+        for place, inner in enumerate(_cells(manifest.scan)):
+            coordinates = {**outer, **_values(manifest.scan, inner)}
+            options = {**given, **_scan_options(manifest, inner)}
+            matching = [one for one in manifest.overrides if _matches(one, coordinates, options)]
+            if any(override.skip for override in matching):
+                continue
+            for override in matching:
+                options.update(override.options)
+            yield _Draft(coordinates, options, curve, None if curve is None else place)
+
+
+def _cells(axes: Sequence[Axis]) -> Iterator[tuple]:
+    return itertools.product(*(axis.values for axis in axes))
+
+
+def _values(axes: Sequence[Axis], cell: tuple) -> dict[str, Any]:
+    return {axis.name: value for axis, (value, _) in zip(axes, cell, strict=True)}
+
+
+def _new_options(manifest: Manifest, cell: tuple) -> dict[str, Any]:
+    """Options of a cell of the grid, which nothing else may set."""
+    found: dict[str, Any] = {}
+    for axis, (_, options) in zip(manifest.grid, cell, strict=True):
+        for name in options:
+            if name in manifest.base or name in found:
+                raise InputError(
+                    f"{manifest.path}: grid.{axis.name} sets {name.replace('_', '-')!r}, which is given "
+                    "elsewhere: leave one out"
+                )
+        found.update(options)
+    return found
+
+
+def _scan_options(manifest: Manifest, inner: tuple) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for _, options in inner:
+        found.update(options)
+    template = next((axis.template for axis in manifest.scan if axis.template is not None), None)
+    if template is not None:
+        option = next(option for option in manifest.vocabulary.options.values() if option.required)
+        try:
+            found[option.name] = template.format(**_values(manifest.scan, inner))
+        except (ValueError, KeyError, IndexError, AttributeError) as error:
+            raise InputError(
+                f"{manifest.path}: scan.template is not understood: {one_line(error)}"
+            ) from error
+    return found
+
+
+def _matches(override: Override, coordinates: Mapping[str, Any], options: Mapping[str, Any]) -> bool:
+    known = {**options, **coordinates}
+    return all(
+        key in known and any(_equal(known[key], value) for value in values)
+        for key, values in override.when.items()
+    )
+
+
+def _equal(found: Any, wanted: Any) -> bool:
+    if isinstance(found, tuple):
+        found = list(found)
+    if isinstance(found, bool) != isinstance(wanted, bool):
+        return False
+    if found == wanted:
+        return True
+    return isinstance(found, str) and isinstance(wanted, str) and fnmatch.fnmatchcase(found, wanted)
+
+
+def _point(draft: _Draft, manifest: Manifest) -> Point:
+    name = point_name(_plain(draft.coordinates))
+    vocabulary = manifest.vocabulary
+    for option in vocabulary.options.values():
+        if option.required and option.name not in draft.options:
+            raise InputError(
+                f"{manifest.path}: the point {name} has no {option.name}: give one, such as under [base]"
+            )
+    located, contents = {}, {}
+    for key, value in draft.options.items():
+        path = _file(value, manifest.path.parent, vocabulary.command)
+        located[key] = value if path is None else str(path)
+        if path is not None:
+            contents[key] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Point(
+        name=name,
+        coordinates=_plain(draft.coordinates),
+        options=_plain(draft.options),
+        words=vocabulary.words(located),
+        digest=digest([vocabulary.command, _plain(draft.options), contents]),
+        curve=draft.curve,
+        place=draft.place,
+    )
+
+
+def _file(value: Any, folder: Path, command: str) -> Path | None:
+    """Return the file that an option names, which is looked for beside the manifest."""
+    if not isinstance(value, str) or not (value.endswith(_FILES) or command == "fcidump"):
+        return None
+    path = folder / Path(value).expanduser()
+    try:
+        return path if path.is_file() else None
+    except OSError:  # a name too long for the file system is none
+        return None
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in values.items()}
+
+
+# ---- names ----------------------------------------------------------------------------------------
 
 
 def digest(content: Any, length: int = 16) -> str:

@@ -1,9 +1,11 @@
 """The folder of a sweep on disk: run folders, logs, a record of each point, and their tables."""
 
+import contextlib
+import fcntl
 import json
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,9 @@ from nnbf.sweep.points import Point
 FINAL = ("converged", "max_steps", "time_limit")
 """States of runs that are done: their own limits, given in the manifest, included."""
 
+PASSED_OVER = "passed_over"
+"""Key of the record of a point that has failed by itself: others do not start from it, also if it is made
+later on."""
 _STUB = ("system.npz", "start.npz", "history.jsonl")
 
 
@@ -200,3 +205,52 @@ def _difference(point: Point, record: Mapping[str, Any]) -> str:
 
 def _shown(value: Any) -> str:
     return "not given" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+# ---- locks ----------------------------------------------------------------------------------------
+
+
+def take_lock(path: Path, *, wait: bool = False) -> int | None:
+    """Lock a file, made where it is missing.
+
+    `filelock` does not do here: the program that computes a point inherits the open file, so that a sweep
+    that is killed leaves its points locked for as long as they are still being computed, and no longer.
+
+    Args:
+        path: The file.
+        wait: Whether to wait for a process that holds it.
+
+    Returns:
+        The open file, to be passed on or to `release_lock`; None where another process holds the lock.
+
+    Raises:
+        OSError: The file cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    except OSError:  # a network file system without locks
+        pass
+    return descriptor
+
+
+def release_lock(descriptor: int) -> None:
+    """Let others have a lock, also where a process that has inherited it is still there."""
+    with contextlib.suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    with contextlib.suppress(OSError):
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold a lock for a moment; the value of the context is false where another process has it."""
+    descriptor = take_lock(path, wait=wait)
+    try:
+        yield descriptor is not None
+    finally:
+        if descriptor is not None:
+            release_lock(descriptor)

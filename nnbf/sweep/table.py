@@ -15,9 +15,9 @@ from typing import Any
 from nnbf._io import write_atomically, write_json
 from nnbf._text import Cell, Column, Table, value_with_error
 from nnbf.analysis import findings_markdown
-from nnbf.sweep.point_lock import locked
+from nnbf.sweep.names import RESULT_COLUMNS, TIME_COLUMNS
 from nnbf.sweep.point_records import PointRecord, point_record
-from nnbf.sweep.result_columns import RESULT_COLUMNS, TIME_COLUMNS
+from nnbf.sweep.sweep_folder import locked
 from nnbf.sweep.sweep_plan import SweepPlan
 
 FORMAT = 1

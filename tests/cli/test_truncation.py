@@ -13,7 +13,7 @@ from nnbf.runs import RunDirectory, RunError, run_system
 from nnbf.runs.evaluate_run import add_estimates
 from nnbf.runs.record import result_record
 from nnbf.runs.truncation import with_correction
-from nnbf.sweep.result_columns import RESULT_COLUMNS
+from nnbf.sweep.names import RESULT_COLUMNS
 
 CORRECTION = -0.0123
 

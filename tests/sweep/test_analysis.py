@@ -11,7 +11,7 @@ from nnbf._text import value_with_error
 from nnbf.analysis import basis_limit, diatomic_constants
 from nnbf.cli.sweep import sweep
 from nnbf.sweep import write_tables
-from nnbf.sweep.result_columns import RESULT_COLUMNS
+from nnbf.sweep.names import RESULT_COLUMNS
 
 PNG = b"\x89PNG\r\n\x1a\n"
 # (E_HF, E_FCI) of He.
@@ -167,7 +167,7 @@ def test_what_cannot_be_made_is_a_note(finished, undrawn, table, bases, note):
 
 
 def test_a_fault_of_an_analysis_leaves_the_tables(finished, monkeypatch):
-    monkeypatch.setattr("nnbf.sweep.limit_findings.basis_limit", lambda *points, **rest: 1 / 0)
+    monkeypatch.setattr("nnbf.sweep.findings.basis_limit", lambda *points, **rest: 1 / 0)
     plan, content = finished(HEAD + '[grid]\nbasis = ["cc-pvdz", "cc-pvtz"]\n', helium)
     assert content["analysis"]["notes"] == ["no basis limit: ZeroDivisionError: division by zero"]
     monkeypatch.undo()

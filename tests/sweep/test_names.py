@@ -51,26 +51,16 @@ def test_digests_do_not_depend_on_the_order_of_keys():
     assert len(digest("x", 6)) == 6
 
 
-def number(value):
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError
-    return value
-
-
-def option(name, *, positional=False, switch=False, convert=lambda value: value):
-    return Option(name, f"--{name.replace('_', '-')}", positional, switch, "a whole number", convert)
-
-
 OPTIONS = Vocabulary(
     "molecule",
     {
         found.name: found
         for found in (
-            option("max_steps", convert=number),
-            option("molecule", positional=True),
-            option("symmetry", switch=True),
-            option("frozen_core"),
-            option("hidden"),
+            Option("max_steps", int),
+            Option("molecule", str, required=True),
+            Option("symmetry", bool),
+            Option("frozen_core", bool | int),
+            Option("hidden", tuple[int, ...]),
         )
     },
 )
@@ -93,7 +83,7 @@ def test_options_become_words(options, words):
 
 def test_options_of_a_table_are_checked():
     assert OPTIONS.checked_table({"max-steps": 3, "hidden": [8]}, "x.toml: base") == {
-        "max_steps": 3, "hidden": [8],
+        "max_steps": 3, "hidden": (8,),
     }  # fmt: skip
     with pytest.raises(InputError, match=r"^x.toml: base.max-step: unknown key 'max-step': did you mean"):
         OPTIONS.checked_table({"max-step": 3}, "x.toml: base")

@@ -9,8 +9,7 @@ import pytest
 
 from hamiltonians.errors import InputError
 from nnbf.sweep import FINAL, last_row
-from nnbf.sweep.point_lock import locked, release_lock, take_lock
-from nnbf.sweep.sweep_folder import end_of_file, result_of
+from nnbf.sweep.sweep_folder import end_of_file, locked, release_lock, result_of, take_lock
 
 
 @pytest.fixture

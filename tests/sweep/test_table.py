@@ -4,7 +4,7 @@ import csv
 import json
 
 from nnbf.sweep import run_locally, write_tables
-from nnbf.sweep.result_columns import RESULT_COLUMNS
+from nnbf.sweep.names import RESULT_COLUMNS
 
 
 def rows(plan):

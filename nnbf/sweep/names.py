@@ -1,40 +1,49 @@
-"""The options that a manifest may use: those of one command of the program, as the command line has them."""
+"""The names that manifests and tables know: options of one command, and columns of results."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hamiltonians.errors import InputError, nearest_names
+from nnbf._options import Option
+from nnbf.estimate import KINDS, REFERENCES
 
+SIZES = ("n_orbitals", "n_electrons", "fci_dimension")
+"""Of the system."""
 
-@dataclass(frozen=True)
-class Option:
-    """One option of a command."""
+RESULT_COLUMNS = (
+    "energy",
+    "energy_error",
+    "energy_kind",
+    *(column for kind in KINDS for column in (kind, f"{kind}_error")),
+    *REFERENCES,
+    "error_milli",
+    "variance",
+    "v_score",
+    "s_squared",
+    "dipole_debye",
+    "n_determinants",
+    "n_connected",
+    "n_parameters",
+    "n_steps",
+    *SIZES,
+    "started_from",
+    "status",
+    "reason",
+    "directory",
+)
+"""Columns of the table beside the coordinates.
 
-    name: str
-    """Name in Python: "time_limit"."""
-    flag: str
-    """Name on the command line: "--time-limit"."""
-    positional: bool
-    """True where it stands without its name, and has to be given."""
-    switch: bool
-    """True where it is given as --name or --no-name, without a value."""
-    wanted: str
-    """Values that it has, in words."""
-    convert: Callable[[Any], Any]
-    """Return a value from a TOML file as the option wants it, or raise TypeError."""
+Energies are in the unit of the run (Hartree, or t), each kind with its error; `error_milli` is the energy
+less that of the exact reference (FCI or ED), in thousandths of the unit.
+"""
 
-    def words(self, value: Any) -> list[str]:
-        """Return what gives the option this value on a command line."""
-        if self.switch:
-            return [self.flag if value else self.flag.replace("--", "--no-", 1)]
-        if isinstance(value, bool):
-            text = "auto" if value else "none"
-        elif isinstance(value, tuple | list):
-            text = ",".join(map(str, value))
-        else:
-            text = str(value)
-        return [text] if self.positional else [f"{self.flag}={text}"]
+COST_COLUMNS = ("time_per_step_s", "time_to_accuracy_s", "peak_memory_mb", "memory_mb")
+"""Costs of a run: seconds of a step on the final space, seconds until the energy was good enough; memory of
+the process while it was solved, and how much of that solving has added (1e6 bytes)."""
+
+TIME_COLUMNS = ("directory", "wall_time_s", "process_s", "attempts", *COST_COLUMNS)
+"""Columns that depend on the machine, and are therefore kept apart."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +54,6 @@ class Vocabulary:
     """Its word after `nnbf`."""
     options: Mapping[str, Option]
     """All that a point may be given, by name in Python."""
-
-    def key(self, name: str) -> str:
-        """Return the name in Python of an option spelt with either dash."""
-        return name.replace("-", "_")
 
     def checked(self, name: str, value: Any, where: str) -> tuple[str, Any]:
         """Return the name of an option in Python and its value, converted.
@@ -61,7 +66,7 @@ class Vocabulary:
         Raises:
             InputError: There is no such option, or the value has the wrong type.
         """
-        option = self.options.get(self.key(name))
+        option = self.options.get(name.replace("-", "_"))
         if option is None:
             raise unknown_key(where, name, self.options)
         try:
@@ -75,12 +80,10 @@ class Vocabulary:
 
     def words(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the command with these options as words, positional ones first."""
-        ordered = [option for option in self.options.values() if option.positional]
-        ordered += [option for option in self.options.values() if not option.positional]
+        given = [option for option in self.options.values() if option.name in options]
         words = [self.command]
-        for option in ordered:
-            if option.name in options:
-                words += option.words(options[option.name])
+        for option in sorted(given, key=lambda option: not option.required):
+            words += option.words(options[option.name])
         return tuple(words)
 
 
