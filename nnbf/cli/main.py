@@ -59,8 +59,8 @@ COMMANDS = {
     "resume": Command(
         "DIR",
         "go on with a run that was stopped, killed or at its limit",
-        "nnbf.cli.resume",
-        "nnbf.cli.resume:ResumeCommand",
+        "nnbf.cli.solve",
+        "nnbf.cli.solve:ResumeCommand",
     ),
     "evaluate": Command(
         "DIR",

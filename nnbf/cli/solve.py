@@ -1,23 +1,66 @@
-"""The commands that solve a problem: molecule, fcidump, lattice, spectrum and charge, all on one path.
+"""The commands that solve a problem, and the one that goes on with it, all on one path.
 
 Words become a data class of options, that a `Job`, and that a run in a folder, whose end is shown.
 """
 
+import math
 import shlex
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import Ge, Interval
 
 from hamiltonians.errors import InputError
+from nnbf._options import Checked
+from nnbf._text import value_with_error
 from nnbf.cli.commands import SOLVING, SolveCharge, SolveFile, SolveLattice, SolveMolecule, SolveSpectrum
 from nnbf.cli.console import Progress, counted, say_error
 from nnbf.cli.main import DONE, FAILED
-from nnbf.cli.parsing import parse_command
+from nnbf.cli.parsing import option_fields, parse_command, with_flags
 from nnbf.cli.report import conclude
 
 if TYPE_CHECKING:
     from hamiltonians import Molecule
+    from nnbf.drivers.options import SolverOptions
     from nnbf.runs import CompletedRun, Job
+
+_RESUME_EXAMPLES = ("nnbf resume runs/demo", "nnbf resume runs/demo --time-limit 3600 --max-steps 5000")
+
+
+@dataclass(frozen=True)
+class ResumeTarget:
+    """What to go on with."""
+
+    folder: str
+    """Run folder."""
+
+
+@dataclass(frozen=True)
+class ResumeOptions(Checked):
+    """Limits, and what is printed; everything else is as the run began."""
+
+    max_steps: Annotated[int, Ge(1)] | None = None
+    """Most optimisation steps, those made already included; left out: as before."""
+    time_limit: Annotated[float, Interval(gt=0, le=math.inf)] | None = None
+    """Stop optimising after this many seconds from now (inf: no limit); left out: as before, from now."""
+    quiet: bool = False
+    """Print only the final table."""
+
+
+@dataclass(frozen=True)
+class ResumeCommand:
+    """Go on with a run that was stopped, killed or at its limit, from its last checkpoint.
+
+    On the same machine the outcome is bit by bit that of a run that never stopped.
+    """
+
+    target: ResumeTarget
+    """What to go on with."""
+    options: ResumeOptions = field(default_factory=ResumeOptions)
+    """Limits, and what is printed."""
 
 
 def _solve(name: str, arguments: Sequence[str]) -> int:
@@ -42,20 +85,17 @@ def _solve(name: str, arguments: Sequence[str]) -> int:
         on_start=lambda directory: progress.begun(directory.path),
         **more,
     )
-    return shown_run(run, job, progress)
+    return _shown_run(run, job, progress)
 
 
-def shown_run(run: "Callable[..., CompletedRun]", job: "Job", progress: Progress, *, n_done: int = 0) -> int:
-    """Run, show what happens, and return the exit code.
+def _shown_run(run: "Callable[..., CompletedRun]", job: "Job", progress: Progress, *, n_done: int = 0) -> int:
+    """Call `run_job` or `resume_run` with callbacks, show what happens, and return the exit code.
 
     Args:
-        run: `run_job` or `resume_run`, with everything but callbacks for rows, levels, warnings and stops.
+        run: One of them, with everything but callbacks for rows, levels, warnings and stops.
         job: What is computed.
         progress: Shows it.
         n_done: Levels that earlier sessions finished.
-
-    Raises:
-        KeyboardInterrupt: On a second Ctrl-C.
     """
     from nnbf.runs import RunError, StopRequest
 
@@ -91,28 +131,6 @@ def _title(job: "Job") -> str:
     if job.n_wanted is None:
         return f"{job.problem}: a particle more and less"
     return f"{job.problem}: {counted(len(job.sectors), 'sector')}, {counted(job.n_wanted, 'level')}"
-
-
-def _show_plan(job: "Job", command: Any, progress: Progress) -> int:
-    """Print what would be done; nothing is computed beyond Hartree-Fock, nothing is written."""
-    from nnbf.cli.plan import molecular_plan
-    from nnbf.observables.spectral_function import neighbouring_models
-
-    progress.quiet = False
-    _announce(job, progress)
-    if not job.is_lattice:
-        lines = molecular_plan(command, job.problem)
-    elif job.command == "charge":
-        models = (job.problem, *neighbouring_models(job.problem, job.choice.spin).values())
-        lines = [f"  {model}: {model.n_configurations:,} configurations" for model in models]
-    else:
-        lines = [
-            f"  {sector.label:<24} {sector.n_states:>14,} states, degeneracy {sector.degeneracy}, "
-            f"{job.options.method_for(sector.n_states)}"
-            for sector in job.sectors
-        ]
-    print("\n".join([*lines, "dry run: nothing was written"]))
-    return DONE
 
 
 def _lattice_job(name: str, command: "SolveLattice | SolveSpectrum | SolveCharge") -> "Job":
@@ -168,6 +186,146 @@ def _described(system: "Molecule") -> str:
         f"{name}: {integrals.n_electrons} electrons (2S = {integrals.two_S}) in {integrals.n_orbitals} "
         f"orbitals, {fci_dimension(integrals):,} determinants{group}"
     )
+
+
+def resume(arguments: Sequence[str]) -> int:
+    """Run `nnbf resume` and return its exit code."""
+    command = parse_command(ResumeCommand, arguments, prog="nnbf resume", examples=_RESUME_EXAMPLES)
+    from nnbf.runs import plan_resumption, resume_run
+
+    options = command.options
+    plan = plan_resumption(command.target.folder, max_steps=options.max_steps, time_limit=options.time_limit)
+    if plan.nothing_to_do is not None:
+        print(f"{plan.directory.path}: {with_flags(plan.nothing_to_do, option_fields(ResumeCommand))}")
+        return DONE
+    limits = plan.job.limits or plan.job.options
+    progress = Progress(
+        quiet=options.quiet, time_limit=limits.time_limit, options=SOLVING[plan.job.command][0]
+    )
+    run = partial(
+        resume_run,
+        plan,
+        command_line=shlex.join(["nnbf", "resume", *arguments]),
+        on_start=lambda directory, step: progress.begun(directory.path, step),
+    )
+    return _shown_run(run, plan.job, progress, n_done=plan.n_done)
+
+
+# ---- dry runs ------------------------------------------------------------------------------------
+
+
+def _show_plan(job: "Job", command: Any, progress: Progress) -> int:
+    """Print what would be done; nothing is computed beyond Hartree-Fock, nothing is written."""
+    from nnbf.observables.spectral_function import neighbouring_models
+
+    progress.quiet = False
+    _announce(job, progress)
+    if not job.is_lattice:
+        lines = _molecular_plan(command, job.problem)
+    elif job.command == "charge":
+        models = (job.problem, *neighbouring_models(job.problem, job.choice.spin).values())
+        lines = [f"  {model}: {model.n_configurations:,} configurations" for model in models]
+    else:
+        lines = [
+            f"  {sector.label:<24} {sector.n_states:>14,} states, degeneracy {sector.degeneracy}, "
+            f"{job.options.method_for(sector.n_states)}"
+            for sector in job.sectors
+        ]
+    print("\n".join([*lines, "dry run: nothing was written"]))
+    return DONE
+
+
+def _molecular_plan(command: "SolveMolecule | SolveFile", system: "Molecule") -> list[str]:
+    from nnbf.runs import default_folder
+    from nnbf.runs.job import folder_words
+
+    folder = command.run.out or default_folder(folder_words(system.info))
+    parts = {
+        "system": _system_lines(system),
+        "references": _reference_lines(command, system),
+        "problem options": _option_lines(command.problem),
+        f"solver options (method {command.run.method})": _option_lines(command.solver),
+        "memory, roughly, with the largest V": _memory_lines(system.integrals, command.solver),
+        "run folder": [f"{Path(folder).expanduser()} (not made)"],
+    }
+    return [line for head, lines in parts.items() for line in (f"{head}:", *(f"  {text}" for text in lines))]
+
+
+def _system_lines(system: "Molecule") -> list[str]:
+    info, truncation = system.info, system.truncation
+    lines = [f"{info.n_frozen_core} orbitals frozen"] if info.n_frozen_core else []
+    if info.active_space is not None:
+        electrons, orbitals = info.active_space
+        lines.append(f"active space: {electrons} electrons in {orbitals} orbitals")
+    if info.ecp:
+        lines.append("effective core potentials: " + ", ".join(f"{a} {name}" for a, name in info.ecp))
+    lines.append(f"orbitals: {info.orbitals} ({info.reference_method})")
+    if truncation is None:
+        return lines
+    at = ", ".join(f"{truncation.kept_at(10.0**-power)} at 1e-{power}" for power in range(2, 7))
+    kept, dropped = truncation.n_kept, truncation.n_dropped
+    return [
+        *lines,
+        f"virtual natural orbitals: {kept} kept, {dropped} dropped of {truncation.n_virtual} ({at})",
+        f"MP2 correction for the dropped ones: {1e3 * truncation.correction:+.4f} mHa",
+    ]
+
+
+def _reference_lines(command: "SolveMolecule | SolveFile", system: "Molecule") -> list[str]:
+    from hamiltonians.molecule.fci import fci_dimension
+
+    known = {name: energy for name, energy in system.references.items() if energy is not None}
+    lines = [f"{name}: {value_with_error(energy, None)} Hartree" for name, energy in known.items()]
+    if not command.problem.references:
+        return [*lines, "no others (--no-references)"]
+    if set(known) - {"hf"}:
+        return [*lines, "no others: a saved system keeps its own"]
+    dimension, limit = fci_dimension(system.integrals), command.problem.fci_limit
+    fits = "within" if dimension <= limit else "no: above"
+    return [
+        *lines,
+        "mp2, ccsd, ccsd_t: where affordable",
+        f"fci: {fits} --fci-limit ({dimension:,} determinants, limit {limit:,})",
+    ]
+
+
+def _option_lines(options: Any) -> list[str]:
+    lines = []
+    for item in fields(options):
+        value = getattr(options, item.name)
+        shown = "-" if value is None else str(value)
+        if isinstance(value, tuple):
+            shown = ",".join(map(str, value))
+        given = "" if value == item.default else "   (given)"
+        lines.append(f"{item.name.replace('_', '-')} = {shown}{given}")
+    return lines
+
+
+def _memory_lines(integrals: Any, options: "SolverOptions") -> list[str]:
+    """Estimate the large arrays from above, from the largest variational space that can arise."""
+    size, n_alpha, n_beta = integrals.n_orbitals, integrals.n_alpha, integrals.n_beta
+    dimension = math.comb(size, n_alpha) * math.comb(size, n_beta)
+    space = min(options.max_space, dimension)
+    neighbours = n_alpha * (size - n_alpha) * n_beta * (size - n_beta)
+    for n in (n_alpha, n_beta):
+        neighbours += n * (size - n) + math.comb(n, 2) * math.comb(size - n, 2)
+    connected = min(space * neighbours, dimension)
+    parts = {
+        "integrals": integrals.two_body.nbytes + integrals.one_body.nbytes,
+        f"Hamiltonian on V (|V| up to {space:,})": 12 * space * min(neighbours, space),
+        f"connected space (|C| up to {connected:,})": connected * (16 * math.ceil(size / 64) + 32),
+        "linear systems": 3 * 8 * min(space, options.dense_limit) ** 2,
+        "network on V": 2 * 8 * space * (sum(options.hidden) + 4 * size * options.n_determinants),
+    }
+    lines = [f"{name}: {_bytes(number)}" for name, number in parts.items()]
+    return [*lines, f"together: at most about {_bytes(sum(parts.values()))}"]
+
+
+def _bytes(number: int) -> str:
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if number >= size:
+            return f"{number / size:.1f} {unit}"
+    return f"{max(number, 1000) / 1e3:.0f} kB"
 
 
 molecule, fcidump, lattice, spectrum, charge = (partial(_solve, name) for name in SOLVING)
