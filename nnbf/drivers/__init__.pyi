@@ -11,8 +11,8 @@ from .sector_ansatz import make_lattice_ansatz
 from .sector_loop import spectrum
 from .selected import Growth, SelectedSpaceDriver
 from .selected_space import make_model, make_optimizer
-from .snapshot import OnCheckpoint, ResumableDriver, Snapshot
-from .supervision import DivergenceError, Ending, Stopwatch, supervise
+from .snapshot import OnCheckpoint, Snapshot
+from .supervision import DivergenceError, Ending, ResumableDriver, Stopwatch, supervise
 
 __all__ = [
     "DivergenceError",

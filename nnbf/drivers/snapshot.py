@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,49 +19,6 @@ Keys of JAX's random generators go in as ``jax.random.key_data``.
 OnCheckpoint = Callable[[Callable[[], Snapshot], bool], bool]
 """Called as ``on_checkpoint(take, must)`` between steps: saves ``take()`` if it is time to, or if it
 ``must``, and returns whether it did. Where it does not, no snapshot is made."""
-
-
-class ResumableDriver(Protocol):
-    """What a driver has to offer for its runs to be saved, resumed and taken back.
-
-    A driver that is restored to a snapshot goes on bit by bit like the one that the snapshot was taken
-    from, on the same machine with the same number of threads.
-    """
-
-    @property
-    def step_count(self) -> int:
-        """Steps made."""
-
-    @property
-    def converged(self) -> bool:
-        """Whether there is nothing left to do."""
-
-    @property
-    def row(self) -> dict[str, Any]:
-        """The step just made: ``step`` and ``energy``, ``variance`` and ``energy_error`` where known.
-
-        A row with another ``stage`` than the one before may have any energy.
-        """
-
-    def run(self, n_iter: int, **options: Any) -> Any:
-        """Make steps (NetKet's drivers do).
-
-        Raises:
-            FloatingPointError: Numbers are not finite any more.
-        """
-
-    def snapshot(self) -> Snapshot:
-        """The state between two steps."""
-
-    def restore(self, snapshot: Mapping[str, Any]) -> None:
-        """Go back (or on) to a snapshot of a driver that was made alike.
-
-        Raises:
-            ValueError: It is that of another network or optimiser.
-        """
-
-    def restrain(self, level: int) -> None:
-        """Make smaller steps from now on; 0 is as configured, each level is smaller. Part of snapshots."""
 
 
 def pack_tree(tree: PyTree) -> list[Any]:

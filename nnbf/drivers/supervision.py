@@ -1,18 +1,131 @@
 """Running a driver so that the run survives: checkpoints, resuming, going back when energies run away."""
 
 import contextlib
+import math
 import time
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import netket as nk
 import numpy as np
 from netket.utils import struct
 
 from hamiltonians import InputError
-from nnbf.drivers.guard import MAX_REWINDS, EnergyGuard
 from nnbf.drivers.monitor import Monitor
-from nnbf.drivers.snapshot import ResumableDriver, Snapshot
+from nnbf.drivers.snapshot import Snapshot
+
+MAX_REWINDS = 5
+"""Returns to an earlier state before a run gives up."""
+
+
+class ResumableDriver(Protocol):
+    """What a driver has to offer for its runs to be saved, resumed and taken back.
+
+    A driver that is restored to a snapshot goes on bit by bit like the one that the snapshot was taken
+    from, on the same machine with the same number of threads.
+    """
+
+    @property
+    def step_count(self) -> int:
+        """Steps made."""
+
+    @property
+    def converged(self) -> bool:
+        """Whether there is nothing left to do."""
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The step just made: ``step`` and ``energy``, ``variance`` and ``energy_error`` where known.
+
+        A row with another ``stage`` than the one before may have any energy.
+        """
+
+    def run(self, n_iter: int, **options: Any) -> Any:
+        """Make steps (NetKet's drivers do).
+
+        Raises:
+            FloatingPointError: Numbers are not finite any more.
+        """
+
+    def snapshot(self) -> Snapshot:
+        """The state between two steps."""
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Go back (or on) to a snapshot of a driver that was made alike.
+
+        Raises:
+            ValueError: It is that of another network or optimiser.
+        """
+
+    def restrain(self, level: int) -> None:
+        """Make smaller steps from now on; 0 is as configured, each level is smaller. Part of snapshots."""
+
+
+@dataclass
+class EnergyGuard:
+    """Remembers the best state of a run, and notices when its energies run away.
+
+    The best state is the one of lowest energy (plus two standard errors) in the current stage. Energies
+    run away when one is not finite, or lies above the first energy of the stage by three times the
+    largest of: the standard deviation of the energy in that first state, the energy gained since, and a
+    hundredth of the energy. All of it depends on the steps alone, never on the clock.
+    """
+
+    best: Snapshot
+    """The best state; at first that of a driver before its first step."""
+    rewinds: int = 0
+    """Returns since the run started or was resumed after giving up."""
+    level: int = 0
+    """How much smaller steps are made (see ``ResumableDriver.restrain``)."""
+    notes: list[str] = field(default_factory=list)
+    """One line a return."""
+    stage: Any = None
+    """The current stage."""
+    first: float | None = None
+    """First energy of the stage."""
+    spread: float = 0.0
+    """Standard deviation of the energy in that state."""
+    lowest: float = math.inf
+    """Energy of the best state, plus two standard errors."""
+
+    def check(self, row: Mapping[str, Any], before: Snapshot) -> None:
+        """Take note of a step.
+
+        Args:
+            row: The step.
+            before: The state before it, to which the row's energy belongs.
+
+        Raises:
+            FloatingPointError: The energy is not finite, or runs away.
+        """
+        step, energy = row["step"], row.get("objective", row["energy"])
+        if not math.isfinite(energy):
+            raise FloatingPointError(f"step {step}: the energy is not finite")
+        stage = row.get("stage")
+        if self.first is None or stage != self.stage:
+            variance = row.get("variance")
+            known = variance is not None and math.isfinite(variance) and variance > 0
+            self.stage, self.first, self.lowest = stage, energy, math.inf
+            self.spread = math.sqrt(variance) if known and variance is not None else 0.0
+        gained = self.first - self.lowest if math.isfinite(self.lowest) else 0.0
+        limit = 3.0 * max(self.spread, gained, 0.01 * max(1.0, abs(self.first)))
+        if energy - self.first > limit:
+            rise = f"the energy rose from {self.first:.6g} to {energy:.6g}"
+            raise FloatingPointError(f"step {step}: the optimisation diverges ({rise})")
+        pessimistic = energy + 2.0 * (row.get("energy_error") or 0.0)
+        if pessimistic <= self.lowest:
+            self.lowest, self.best = pessimistic, before
+
+    def snapshot(self) -> Snapshot:
+        """The guard between two steps."""
+        return {**vars(self), "notes": list(self.notes)}
+
+    def restore(self, snapshot: Mapping[str, Any]) -> None:
+        """Go on from a snapshot."""
+        for name in vars(self):
+            setattr(self, name, snapshot[name])
+        self.notes = list(self.notes)
 
 
 class Stopwatch:
@@ -91,13 +204,11 @@ def supervise(
             guard.restore(monitor.resume["guard"])
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"the checkpoint does not fit the options of the run: {error}") from error
-    saver = _Saver(driver, guard, monitor, stopwatch)
-    ends = _Ends(monitor)
-    watch = (saver, _Rows(saver, guard, monitor, stopwatch), ends)
+    watch = _Watch(driver, guard, monitor, stopwatch)
     while True:
         try:
             remaining = max(max_steps - driver.step_count, 0)
-            hooks = (*monitor.callbacks, *watch)
+            hooks = (*monitor.callbacks, watch)
             driver.run(remaining, out=monitor.loggers, callback=hooks, show_progress=False)
             break
         except (FloatingPointError, np.linalg.LinAlgError) as error:
@@ -106,10 +217,10 @@ def supervise(
             guard.level += 1
             driver.restore(guard.best)
             driver.restrain(guard.level)
-            saver.rewound()
+            watch.rewound()
             if given_up:
                 guard.rewinds = 0
-                saver.save()
+                watch.save()
                 raise DivergenceError(
                     f"{reason}, also after {max_rewinds} returns to the best state (step {driver.step_count} "
                     "the last time) with smaller and smaller steps",
@@ -125,12 +236,12 @@ def supervise(
         except BaseException:
             # Out of memory, Ctrl-C in the middle of a step, a mistake in the program: keep what is whole.
             with contextlib.suppress(Exception):
-                saver.save()
+                watch.save()
             raise
-    saver.save()
+    watch.save()
     # A callback of the caller's may have ended the run, too.
     ended = "max_steps" if driver.step_count >= max_steps else "interrupted"
-    status = "converged" if driver.converged else (ends.reason or ended)
+    status = "converged" if driver.converged else (watch.reason or ended)
     return Ending(status, tuple(guard.notes))
 
 
@@ -139,10 +250,11 @@ def _kept():
     return struct.field(pytree_node=False, serialize=False)
 
 
-class _Saver(nk.callbacks.AbstractCallback):
-    """Keeps the state after the last whole step, and offers it as a checkpoint."""
+class _Watch(nk.callbacks.AbstractCallback):
+    """Keeps the state after the last whole step, checks and reports steps, ends the run where it is asked to."""
 
     before: Any = _kept()
+    reason: str = _kept()
     _driver: Any = _kept()
     _guard: EnergyGuard = _kept()
     _monitor: Monitor = _kept()
@@ -152,16 +264,15 @@ class _Saver(nk.callbacks.AbstractCallback):
     _in_step: bool = _kept()
 
     def __init__(self, driver, guard, monitor, stopwatch):
-        self._driver, self._guard = driver, guard
-        self._monitor, self._stopwatch = monitor, stopwatch
+        self._driver, self._guard, self._monitor, self._stopwatch = driver, guard, monitor, stopwatch
+        self.reason = ""
         self.rewound()
 
     def rewound(self):
         """Take the driver's present state for that between two steps."""
         self.before = self._driver.snapshot()
         self._ended = int(self._driver.step_count)
-        self._saved = False
-        self._in_step = False
+        self._saved = self._in_step = False
 
     def save(self):
         """Have the state after the last whole step saved, unless it is already."""
@@ -174,11 +285,24 @@ class _Saver(nk.callbacks.AbstractCallback):
         self.before = driver.snapshot()
         self._offer(must=False)
         self._in_step = True
+        # Not at the end of the step before, which would then be neither counted nor logged.
+        if self.reason:
+            raise nk.callbacks.RunFinished(self.reason)
 
-    def counted(self, step):
-        """Take a step for whole."""
+    def on_step_end(self, step, log_data, driver):
+        row, monitor = driver.row, self._monitor
+        self._guard.check(row, self.before)
         self._ended = step + 1
         self._saved = self._in_step = False
+        row |= {"time_s": self._stopwatch.total, "rewinds": len(self._guard.notes)}
+        if monitor.on_row is not None:
+            monitor.on_row(row)
+        if driver.converged:
+            return
+        if monitor.is_stopped:
+            self.reason = "interrupted"
+        elif monitor.is_over:
+            self.reason = "time_limit"
 
     def _offer(self, *, must):
         if self._monitor.save is not None and not self._saved:
@@ -190,49 +314,3 @@ class _Saver(nk.callbacks.AbstractCallback):
             "driver": self.before,
             "guard": self._guard.snapshot(),
         }
-
-
-class _Rows(nk.callbacks.AbstractCallback):
-    """Checks steps and reports their rows."""
-
-    _saver: _Saver = _kept()
-    _guard: EnergyGuard = _kept()
-    _monitor: Monitor = _kept()
-    _stopwatch: Stopwatch = _kept()
-
-    def __init__(self, saver, guard, monitor, stopwatch):
-        self._saver, self._guard = saver, guard
-        self._monitor, self._stopwatch = monitor, stopwatch
-
-    def on_step_end(self, step, log_data, driver):
-        row = driver.row
-        self._guard.check(row, self._saver.before)
-        self._saver.counted(step)
-        row["time_s"] = self._stopwatch.total
-        row["rewinds"] = len(self._guard.notes)
-        if self._monitor.on_row is not None:
-            self._monitor.on_row(row)
-
-
-class _Ends(nk.callbacks.AbstractCallback):
-    """Ends the run at the deadline or on request."""
-
-    reason: str = _kept()
-    _monitor: Monitor = _kept()
-
-    def __init__(self, monitor):
-        self._monitor = monitor
-        self.reason = ""
-
-    def on_step_start(self, step, log_data, driver):
-        # Not at the end of the step before, which would then be neither counted nor logged.
-        if self.reason:
-            raise nk.callbacks.RunFinished(self.reason)
-
-    def on_step_end(self, step, log_data, driver):
-        if driver.converged:
-            return
-        if self._monitor.is_stopped:
-            self.reason = "interrupted"
-        elif self._monitor.is_over:
-            self.reason = "time_limit"

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from hamiltonians import InputError
-from nnbf.drivers.guard import MAX_REWINDS, EnergyGuard
 from nnbf.drivers.monitor import Monitor
 from nnbf.drivers.snapshot import pack_tree, unpack_tree
-from nnbf.drivers.supervision import DivergenceError, supervise
+from nnbf.drivers.supervision import MAX_REWINDS, DivergenceError, EnergyGuard, supervise
 
 
 class Descent:
