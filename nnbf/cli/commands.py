@@ -9,8 +9,7 @@ from hamiltonians.formats.file_spec import FileSpec
 from hamiltonians.lattice.lattice_spec import LatticeSpec
 from hamiltonians.molecule.spec import MoleculeSpec
 from nnbf._options import Checked
-from nnbf.drivers.lattice_options import LatticeOptions
-from nnbf.drivers.options import SolverOptions
+from nnbf.drivers.options import LatticeOptions, SolverOptions
 from nnbf.runs.checkpoint import INTERVAL
 from nnbf.runs.job import LatticeLimits, Limits, SpectrumLimits
 from nnbf.runs.sector_choice import ChargeChoice, OneSector, SectorChoice

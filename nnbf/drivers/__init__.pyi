@@ -1,12 +1,11 @@
 from .calculation import solve
 from .charge_levels import charge_excitations
 from .full_sum import FullSumDriver
-from .lattice_options import LatticeOptions
 from .level import Level, Outcome
 from .methods import Task, make_options, register_problem
 from .monitor import Monitor, OnRow, StoppedError
 from .monte_carlo import MonteCarloDriver
-from .options import SolverOptions
+from .options import LatticeOptions, SolverOptions
 from .sector_ansatz import make_lattice_ansatz
 from .sector_loop import spectrum
 from .selected import Growth, SelectedSpaceDriver

@@ -1,17 +1,23 @@
-"""Observables of levels that lattice drivers return."""
+"""Observables of levels, of molecules and lattices: what the final state is like."""
 
 from typing import Any
 
-from hamiltonians import space_group
-from hamiltonians.lattice.model import Lattice
+import numpy as np
+
+from hamiltonians import InputError, Lattice, Molecule, irrep_bits, space_group
 from nnbf.drivers.level import Level
+from nnbf.drivers.options import SolverOptions
 from nnbf.evaluation import Samples
-from nnbf.observables import Configurations, Observables, lattice_observables
+from nnbf.observables import Configurations, Observables, lattice_observables, molecular_observables
+from nnbf.observables.density_matrices import require_two_body_room
 from nnbf.observables.weighted_configurations import MOST_ENUMERATED
+from nnbf.states import SpaceState
 from nnbf.states.amplitudes import log_psi_function
 
 #: Most samples that observables are averaged over: symmetry takes some ten amplitudes of each.
 MOST_OBSERVED = 16_384
+#: Deviation of <S^2> from S (S + 1) above which a result carries a warning.
+SPIN_TOLERANCE = 0.05
 
 
 def level_configurations(model: Lattice, level: Level) -> Configurations:
@@ -54,3 +60,65 @@ def _observables(model, momentum, configurations, ansatz, variables):
         group=space_group(model),
         momentum=momentum,
     )
+
+
+def check_observables(system: Molecule, options: SolverOptions) -> None:
+    """Require that what is asked for can be computed.
+
+    Raises:
+        InputError: There are too many orbitals for two-particle density matrices.
+    """
+    if options.rdm2:
+        try:
+            require_two_body_room(system.integrals.n_orbitals)
+        except ValueError as error:
+            raise InputError(f"rdm2: {error}; leave it out") from error
+
+
+def final_observables(
+    system: Molecule,
+    options: SolverOptions,
+    state: SpaceState,
+    kind: str,
+    sector: np.ndarray | None = None,
+    sector_psi: np.ndarray | None = None,
+) -> Observables:
+    """Observables of the state behind the headline energy.
+
+    Args:
+        system: What was solved.
+        options: How.
+        state: The optimised state.
+        kind: ``full_sum`` for psi on the whole sector, ``variational`` for psi on V.
+        sector: Determinants of the sector, for full_sum.
+        sector_psi: psi there.
+    """
+    determinants, psi = state.determinants, None
+    if kind == "full_sum" and sector is not None:
+        determinants, psi = sector, sector_psi
+    configurations = Configurations.expansion(
+        determinants,
+        state.wave_function() if psi is None else psi,
+        system.integrals.n_orbitals,
+        spin_flip=state.spin_flip,
+        # H never leaves the irrep of the reference determinant, so neither does V.
+        irreps=irrep_bits(system.integrals),
+        kind=kind,
+    )
+    return molecular_observables(system.integrals, configurations, system.properties, rdm2=options.rdm2)
+
+
+def spin_warnings(system: Molecule, options: SolverOptions, found: Observables) -> list[str]:
+    """Say so where <S^2> is not that of the multiplicity that was asked for."""
+    if found.s_squared is None:
+        return []
+    spin = 0.5 * abs(system.integrals.two_S)
+    value, wanted = float(found.s_squared.value), spin * (spin + 1.0)
+    if abs(value - wanted) <= SPIN_TOLERANCE:
+        return []
+    remedy = "a larger spin_penalty" if options.spin_penalty else "spin_penalty 0.1"
+    target = f"2S = {abs(system.integrals.two_S)}"
+    return [
+        f"<S^2> is {value:.3f} and not {wanted:.2f}: this is no state of {target}; "
+        f"try {remedy}, or another spin"
+    ]

@@ -64,7 +64,7 @@ KINDS: dict[str, Kind] = {
         },
     ),
     "lattice": Kind(
-        "nnbf.drivers.lattice_options:LatticeOptions",
+        "nnbf.drivers.options:LatticeOptions",
         {
             "full-sum": "nnbf.drivers.sector_sum:full_sum_level",
             "vmc": "nnbf.drivers.sector_sampling:vmc_level",

@@ -17,9 +17,9 @@ from hamiltonians.errors import InputError
 from hamiltonians.lattice.model import Lattice
 from nnbf.ansatz.orbitals import lowest_momentum
 from nnbf.drivers.calculation import solve
-from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.level_observables import level_configurations
 from nnbf.drivers.monitor import Monitor
+from nnbf.drivers.options import LatticeOptions
 from nnbf.observables.correlations import Quantity, correlation_ratio, structure_factor
 
 #: Resamplings behind the error of a crossing.

@@ -19,7 +19,7 @@ from nnbf.ansatz import (
 )
 from nnbf.ansatz.orbitals import LatticeOrbitals
 from nnbf.ansatz.symmetric_fillings import independent_in_sector
-from nnbf.drivers.lattice_options import LatticeMethod, LatticeOptions
+from nnbf.drivers.options import LatticeMethod, LatticeOptions
 
 if TYPE_CHECKING:
     from hamiltonians import Sector

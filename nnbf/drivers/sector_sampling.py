@@ -12,10 +12,10 @@ from hamiltonians import space_group
 from hamiltonians.errors import InputError
 from hamiltonians.lattice.model import Lattice
 from nnbf.ansatz import ProjectedBackflow, SymmetryElements, free_orbitals
-from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.level import Level, estimate_record
 from nnbf.drivers.methods import Task
 from nnbf.drivers.monte_carlo import LARGEST_R_HAT, MonteCarloDriver, Remedies, StepSchedule
+from nnbf.drivers.options import LatticeOptions
 from nnbf.drivers.sector_ansatz import make_lattice_ansatz, single_row
 from nnbf.drivers.supervision import Stopwatch, supervise
 from nnbf.evaluation import EvaluationOptions, sample_energy

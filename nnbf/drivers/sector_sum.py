@@ -11,9 +11,9 @@ from hamiltonians.lattice.exact import SectorBasis, sector_basis
 from hamiltonians.lattice.model import Lattice
 from hamiltonians.lattice.sector_points import sector_points
 from nnbf.drivers.full_sum import FullSumDriver
-from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.level import Level
 from nnbf.drivers.methods import Task
+from nnbf.drivers.options import LatticeOptions
 from nnbf.drivers.sector_ansatz import make_lattice_ansatz, single_row
 from nnbf.drivers.supervision import Stopwatch, supervise
 from nnbf.estimate import Estimate, v_score

@@ -8,13 +8,8 @@ import optax
 
 from hamiltonians import InputError, Molecule, irrep_bits
 from nnbf.ansatz import NeuralBackflow
-from nnbf.drivers.final import (
-    check_observables,
-    final_observables,
-    make_penalties,
-    spin_warnings,
-)
 from nnbf.drivers.level import Level
+from nnbf.drivers.level_observables import check_observables, final_observables, spin_warnings
 from nnbf.drivers.methods import Task
 from nnbf.drivers.options import SolverOptions
 from nnbf.drivers.selected import Growth, SelectedSpaceDriver, TailTraining
@@ -26,6 +21,7 @@ from nnbf.optimize import FirstOrder, RayleighGaussNewton, StochasticReconfigura
 from nnbf.states import (
     Objective,
     SpaceState,
+    SpinPenalty,
     connected_estimates,
     full_sum_energy,
     sector_amplitudes,
@@ -74,6 +70,33 @@ def make_optimizer(options: SolverOptions) -> Any:
             **bound,
         )
     return RayleighGaussNewton(damping=options.damping, dense_limit=options.dense_limit, **bound)
+
+
+def make_penalties(system: Molecule, options: SolverOptions) -> tuple[SpinPenalty, ...]:
+    """The penalties that ``options`` describe: a spin penalty, or none.
+
+    Raises:
+        InputError: S^2 is not known in the orbitals of the system, or leads out of them.
+    """
+    if not options.spin_penalty:
+        return ()
+    if not system.integrals.is_spin_resolved:
+        return (SpinPenalty(options.spin_penalty),)
+    overlap = None if system.properties is None else system.properties.overlap_alpha_beta
+    if overlap is None:
+        raise InputError(
+            "spin_penalty needs the overlap of alpha and beta orbitals, which this file lacks: "
+            "build the molecule again, or give spin_penalty 0"
+        )
+    if len(overlap) == system.integrals.n_orbitals:
+        try:
+            return (SpinPenalty(options.spin_penalty, np.asarray(overlap)),)
+        except ValueError:
+            pass
+    raise InputError(
+        "spin_penalty with UHF orbitals needs all of them, no frozen core or active space: "
+        "give reference rohf, or spin_penalty 0"
+    )
 
 
 def selected_level(task: Task) -> Level:

@@ -251,7 +251,7 @@ def _kept():
 
 
 class _Watch(nk.callbacks.AbstractCallback):
-    """Keeps the state after the last whole step, checks and reports steps, ends the run where it is asked to."""
+    """Keeps the state after the last whole step, checks and reports steps, and ends the run on request."""
 
     before: Any = _kept()
     reason: str = _kept()

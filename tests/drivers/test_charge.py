@@ -7,11 +7,11 @@ import pytest
 
 from hamiltonians import InputError, Lattice, exact_levels, space_group
 from hamiltonians.lattice.exact import sector_basis
-from nnbf.drivers import filling_levels
+from nnbf.drivers import charge_levels
 from nnbf.drivers.charge_levels import charge_excitations, sampled_charge_weight
-from nnbf.drivers.lattice_options import LatticeOptions
 from nnbf.drivers.level import Level, Outcome
 from nnbf.drivers.monitor import Monitor
+from nnbf.drivers.options import LatticeOptions
 from nnbf.drivers.sector_sum import sector_state
 from nnbf.estimate import Estimate
 from nnbf.observables.exact_excitations import exact_charge_excitations
@@ -54,7 +54,7 @@ def exactly(monkeypatch):
                 levels_found.append(level)
         return Outcome(model, tuple(levels_found))
 
-    monkeypatch.setattr(filling_levels, "spectrum", spectrum)
+    monkeypatch.setattr(charge_levels, "spectrum", spectrum)
     return solved
 
 

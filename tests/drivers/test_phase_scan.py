@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hamiltonians import InputError, Lattice, lattice_configurations, lattice_to_sparse
-from nnbf.drivers.lattice_options import LatticeOptions
+from nnbf.drivers.options import LatticeOptions
 from nnbf.drivers.phase_scan import (
     ScanPoint,
     critical_interaction,

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import binom
 
 from hamiltonians import InputError, Lattice, lattice_configurations, lattice_to_sparse, space_group
-from nnbf.drivers.lattice_options import LatticeOptions
+from nnbf.drivers.options import LatticeOptions
 from nnbf.drivers.sector_ansatz import make_lattice_ansatz
 from nnbf.estimate import Estimate
 from nnbf.evaluation import EvaluationOptions, LatticeSource, Samples, sample_energy

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hamiltonians.lattice.lattice_spec import LatticeSpec
-from nnbf.drivers.lattice_options import LatticeOptions
+from nnbf.drivers.options import LatticeOptions
 from nnbf.runs import (
     Job,
     LatticeLimits,
