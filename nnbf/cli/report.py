@@ -73,11 +73,15 @@ def report(arguments: Sequence[str]) -> int:
 
 def _one(folder: str, *, quiet: bool) -> int:
     """Write the report of one run into its folder, and print its tables where it has ended."""
-    if not quiet and (Path(folder).expanduser() / "result.json").is_file():
-        conclude(folder, Progress())
-        return DONE
+    from nnbf.runs.schema import load_result
+
     lines = written_report(folder)
-    if not quiet:
+    if quiet:
+        return DONE
+    if (Path(folder).expanduser() / "result.json").is_file():
+        where = f"run folder  {folder}{os.sep}"
+        _show(load_result(folder), Progress(), [where, *lines])
+    else:
         print("\n".join(lines))
     return DONE
 
@@ -97,25 +101,30 @@ def conclude(
         result: Content of its result.json, of a run that has not ended what that would be.
         facts: Further lines.
     """
-    from nnbf.report.run_tables import result_tables
     from nnbf.runs.schema import load_config, load_result, upgraded_result
 
     if result is None:
         result = load_result(folder)
     elif "levels" not in result:
         result = upgraded_result(result, load_config(folder))
-    for warning in result["warnings"]:
-        progress.warn(warning)
     lines: list[str] = []
     try:
         lines = written_report(folder)
     except (ImportError, InputError, OSError) as error:  # the result is safe: say so, and go on
         say_warning(f"no report was written ({one_line(error)}): try 'nnbf report {folder}'")
+    _show(result, progress, [*facts, f"run folder  {folder}{os.sep}", *lines])
+
+
+def _show(result: Mapping[str, Any], progress: Progress, lines: Sequence[str]) -> None:
+    """Print warnings and tables of a result, with further lines below."""
+    from nnbf.report.run_tables import result_tables
+
+    for warning in result["warnings"]:
+        progress.warn(warning)
     if result.get("energy") is None:
         say_warning("stopped before the first level was done")
         return
-    notes = [*_notes(result, progress.spelt), *facts, f"run folder  {folder}{os.sep}", *lines]
-    progress.tables(result_tables(result), notes)
+    progress.tables(result_tables(result), [*_notes(result, progress.spelt), *lines])
 
 
 def written_report(folder: str | Path) -> list[str]:
@@ -124,17 +133,18 @@ def written_report(folder: str | Path) -> list[str]:
     Raises:
         InputError: The folder holds no run, or cannot be written.
     """
-    from nnbf.report import write_report
+    from nnbf.report import read_run, write_report
 
     path = shlex.quote(str(folder))
-    written = write_report(
-        folder,
-        next_steps={
-            "Go on where it stopped": f"nnbf resume {path}",
-            "Sample the trained state": f"nnbf evaluate {path}",
-            "Make this page again": f"nnbf report {path}",
-        },
-    )
+    steps = {
+        "Go on where it stopped": f"nnbf resume {path}",
+        "Sample the trained state": f"nnbf evaluate {path}",
+        "Make this page again": f"nnbf report {path}",
+    }
+    run = read_run(folder)
+    if run.result.get("status") == "converged":
+        del steps["Go on where it stopped"]
+    written = write_report(run, next_steps=steps)
     for problem in written.problems:
         say_warning(problem)
     return [*(f"plot        {picture}" for picture in written.pictures), f"page        {written.page}"]

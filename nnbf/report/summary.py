@@ -104,7 +104,7 @@ def summarise(entry: Entry) -> Summary | None:
         score = v_score_of(dof, variance, energy.value, hot.energy)
     if run.is_lattice and run.finished and len(run.levels) < len(result["levels"]):
         raise TypeError("a level without energy")
-    for row in run.history:
+    for row in (*run.history, *run.levels):
         for key in ("energy", "time_s", "variance"):
             number(row.get(key))
     return Summary(

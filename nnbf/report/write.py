@@ -11,7 +11,7 @@ from nnbf.report.collection_page import collection_markdown, collection_page
 from nnbf.report.collection_tables import Runs, paper_tables
 from nnbf.report.page import RunView, run_markdown, run_page, run_view
 from nnbf.report.plots import drawn, run_plots
-from nnbf.report.reading import UNFIT, read_run
+from nnbf.report.reading import UNFIT, RunRecord, read_run
 from nnbf.report.records import has_row, records_json, varbench_table
 from nnbf.report.sources import RECORDS, Collection, Entry, entry_of, read_collection
 from nnbf.report.summary import Summary, summarise
@@ -59,14 +59,16 @@ class WrittenCollection:
     """Arguments that are no run: one line each."""
 
 
-def write_report(run: str | Path, *, next_steps: Mapping[str, str] | None = None) -> WrittenReport:
+def write_report(
+    run: str | Path | RunRecord, *, next_steps: Mapping[str, str] | None = None
+) -> WrittenReport:
     """Write report/ in a run folder, the same for every kind of run.
 
     Needs neither the solver nor PySCF: everything comes from the files of the folder. A figure that cannot
     be drawn or written costs no more than itself.
 
     Args:
-        run: The run folder, of a molecule or a lattice, in any state.
+        run: The run folder, of a molecule or a lattice, in any state; or its content.
         next_steps: Commands that go on with the run or evaluate it, by what they do, for the page.
 
     Returns:
@@ -75,7 +77,7 @@ def write_report(run: str | Path, *, next_steps: Mapping[str, str] | None = None
     Raises:
         InputError: The folder holds no run, or cannot be written.
     """
-    record = read_run(run)
+    record = run if isinstance(run, RunRecord) else read_run(run)
     try:
         summary = summarise(entry_of(record))
         assert summary is not None  # it could be read

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from hamiltonians import InputError
+from nnbf.cli import main
 from nnbf.report import Reference, best_reference, read_run, write_report
 from nnbf.report.error_scale import ErrorScale, spread
 from nnbf.report.figures import draw_history
@@ -116,6 +117,22 @@ def test_damaged_files_are_named(run_folder):
     (folder / "result.json").write_text("{")
     with pytest.raises(InputError, match=r"result.json cannot be read"):
         read_run(folder)
+
+
+@pytest.mark.parametrize("energy", ["low", None, [1.0]])
+def test_damaged_levels_are_refused_in_one_line(refused, run_folder, energy):
+    level = {"sector": {"label": "A1"}, "level": 0, "energy": energy, "status": "converged"}
+    folder = run_folder("here/run", format=2, command="lattice", levels=[level])
+    assert "something else than" in refused("report", str(folder))
+
+
+@pytest.mark.parametrize(("status", "offered"), [("converged", False), ("time_limit", True)])
+def test_only_what_has_not_converged_can_go_on(run_folder, status, offered):
+    folder = run_folder(status=status)
+    assert main(["report", str(folder), "--quiet"]) == 0
+    page = (folder / "report" / "index.html").read_text()
+    assert ("nnbf resume" in page) == offered
+    assert "nnbf evaluate" in page
 
 
 def test_best_reference_is_exact_where_it_can_be():
