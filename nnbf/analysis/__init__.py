@@ -13,7 +13,6 @@ from nnbf.analysis.basis_limit import (
     formula_curve,
 )
 from nnbf.analysis.basis_names import basis_family, cardinal_number, common_family
-from nnbf.analysis.cost import time_per_step, time_to_accuracy
 from nnbf.analysis.curves import (
     CurveFit,
     DiatomicConstants,
@@ -28,7 +27,14 @@ from nnbf.analysis.findings_tables import (
     findings_markdown,
     findings_sections,
 )
-from nnbf.analysis.scaling import PowerLaw, ScalingTable, fit_power_law, scaling_table
+from nnbf.analysis.scaling import (
+    PowerLaw,
+    ScalingTable,
+    fit_power_law,
+    scaling_table,
+    time_per_step,
+    time_to_accuracy,
+)
 
 __all__ = [
     "BasisLimit",

@@ -1,42 +1,32 @@
 r"""Complete-basis-set limit of energies computed in a family of basis sets.
 
 Hartree-Fock and correlation energies converge differently and are extrapolated apart, each by every formula
-that the points allow, always through the largest sets:
-
-* Hartree-Fock: (X+1) exp(-9 sqrt X) and exp(-9 sqrt X) through two points (Karton, Martin, Theor. Chem. Acc.
-  115, 330 (2006)), X^-5 through two (Martin, de Oliveira, J. Chem. Phys. 111, 1843 (1999)), exp(-B X)
-  with free B through three (Feller, J. Chem. Phys. 96, 6104 (1992));
-* correlation: X^-3 through two points (Helgaker, Klopper, Koch, Noga, J. Chem. Phys. 106, 9639 (1997);
-  Halkier et al., Chem. Phys. Lett. 286, 243 (1998)), (X+1/2)^-4 through two and
-  (X+1/2)^-4 + (X+1/2)^-6 through three (Martin, Chem. Phys. Lett. 259, 669 (1996)), X^-3 + X^-5 and X^-B
-  with free B through three.
+that the points allow, always through the largest sets. docs/basis_limit.md has the formulas with their
+sources, and what the uncertainty means.
 
 **Recommended** are (X+1) exp(-9 sqrt X) and X^-3 through the two largest sets: both need no small set, which
 three-point formulas have to include; X^-3 is what the partial waves of the interelectronic cusp lead to, and
-Halkier et al. found two points to beat three. Their values are the result; the others tell how far it can be
-trusted. X^-B is in the table but no part of the uncertainty: with a double-zeta set it overshoots (He by
-0.4 mHa, Be 1.5, Ne 15).
+Halkier et al. (Chem. Phys. Lett. 286, 243 (1998)) found two points to beat three. Their values are the
+result; the others tell how far it can be trusted. X^-B is in the table but no part of the uncertainty: with
+a double-zeta set it overshoots (He by 0.4 mHa, Be 1.5, Ne 15).
 
-**Uncertainty** of each part: the largest distance from the recommended value to another formula's, but not
-less than a share of the last step (Hartree-Fock: `HF_SHARE` of that between the two largest sets;
-correlation: `SHARE` of that from the largest set to the limit, `DOUBLE_ZETA_SHARE` where one of the two is
-double zeta), in quadrature with the propagated errors of the points. Those of the two parts are added in
-quadrature. It is meant as a range that holds the limit, not as a standard deviation. The shares are from
-known limits: Hartree-Fock of H2, He, LiH, Be, N2 and Ne, correlation of H2, He, Be (exact) and Ne (MP2), from
-DT, TQ and Q5. Every total limit but that of Ne from DT (a fifth too far off) was within its error. What all
-points have in common (a frozen core, missing core-valence functions, relativity) is no part of it.
+The shares below are from known limits: Hartree-Fock of H2, He, LiH, Be, N2 and Ne, correlation of H2, He, Be
+(exact) and Ne (MP2), from DT, TQ and Q5. Every total limit but that of Ne from DT (a fifth too far off) was
+within its error.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from scipy.optimize import brentq
 
 from hamiltonians.errors import InputError
-from nnbf.analysis._formulas import Formula, correlation_formulas, hf_formulas
 from nnbf.analysis.basis_names import cardinal_letters, cardinal_number, common_family
+
+Array = np.ndarray
 
 ALPHA = 9.0
 """Exponent of the exp-sqrt formulas for Hartree-Fock energies."""
@@ -176,14 +166,15 @@ def basis_limit(
     chosen = _checked([_point(point, correlation) for point in points], alpha)
     x = [point.cardinal for point in chosen]
     low = [point.hf for point in chosen]
-    hf, hf_rows = _part(hf_formulas(alpha), x, low, [point.hf_error for point in chosen])
-    hf = _widened(hf, HF_SHARE * abs(low[-1] - low[-2]))
+    low_errors = [point.hf_error for point in chosen]
+    least = HF_SHARE * abs(low[-1] - low[-2])
+    hf, hf_rows = _part(_hf_formulas(alpha), x, low, low_errors, lambda limit: least)
     errors = [math.hypot(point.error, point.hf_error) for point in chosen]
-    rest, rest_rows = _part(correlation_formulas(), x, [point.correlation for point in chosen], errors)
+    high = [point.correlation for point in chosen]
     share = DOUBLE_ZETA_SHARE if x[-2] == 2 else SHARE
-    rest = _widened(rest, share * abs(rest.energy - chosen[-1].correlation))
+    rest, rest_rows = _part(_CORRELATION, x, high, errors, lambda limit: share * abs(limit - high[-1]))
     # E_HF enters both parts: once as it is, once subtracted from the total energy.
-    from_hf = (hf_rows - rest_rows) * [point.hf_error for point in chosen]
+    from_hf = (hf_rows - rest_rows) * low_errors
     from_total = rest_rows * [point.error for point in chosen]
     of_points = math.sqrt(float(from_hf @ from_hf + from_total @ from_total))
     return BasisLimit(
@@ -244,7 +235,7 @@ def formula_curve(value: FormulaValue | Mapping[str, Any], x: Any, *, alpha: flo
         InputError: The formula is unknown, or did not fit its points.
     """
     row = asdict(value) if isinstance(value, FormulaValue) else value
-    known = {formula.key: formula for formula in (*hf_formulas(alpha), *correlation_formulas())}
+    known = {formula.key: formula for formula in (*_hf_formulas(alpha), *_CORRELATION)}
     if row["key"] not in known:
         raise InputError(f"formula {row['key']!r} is unknown: there are {', '.join(known)}")
     if row["energy"] is None:
@@ -294,33 +285,27 @@ def _checked(points: list[BasisPoint], alpha: float) -> list[BasisPoint]:
 
 
 def _part(
-    formulas: Sequence[Formula], x: list[int], energies: list[float], errors: list[float]
-) -> tuple[PartLimit, np.ndarray]:
+    formulas: "Sequence[_Formula]",
+    x: list[int],
+    energies: list[float],
+    errors: list[float],
+    least_spread: Callable[[float], float],
+) -> tuple[PartLimit, Array]:
     """One part's limit, and its derivatives by the energies of all points, shape (n_points,)."""
-    values, rows = [], []
-    for formula in formulas:
-        if formula.n_points <= len(x):
-            value, row = _value(formula, x, energies, errors)
-            values.append(value)
-            rows.append(row)
+    found = [_value(formula, x, energies, errors) for formula in formulas if formula.n_points <= len(x)]
+    values = [value for value, _ in found]
     best = values[0]
     if best.energy is None or best.error is None:  # two different X always give a line
         raise InputError(f"{best.text} does not fit: {best.note}")
     others = [value.energy for value in values if value.energy is not None and value.counts]
-    spread = max(abs(other - best.energy) for other in others)
+    spread = max(least_spread(best.energy), *(abs(other - best.energy) for other in others))
     error = math.hypot(spread, best.error)
-    return PartLimit(best.energy, error, spread, best.error, best.label, tuple(values)), rows[0]
-
-
-def _widened(part: PartLimit, least: float) -> PartLimit:
-    """The part with a spread of at least `least`."""
-    spread = max(part.spread, least)
-    return replace(part, spread=spread, error=math.hypot(spread, part.point_error))
+    return PartLimit(best.energy, error, spread, best.error, best.label, tuple(values)), found[0][1]
 
 
 def _value(
-    formula: Formula, x: list[int], energies: list[float], errors: list[float]
-) -> tuple[FormulaValue, np.ndarray]:
+    formula: "_Formula", x: list[int], energies: list[float], errors: list[float]
+) -> tuple[FormulaValue, Array]:
     used = formula.n_points
     last = tuple(int(number) for number in x[-used:])
     row = np.zeros(len(x))
@@ -346,3 +331,113 @@ def _notes(points: list[BasisPoint]) -> Iterable[str]:
         yield "the Hartree-Fock energy rises with the basis: the points may not belong together"
     if last[1].correlation > last[0].correlation:
         yield "the correlation energy shrinks with the basis: the points may not belong together"
+
+
+# ---- formulas ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Formula:
+    """E_X = E + A g(X; b), b fixed or free; or E_X = E + A g(X; b) + B g(X; b + 2).
+
+    It has as many unknowns as points, so that its limit is a function of their energies, and
+    d limit / d E_i is the first row of the inverse of the matrix of dE_i/d(unknown).
+    """
+
+    key: str
+    """Its name in records."""
+    text: str
+    """Dependence of E_X - E on X; {b} stands for the exponent."""
+    decay: Callable[[Array], Array]
+    """d(X), shape (n,), of g(X; b) = exp(-b d(X)): log X for powers."""
+    exponent: float | None = None
+    """b; None where it is the third unknown."""
+    bracket: tuple[float, float] = (0.0, 0.0)
+    """Smallest and largest b that makes sense, where it is free."""
+    second_term: bool = False
+    """True where the third unknown is the coefficient of g(X; b + 2)."""
+    scaled: bool = False
+    """True for g(X; b) = (X + 1) exp(-b d(X))."""
+    counts: bool = True
+    """True where its value is part of the uncertainty."""
+
+    @property
+    def n_points(self) -> int:
+        """Points that it needs."""
+        return 3 if self.second_term or self.exponent is None else 2
+
+    def shape(self, x: Array, b: float) -> Array:
+        """Return g(X; b), shape (n,)."""
+        return np.exp(-b * self.decay(x)) * (x + 1.0 if self.scaled else 1.0)
+
+    def solve(self, x: Sequence[int], energies: Sequence[float]) -> tuple[Array, Array] | str:
+        """Return (limit, A, b or B) and d limit / d E_i, shape (n_points,); or why there is no solution."""
+        at = np.asarray(x, dtype=float)
+        values = np.asarray(energies, dtype=float)
+        exponent = self._free_exponent(at, values) if self.exponent is None else self.exponent
+        if isinstance(exponent, str):
+            return exponent
+        columns = [np.ones_like(at), self.shape(at, exponent)]
+        if self.second_term:
+            columns.append(self.shape(at, exponent + 2.0))
+        matrix = np.stack(columns, axis=1)
+        used = matrix.shape[1]
+        shift = values[-1]
+        unknowns = np.linalg.solve(matrix[:used], values[:used] - shift)
+        unknowns[0] += shift
+        if self.exponent is None:
+            matrix = np.column_stack([matrix, -unknowns[1] * self.decay(at) * self.shape(at, exponent)])
+        jacobian = np.linalg.inv(matrix)[0]
+        coefficients = unknowns if self.second_term else np.append(unknowns, exponent)
+        return coefficients, jacobian
+
+    def evaluate(self, coefficients: Sequence[float], x: Array) -> Array:
+        """Return E_X on the curve, shape of `x`."""
+        limit, amplitude, third = coefficients
+        at = np.asarray(x, dtype=float)
+        if self.second_term:
+            first = self.exponent or 0.0
+            return limit + amplitude * self.shape(at, first) + third * self.shape(at, first + 2.0)
+        return limit + amplitude * self.shape(at, third)
+
+    def _free_exponent(self, x: Array, energies: Array) -> float | str:
+        drops = energies[:-1] - energies[1:]
+        if drops[0] * drops[1] <= 0:
+            return "the energies do not fall steadily with X"
+        ratio = np.log(drops[0] / drops[1])
+
+        def excess(b: float) -> float:
+            steps = self.shape(x, b)
+            steps = steps[:-1] - steps[1:]
+            return float(np.log(steps[0] / steps[1]) - ratio)
+
+        low, high = self.bracket
+        if excess(low) > 0:
+            return f"the energies converge more slowly than with exponent {low:g}"
+        if excess(high) < 0:
+            return f"the energies converge faster than with exponent {high:g}"
+        return float(brentq(excess, low, high, xtol=1e-12))
+
+
+def _log_half(x: Array) -> Array:
+    return np.log(x + 0.5)
+
+
+def _hf_formulas(alpha: float) -> tuple[_Formula, ...]:
+    """Formulas for Hartree-Fock energies, the recommended one first."""
+    return (
+        _Formula("karton_martin", "(X+1) exp(-{b:g} √X)", np.sqrt, alpha, scaled=True),
+        _Formula("exp_sqrt", "exp(-{b:g} √X)", np.sqrt, alpha),
+        _Formula("power_5", "X^-{b:g}", np.log, 5.0),
+        _Formula("feller", "exp(-{b:.3g} X)", np.positive, bracket=(0.1, 8.0)),
+    )
+
+
+_CORRELATION = (
+    _Formula("helgaker", "X^-{b:g}", np.log, 3.0),
+    _Formula("martin", "(X+1/2)^-{b:g}", _log_half, 4.0),
+    _Formula("helgaker_3_5", "X^-3 + X^-5", np.log, 3.0, second_term=True),
+    _Formula("martin_4_6", "(X+1/2)^-4 + (X+1/2)^-6", _log_half, 4.0, second_term=True),
+    _Formula("free_power", "X^-{b:.3g}", np.log, bracket=(1.5, 8.0), counts=False),
+)
+"""Formulas for correlation energies, the recommended one first."""

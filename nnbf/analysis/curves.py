@@ -203,13 +203,13 @@ def non_parallelity(
     """
     if len(energies) != len(reference) or (errors is not None and len(errors) != len(energies)):
         raise InputError("the two curves (and errors) must have the same geometries")
-    difference = _numbers(energies) - _numbers(reference)
+    difference = np.array(energies, dtype=float) - np.array(reference, dtype=float)
     known = np.flatnonzero(np.isfinite(difference))
     if len(known) < 2:
         raise InputError(f"{len(known)} geometries with both energies: non-parallelity needs two or more")
     high = known[np.argmax(difference[known])]
     low = known[np.argmin(difference[known])]
-    sigma = np.zeros(len(difference)) if errors is None else np.nan_to_num(_numbers(errors))
+    sigma = np.zeros(len(difference)) if errors is None else np.nan_to_num(np.array(errors, dtype=float))
     return NonParallelity(
         error=float(difference[high] - difference[low]),
         uncertainty=float(np.hypot(sigma[high], sigma[low])),
@@ -253,8 +253,8 @@ def _reduced(atoms: tuple[str, str] | None, masses: tuple[float, float] | None) 
 
 def _checked_scan(r, energies, errors) -> tuple[Array, Array, Array]:
     """Arrays by ascending distance."""
-    x, y = _numbers(r), _numbers(energies)
-    sigma = np.zeros_like(y) if errors is None else _numbers(errors)
+    x, y = np.array(r, dtype=float), np.array(energies, dtype=float)
+    sigma = np.zeros_like(y) if errors is None else np.array(errors, dtype=float)
     if not len(x) == len(y) == len(sigma):
         raise InputError(
             f"{len(x)} distances, {len(y)} energies and {len(sigma)} errors: give as many of each"
@@ -433,7 +433,3 @@ def _notes(x, y, lowest, first, last, main, dissociation):
         yield "the points around the minimum are far apart: a finer scan there gives smaller errors"
     if dissociation is None and x[-1] < 3 * main.r_e:
         yield f"the well depth is taken to {x[-1]:g} angstrom, which is no asymptote: a lower bound as a rule"
-
-
-def _numbers(values: Sequence[float | None]) -> Array:
-    return np.array([np.nan if value is None else float(value) for value in values], dtype=float)

@@ -1,7 +1,8 @@
-"""Growth of a quantity with the size of a system: power laws y = a x^p from log-log fits."""
+"""Costs of runs, and growth of a quantity with size: power laws y = a x^p from log-log fits."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import scipy.stats
 
 from hamiltonians.errors import InputError
 
+LEAST_STEPS = 3
+"""Fewest durations on the final space that are thought to be typical."""
 LEAST_SIZES = 3
 """Fewest different sizes of a fit: two would leave no sign of its error."""
 LABELS = {
@@ -95,7 +98,7 @@ def fit_power_law(
     """
     if len(x) != len(y) or (errors is not None and len(errors) != len(y)):
         raise InputError("x, y and errors of a power law must be equally long")
-    sizes, values = _numbers(x), _numbers(y)
+    sizes, values = np.array(x, dtype=float), np.array(y, dtype=float)
     used = np.isfinite(sizes) & np.isfinite(values) & (sizes > 0) & (values > 0)
     n_sizes = len(np.unique(sizes[used]))
     if n_sizes < LEAST_SIZES:
@@ -109,7 +112,7 @@ def fit_power_law(
     scatter = float(np.sqrt(residual @ residual / freedom))
     covariance = scatter**2 * inverse @ inverse.T
     if errors is not None:
-        relative = np.nan_to_num(_numbers(errors)[used] / values[used])
+        relative = np.nan_to_num(np.array(errors, dtype=float)[used] / values[used])
         covariance = np.maximum(np.diag(covariance), np.diag((inverse * relative**2) @ inverse.T))
         covariance = np.diag(covariance)
     constant_error, exponent_error = np.sqrt(np.diag(covariance))
@@ -152,5 +155,42 @@ def scaling_table(
     return ScalingTable(against, laws, missing)
 
 
-def _numbers(values: Sequence[float | None]) -> np.ndarray:
-    return np.array([np.nan if value is None else float(value) for value in values], dtype=float)
+def time_per_step(rows: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return the seconds that a step takes on the final variational space, as a median.
+
+    Steps that change the space are left out: they also compile programs for its new size. Where fewer than
+    `LEAST_STEPS` are left, it is the last quarter of all steps.
+
+    Args:
+        rows: The history of a run: `time_s`, and where there are, `n_space` and `stage`.
+
+    Returns:
+        Seconds; None where fewer than two steps have a time.
+    """
+    timed = [row for row in rows if row.get("time_s") is not None]
+    if len(timed) < 2:
+        return None
+    seconds = np.diff([row["time_s"] for row in timed])
+    spaces = [(row.get("n_space"), row.get("stage")) for row in timed]
+    settled = np.array([before == after == spaces[-1] for before, after in pairwise(spaces)])
+    if np.count_nonzero(settled) < LEAST_STEPS:
+        settled = np.arange(len(seconds)) >= len(seconds) - -(-len(seconds) // 4)
+    return float(np.median(seconds[settled]))
+
+
+def time_to_accuracy(rows: Sequence[Mapping[str, Any]], exact: float, accuracy: float) -> float | None:
+    """Return the seconds until the energy of a step is, for the first time, no more than this too high.
+
+    Args:
+        rows: The history of a run: `time_s` and `energy`.
+        exact: Energy of the ground state, in the unit of the run.
+        accuracy: What is good enough, in the same unit.
+
+    Returns:
+        Seconds; None where no step is good enough.
+    """
+    for row in rows:
+        energy, seconds = row.get("energy"), row.get("time_s")
+        if energy is not None and seconds is not None and energy - exact <= accuracy:
+            return float(seconds)
+    return None

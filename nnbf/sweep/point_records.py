@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nnbf.analysis.cost import time_per_step, time_to_accuracy
+from nnbf.analysis import time_per_step, time_to_accuracy
 from nnbf.report.energies import best_reference
 from nnbf.runs.directory import RunDirectory
 from nnbf.sweep.names import COST_COLUMNS, RESULT_COLUMNS, SIZES, TIME_COLUMNS
