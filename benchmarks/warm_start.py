@@ -16,7 +16,7 @@ from typing import Any
 from _measure import RESULTS, provenance, write_json
 
 from hamiltonians import Molecule, align_orbitals, build_molecule
-from hamiltonians.molecule.fci import fci_energy_of_integrals
+from hamiltonians.molecule.references import fci_energy_of_integrals
 from nnbf import Level, SolverOptions, solve
 from nnbf._text import markdown_table as table
 from nnbf.drivers import Monitor

@@ -2,21 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from hamiltonians.checks import (
-    check_occupation,
-    check_shapes,
-    electron_number,
-    hypercubic,
-    real_array,
-    real_number,
-    symmetrised,
-)
-from hamiltonians.errors import InputError
+from hamiltonians.errors import InputError, real_array, symmetrised, whole_number
 from hamiltonians.irreps import irrep_codes, irrep_name
-from hamiltonians.packing import pack_full, rotate_pairs, unpack_pairs
+from hamiltonians.packing import number_of_pairs, pack_full, rotate_pairs, unpack_pairs
 
 Occupation = tuple[tuple[int, ...], tuple[int, ...]]
 
@@ -60,10 +52,9 @@ class MolecularIntegrals:
 
     def __post_init__(self) -> None:
         """Check everything and freeze the arrays."""
-        constant = real_number(self.constant)
         one_body = real_array(self.one_body, "one_body")
         two_body = real_array(self.two_body, "two_body")
-        size = check_shapes(one_body, two_body)
+        size = _checked_size(one_body, two_body)
         one_body = symmetrised(one_body, "one_body", "h_pq = h_qp")
         if two_body.ndim == 2:
             two_body = symmetrised(two_body, "two_body", "(pq|rs) = (rs|pq)")
@@ -73,24 +64,23 @@ class MolecularIntegrals:
                 if symmetric is not two_body[block]:
                     two_body = two_body if two_body.flags.writeable else two_body.copy()
                     two_body[block] = symmetric
-        n_alpha = electron_number(self.n_alpha, size, "alpha")
-        n_beta = electron_number(self.n_beta, size, "beta")
+        for array in (one_body, two_body):
+            array.flags.writeable = False
         irreps = None if self.orbital_irreps is None else tuple(map(str, self.orbital_irreps))
         if irreps is not None and len(irreps) != size:
             raise InputError(f"{len(irreps)} orbital_irreps for {size} orbitals: give one each")
         irrep_codes(irreps, self.point_group, size)
-        occupation = check_occupation(self.reference_occupation, size, (n_alpha, n_beta))
-        for array in (one_body, two_body):
-            array.flags.writeable = False
-        for name, value in (
-            ("constant", constant),
-            ("one_body", one_body),
-            ("two_body", two_body),
-            ("n_alpha", n_alpha),
-            ("n_beta", n_beta),
-            ("orbital_irreps", irreps),
-            ("reference_occupation", occupation),
-        ):
+        numbers = [_electrons(self.n_alpha, size, "alpha"), _electrons(self.n_beta, size, "beta")]
+        checked = {
+            "constant": _real_number(self.constant),
+            "one_body": one_body,
+            "two_body": two_body,
+            "n_alpha": numbers[0],
+            "n_beta": numbers[1],
+            "orbital_irreps": irreps,
+            "reference_occupation": _occupation(self.reference_occupation, size, numbers),
+        }
+        for name, value in checked.items():
             object.__setattr__(self, name, value)
 
     @property
@@ -120,10 +110,7 @@ class MolecularIntegrals:
         Where the V-score measures energies from (Wu et al., Science 386, 296 (2024)).
         """
         size = self.n_orbitals
-        if size == 0:
-            return self.constant
-        one_body = self.one_body if self.is_spin_resolved else np.stack([self.one_body] * 2)
-        two_body = self.two_body if self.is_spin_resolved else [self.two_body] * 3
+        one_body, two_body = self.spin_blocks
         diagonal = np.arange(size) * (np.arange(size) + 3) // 2  # pairs (p, p)
         energy = self.constant
         for spin, count in enumerate((self.n_alpha, self.n_beta)):
@@ -137,6 +124,13 @@ class MolecularIntegrals:
         other = two_body[1][np.ix_(diagonal, diagonal)].sum()
         return float(energy + self.n_alpha * self.n_beta / size**2 * other)
 
+    @property
+    def spin_blocks(self) -> tuple[tuple[np.ndarray, ...], tuple[np.ndarray, ...]]:
+        """(h_alpha, h_beta) and (aa, ab, bb), the same array several times where the spins do not differ."""
+        if self.is_spin_resolved:
+            return tuple(self.one_body), tuple(self.two_body)
+        return (self.one_body,) * 2, (self.two_body,) * 3
+
     def unpack_two_body(self) -> np.ndarray:
         """Return the full tensor (pq|rs): (M, M, M, M), or (3, M, M, M, M) for [aa, ab, bb]."""
         if not self.is_spin_resolved:
@@ -147,7 +141,8 @@ class MolecularIntegrals:
         """Return the same Hamiltonian with separate (equal) alpha and beta integrals."""
         if self.is_spin_resolved:
             return self
-        return replace(self, one_body=np.stack([self.one_body] * 2), two_body=np.stack([self.two_body] * 3))
+        one_body, two_body = self.spin_blocks
+        return replace(self, one_body=np.stack(one_body), two_body=np.stack(two_body))
 
     def spin_flipped(self) -> "MolecularIntegrals":
         """Return the Hamiltonian with alpha and beta exchanged; its spectrum is the same."""
@@ -197,12 +192,7 @@ class MolecularIntegrals:
             h_alpha, h_beta = source.one_body
             one_body = np.stack([alpha.T @ h_alpha @ alpha, beta.T @ h_beta @ beta])
             spins = ((alpha, alpha), (alpha, beta), (beta, beta))
-            two_body = np.stack(
-                [
-                    rotate_pairs(block, left, right)
-                    for block, (left, right) in zip(source.two_body, spins, strict=True)
-                ]
-            )
+            two_body = np.stack([rotate_pairs(block, *pair) for block, pair in zip(source.two_body, spins)])
         return replace(
             self,
             one_body=one_body,
@@ -219,10 +209,7 @@ class MolecularIntegrals:
         two_body_full: np.ndarray,
         n_alpha: int,
         n_beta: int,
-        *,
-        orbital_irreps: Sequence[str] | None = None,
-        point_group: str | None = None,
-        reference_occupation: Occupation | None = None,
+        **fields: Any,
     ) -> "MolecularIntegrals":
         """Build from the unpacked tensor (pq|rs).
 
@@ -232,32 +219,19 @@ class MolecularIntegrals:
             two_body_full: (M, M, M, M), or (3, M, M, M, M) for [aa, ab, bb].
             n_alpha: Number of alpha electrons.
             n_beta: Number of beta electrons.
-            orbital_irreps: See the class.
-            point_group: See the class.
-            reference_occupation: See the class.
+            fields: The other fields of the class.
 
         Raises:
             InputError: The integrals are complex or lack the symmetries of real orbitals.
         """
         full = real_array(two_body_full, "two_body_full")
         if full.ndim == 4:
-            packed = pack_full(hypercubic(full), exchange=True)
+            packed = pack_full(full, exchange=True)
         elif full.ndim == 5 and full.shape[0] == 3:
-            packed = np.stack(
-                [pack_full(hypercubic(block), exchange=index != 1) for index, block in enumerate(full)]
-            )
+            packed = np.stack([pack_full(block, exchange=index != 1) for index, block in enumerate(full)])
         else:
             raise InputError(f"two_body_full of shape {full.shape}: give (M, M, M, M) or (3, M, M, M, M)")
-        return cls(
-            constant,
-            one_body,
-            packed,
-            n_alpha,
-            n_beta,
-            None if orbital_irreps is None else tuple(orbital_irreps),
-            point_group,
-            reference_occupation,  # type: ignore[arg-type]
-        )
+        return cls(constant, one_body, packed, n_alpha, n_beta, **fields)
 
     def _rotated_irreps(self, rotations: tuple[np.ndarray, ...]) -> tuple[str, ...] | None:
         if self.orbital_irreps is None:
@@ -287,3 +261,55 @@ def determinant_irrep(integrals: MolecularIntegrals, occupation: Occupation) -> 
     """Return the irrep code of a determinant, given its occupied (alpha, beta) orbitals."""
     bits = irrep_bits(integrals)
     return int(np.bitwise_xor.reduce(bits[[*occupation[0], *occupation[1]]], initial=0))
+
+
+def _real_number(value: float) -> float:
+    """Return a finite real scalar, in Hartree."""
+    if isinstance(value, complex) and value.imag != 0.0:
+        raise InputError("constant is complex: only real Hamiltonians are supported")
+    number = float(np.real(value))
+    if not np.isfinite(number):
+        raise InputError(f"constant is {number}: give a finite energy in Hartree")
+    return number
+
+
+def _checked_size(one_body: np.ndarray, two_body: np.ndarray) -> int:
+    """Return M after checking that one- and two-body arrays belong together."""
+    size = one_body.shape[-1] if one_body.ndim else 0
+    if one_body.shape not in ((size, size), (2, size, size)) or size == 0:
+        raise InputError(f"one_body of shape {one_body.shape}: give (M, M) or (2, M, M) with M of at least 1")
+    pairs = number_of_pairs(size)
+    expected = (pairs, pairs) if one_body.ndim == 2 else (3, pairs, pairs)
+    if two_body.shape != expected:
+        raise InputError(
+            f"two_body of shape {two_body.shape} beside one_body {one_body.shape}: give the packed "
+            f"{expected}, or use MolecularIntegrals.from_full for an unpacked tensor"
+        )
+    return size
+
+
+def _electrons(value: int, size: int, spin: str) -> int:
+    """Return a checked number of electrons of one spin."""
+    number = whole_number(value, f"number of {spin} electrons")
+    if not 0 <= number <= size:
+        raise InputError(f"{value} {spin} electrons in {size} orbitals: give 0 to {size}")
+    return number
+
+
+def _occupation(occupation: tuple | None, size: int, numbers: Sequence[int]) -> Occupation:
+    """Return a checked reference occupation; the lowest orbitals where None."""
+    if occupation is None:
+        return tuple(range(numbers[0])), tuple(range(numbers[1]))
+    if len(occupation) != 2:
+        raise InputError("reference_occupation: give a pair (alpha orbitals, beta orbitals)")
+    checked = []
+    for orbitals, number in zip(occupation, numbers, strict=True):
+        ordered = tuple(sorted({int(orbital) for orbital in orbitals}))
+        inside = not ordered or (ordered[0] >= 0 and ordered[-1] < size)
+        if len(ordered) != number or len(ordered) != len(tuple(orbitals)) or not inside:
+            raise InputError(
+                f"reference_occupation {tuple(orbitals)}: give {number} different orbitals "
+                f"from 0 to {size - 1}"
+            )
+        checked.append(ordered)
+    return checked[0], checked[1]

@@ -48,9 +48,10 @@ def pack_full(full: np.ndarray, *, exchange: bool, tolerance: float = 1e-8) -> n
         Pair matrix (npair, npair).
 
     Raises:
-        InputError: The tensor is not symmetric enough.
+        InputError: The tensor is not symmetric enough, or its axes differ.
     """
-    size = full.shape[0]
+    if len(set(full.shape)) != 1:
+        raise InputError(f"two_body_full of shape {full.shape}: its four axes must be equal")
     scale = tolerance * max(1.0, float(np.abs(full).max(initial=0.0)))
     checks = [((1, 0, 2, 3), "(pq|rs) = (qp|rs)"), ((0, 1, 3, 2), "(pq|rs) = (pq|sr)")]
     if exchange:
@@ -61,7 +62,7 @@ def pack_full(full: np.ndarray, *, exchange: bool, tolerance: float = 1e-8) -> n
                 f"two_body breaks {law}: give real integrals in chemists' notation (pq|rs), "
                 "not physicists' <pq|rs> and not antisymmetrised"
             )
-    rows, columns = np.tril_indices(size)
+    rows, columns = np.tril_indices(full.shape[0])
     half = 0.5 * (full[rows, columns] + full[columns, rows])
     return 0.5 * (half[:, rows, columns] + half[:, columns, rows])
 

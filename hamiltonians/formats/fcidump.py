@@ -3,22 +3,78 @@
 Format: Knowles and Handy, Comput. Phys. Commun. 54, 75 (1989).
 """
 
-from dataclasses import replace
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from hamiltonians.errors import InputError
-from hamiltonians.formats.fcidump_text import FcidumpHeader, IntegralRows, parse_fcidump
 from hamiltonians.integrals import MolecularIntegrals
 from hamiltonians.irreps import clean_forbidden, fcidump_irreps, irrep_codes, largest_forbidden
 from hamiltonians.molecule.determinant import determinant_energy, lowest_determinant
+from hamiltonians.molecule.references import with_references
 from hamiltonians.molecule.system import Molecule, SystemInfo
 from hamiltonians.packing import number_of_pairs
-from hamiltonians.storage import write_text
+from hamiltonians.problem import load_problem
+from hamiltonians.storage import SUFFIXES, write_text
 
+_MOST_ORBITALS = 400
 _FORBIDDEN = 1e-6  # Hartree; larger integrals than this contradict ORBSYM
 _SAME = 1e-7  # Hartree; two values of one integral may differ by this, relative to the larger
+
+_Rows = tuple[np.ndarray, np.ndarray]
+"""Orbital indices from 0, (n, 4) or (n, 2) int, and values (n,)."""
+
+
+@dataclass(frozen=True)
+class FileSpec:
+    """Integrals from a file."""
+
+    file: str
+    """FCIDUMP file, or a system saved as .npz or .h5 (such as system.npz of another run)."""
+    references: bool = True
+    """Compute HF, MP2, CCSD, CCSD(T) and FCI, where affordable (saved systems keep theirs)."""
+    fci_limit: int = 5_000_000
+    """Largest number of determinants for which FCI is computed."""
+
+    def build(self, *, references: bool = True) -> Molecule:
+        """Read the file.
+
+        Args:
+            references: False leaves out everything that has to be computed.
+
+        Raises:
+            InputError: There is no such file, or its content makes no sense.
+        """
+        path = Path(self.file).expanduser()
+        if path.suffix.casefold() in SUFFIXES:
+            return load_problem(path, Molecule)
+        return read_fcidump(path, references=self.references and references, fci_limit=self.fci_limit)
+
+
+@dataclass(frozen=True)
+class _Header:
+    """Values of the namelist &FCI."""
+
+    n_orbitals: int
+    n_alpha: int
+    n_beta: int
+    irreps: tuple[str, ...] | None
+    """ORBSYM, one number an orbital as text, or None where it says nothing."""
+    total_irrep: int
+    """ISYM - 1: the irrep code of the wave function."""
+    warnings: tuple[str, ...]
+    """Keys that were ignored."""
+
+
+@dataclass(frozen=True)
+class _IntegralRows:
+    """Integrals as listed: one block or those of [alpha, beta] and [aa, ab, bb], and the core energy."""
+
+    one_body: tuple[_Rows, ...]
+    two_body: tuple[_Rows, ...]
+    constant: float | None
 
 
 def read_fcidump(path: str | Path, *, references: bool = True, fci_limit: int = 5_000_000) -> Molecule:
@@ -44,7 +100,7 @@ def read_fcidump(path: str | Path, *, references: bool = True, fci_limit: int = 
     except OSError as error:
         raise InputError(f"cannot read {source}: {error.strerror}; give a FCIDUMP file") from error
     try:
-        header, rows = parse_fcidump(text)
+        header, rows = _parsed(text)
         integrals, warnings = _assemble(header, rows)
     except InputError as error:
         raise InputError(f"{source}: {error}") from error
@@ -57,11 +113,7 @@ def read_fcidump(path: str | Path, *, references: bool = True, fci_limit: int = 
         warnings=tuple(warnings),
     )
     system = Molecule(integrals, info, {"hf": determinant_energy(integrals)})
-    if not references:
-        return system
-    from hamiltonians.molecule.references import with_references
-
-    return with_references(system, fci_limit=fci_limit)
+    return with_references(system, fci_limit=fci_limit) if references else system
 
 
 def write_fcidump(integrals: MolecularIntegrals, path: str | Path) -> Path:
@@ -124,7 +176,7 @@ def _one_body_lines(block: np.ndarray) -> list[str]:
     ]
 
 
-def _assemble(header: FcidumpHeader, rows: IntegralRows) -> tuple[MolecularIntegrals, list[str]]:
+def _assemble(header: _Header, rows: _IntegralRows) -> tuple[MolecularIntegrals, list[str]]:
     warnings = []
     size = header.n_orbitals
     if rows.constant is None:
@@ -148,41 +200,260 @@ def _assemble(header: FcidumpHeader, rows: IntegralRows) -> tuple[MolecularInteg
     return replace(plain, reference_occupation=occupation), warnings
 
 
-def _one_body(rows: tuple[np.ndarray, np.ndarray], size: int) -> np.ndarray:
-    indices, values = rows
-    matrix = np.zeros((size, size))
-    first, second = indices[:, :2].max(axis=1), indices[:, :2].min(axis=1)
-    matrix[first, second] = values
-    _check_repeats(matrix[first, second], values, indices)
-    matrix[second, first] = values
-    return matrix
+def _one_body(rows: _Rows, size: int) -> np.ndarray:
+    indices = rows[0][:, :2]
+    return _filled(size, indices.max(axis=1), indices.min(axis=1), rows, symmetric=True)
 
 
-def _two_body(rows: tuple[np.ndarray, np.ndarray], size: int, symmetric: bool) -> np.ndarray:
-    indices, values = rows
-    pairs = []
-    for start in (0, 2):
-        first = indices[:, start : start + 2].max(axis=1)
-        second = indices[:, start : start + 2].min(axis=1)
-        pairs.append(first * (first + 1) // 2 + second)
-    left, right = pairs
+def _two_body(rows: _Rows, size: int, symmetric: bool) -> np.ndarray:
+    larger = rows[0].reshape(-1, 2, 2).max(axis=2)
+    left, right = (larger * (larger + 1) // 2 + rows[0].reshape(-1, 2, 2).min(axis=2)).T
     if symmetric:
         left, right = np.maximum(left, right), np.minimum(left, right)
-    matrix = np.zeros((number_of_pairs(size),) * 2)
+    return _filled(number_of_pairs(size), left, right, rows, symmetric)
+
+
+def _filled(size: int, left: np.ndarray, right: np.ndarray, rows: _Rows, symmetric: bool) -> np.ndarray:
+    """Return the matrix of listed elements, after comparing those that are listed twice."""
+    indices, values = rows
+    matrix = np.zeros((size, size))
     matrix[left, right] = values
-    _check_repeats(matrix[left, right], values, indices)
+    kept = matrix[left, right]
+    wrong = np.abs(kept - values) > _SAME * np.maximum(1.0, np.abs(values))
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        names = " ".join(str(index + 1) for index in indices[at])
+        raise InputError(
+            f"integral {names} is given twice, as {values[at]:.10g} and {kept[at]:.10g}: integrals of "
+            "real orbitals have (ij|kl) = (ji|kl) = (kl|ij), complex ones are not supported"
+        )
     if symmetric:
         matrix[right, left] = values
     return matrix
 
 
-def _check_repeats(kept: np.ndarray, given: np.ndarray, indices: np.ndarray) -> None:
-    """Every entry is compared with the one that was kept for its integral."""
-    wrong = np.abs(kept - given) > _SAME * np.maximum(1.0, np.abs(given))
-    if wrong.any():
-        at = int(np.argmax(wrong))
-        names = " ".join(str(index + 1) for index in indices[at])
+def _parsed(text: str) -> tuple[_Header, _IntegralRows]:
+    """Return header and integrals of the text of a file."""
+    namelist, body, first_line = _split(text)
+    fields = _namelist_fields(namelist)
+    indices, values = _table(body, first_line)
+    n_orbitals = _whole(fields, "NORB")
+    if n_orbitals is None:
+        raise InputError("the header lacks NORB: give the number of orbitals")
+    if not 1 <= n_orbitals <= _MOST_ORBITALS:
+        raise InputError(f"NORB = {n_orbitals}: give 1 to {_MOST_ORBITALS}")
+    unrestricted = bool(
+        (_whole(fields, "IUHF") or 0) > 0 or _flag(fields, "UHF") or _flag(fields, "RESTRICTED") is False
+    )
+    zero_rows = np.flatnonzero(~indices.any(axis=1))
+    highest = int(indices.max(initial=0))
+    interleaved = unrestricted and zero_rows.size < 5
+    listed = n_orbitals  # length of ORBSYM
+    if interleaved:
+        if highest <= n_orbitals and n_orbitals % 2 == 0:
+            n_orbitals //= 2  # NORB counts spin orbitals
+        elif highest <= n_orbitals:
+            raise InputError("IUHF=1 without separator lines '0.0 0 0 0 0' between aa, bb, ab, h_a and h_b")
+    limit = 2 * n_orbitals if interleaved else n_orbitals
+    if highest > limit or int(indices.min(initial=0)) < 0:
+        wrong = int(np.argmax((indices > limit).any(axis=1) | (indices < 0).any(axis=1)))
+        raise InputError(f"orbital indices {indices[wrong].tolist()} are outside 1 to {limit}")
+    if interleaved:
+        rows = _interleaved_rows(indices, values, zero_rows)
+    elif unrestricted:
+        rows = _block_rows(indices, values, zero_rows)
+    else:
+        one, two = _classify(indices, values)
+        rows = _IntegralRows((one,), (two,), _constant(values[zero_rows]))
+    if any(not block[1].size for block in rows.one_body):
+        raise InputError("the file has no one-body integrals (i j 0 0): it is truncated")
+    return _header(fields, n_orbitals, listed), rows
+
+
+def _split(text: str) -> tuple[str, str, int]:
+    start = re.search(r"[&$]\s*FCI\b", text, flags=re.IGNORECASE)
+    if start is None:
+        raise InputError("there is no &FCI header: this is not a FCIDUMP file")
+    stop = re.compile(r"[&$]\s*END\b|/", flags=re.IGNORECASE).search(text, start.end())
+    if stop is None:
+        raise InputError("the header is not closed by &END or /: the file is truncated")
+    first_line = text.count("\n", 0, stop.end()) + 1
+    return text[start.end() : stop.start()], text[stop.end() :], first_line
+
+
+def _namelist_fields(namelist: str) -> dict[str, list[str]]:
+    namelist = re.sub(r"!.*", "", namelist)
+    fields: dict[str, list[str]] = {}
+    pattern = r"([A-Za-z_]\w*)\s*(?:\(\s*\d*\s*:?\s*\d*\s*\))?\s*="
+    keys = list(re.finditer(pattern, namelist))
+    for number, key in enumerate(keys):
+        end = keys[number + 1].start() if number + 1 < len(keys) else len(namelist)
+        values: list[str] = []
+        for value in re.split(r"[,\s]+", namelist[key.end() : end].strip(", \t\r\n")):
+            repeat, star, single = value.partition("*")
+            if star and repeat.isdigit() and int(repeat) <= 2 * _MOST_ORBITALS:
+                values += [single] * int(repeat)
+            elif value:
+                values.append(value)
+        fields[key.group(1).upper()] = values
+    return fields
+
+
+def _whole(fields: dict[str, list[str]], key: str) -> int | None:
+    values = fields.get(key)
+    if not values:
+        return None
+    try:
+        return int(values[0])
+    except ValueError:
+        raise InputError(f"{key} = {values[0]!r} in the header is not a whole number") from None
+
+
+def _flag(fields: dict[str, list[str]], key: str) -> bool | None:
+    values = fields.get(key)
+    if not values:
+        return None
+    return values[0].strip(".").casefold().startswith("t") or values[0] == "1"
+
+
+def _header(fields: dict[str, list[str]], size: int, listed: int) -> _Header:
+    electrons = _whole(fields, "NELEC")
+    if electrons is None:
+        raise InputError("the header lacks NELEC: give the number of electrons")
+    if not 0 <= electrons <= 2 * size:
+        raise InputError(f"NELEC = {electrons} does not fit into {size} orbitals: give 0 to {2 * size}")
+    two_s = _whole(fields, "MS2")
+    two_s = electrons % 2 if two_s is None else abs(two_s)
+    if (electrons - two_s) % 2 or two_s > min(electrons, 2 * size - electrons):
         raise InputError(
-            f"integral {names} is given twice, as {given[at]:.10g} and {kept[at]:.10g}: integrals of "
-            "real orbitals have (ij|kl) = (ji|kl) = (kl|ij), complex ones are not supported"
+            f"MS2 = {two_s} does not fit {electrons} electrons in {size} orbitals: give 2S of equal parity"
         )
+    irreps, warnings = _orbital_irreps(fields.get("ORBSYM"), size, listed)
+    total = _whole(fields, "ISYM") or 1
+    return _Header(
+        size,
+        (electrons + two_s) // 2,
+        (electrons - two_s) // 2,
+        irreps,
+        total - 1 if 1 <= total <= 8 else 0,
+        warnings,
+    )
+
+
+def _orbital_irreps(
+    values: list[str] | None, size: int, listed: int
+) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+    if not values:
+        return None, ()
+    try:
+        numbers = [int(value) for value in values]
+    except ValueError:
+        raise InputError("ORBSYM in the header holds something that is not a whole number") from None
+    if len(numbers) not in (size, listed):
+        raise InputError(f"ORBSYM lists {len(numbers)} orbitals, NORB is {listed}: the header is damaged")
+    if len(numbers) == 2 * size:
+        numbers = numbers[::2]  # one number a spin orbital
+    if len(set(numbers)) == 1:
+        return None, ()
+    if min(numbers) == 0 and max(numbers) <= 7:
+        numbers = [number + 1 for number in numbers]  # some programs count irreps from zero
+    if min(numbers) < 1 or max(numbers) > 8:
+        return None, ("ORBSYM holds numbers outside 1 to 8: it was ignored",)
+    return tuple(map(str, numbers)), ()
+
+
+def _table(body: str, first_line: int) -> _Rows:
+    if "(" in body:
+        raise InputError(
+            "the file holds complex integrals '(re,im)', which are not supported: rotate to real orbitals"
+        )
+    body = re.sub(r"!.*", "", body)
+    body = body.replace("d", "e").replace("D", "e")
+    lines = body.splitlines()
+    counts = [len(line.split()) for line in lines]
+    for number, count in enumerate(counts):
+        if count not in (0, 5):
+            detail = "complex integrals are not supported" if count == 6 else "the file is truncated"
+            raise InputError(
+                f"line {first_line + number} has {count} fields instead of 'value i j k l': {detail}"
+            )
+    tokens = np.array(body.split()).reshape(-1, 5)
+    if not tokens.size:
+        raise InputError("the file ends after its header: it is truncated")
+    try:
+        values = tokens[:, 0].astype(np.float64)
+        indices = tokens[:, 1:].astype(np.int64)
+    except ValueError:
+        wrong = next((k for k, line in enumerate(lines) if line.split() and not _is_row(line.split())), 0)
+        raise InputError(
+            f"line {first_line + wrong} is not 'value i j k l': {lines[wrong].strip()[:60]!r}"
+        ) from None
+    if not np.isfinite(values).all():
+        raise InputError("the file holds NaN or infinite integrals")
+    return indices, values
+
+
+def _is_row(fields: list[str]) -> bool:
+    try:
+        numbers = [float(fields[0]), *map(int, fields[1:])]
+    except ValueError:
+        return False
+    return len(numbers) == 5
+
+
+def _classify(indices: np.ndarray, values: np.ndarray) -> tuple[_Rows, _Rows]:
+    """Return (one-body, two-body) rows with indices from 0; orbital energies (i 0 0 0) are left out."""
+    present = indices > 0
+    two = present.all(axis=1)
+    one = present[:, 0] & present[:, 1] & ~present[:, 2] & ~present[:, 3]
+    energy = present[:, 0] & ~present[:, 1:].any(axis=1)
+    other = ~(two | one | energy | ~present.any(axis=1))
+    if other.any():
+        raise InputError(
+            f"indices {indices[int(np.argmax(other))].tolist()} mean nothing: give 'i j k l', 'i j 0 0' "
+            "or '0 0 0 0'"
+        )
+    return (indices[one] - 1, values[one]), (indices[two] - 1, values[two])
+
+
+def _constant(values: np.ndarray) -> float | None:
+    if not values.size:
+        return None
+    if np.ptp(values) > 1e-8 * max(1.0, float(np.abs(values).max())):
+        raise InputError(
+            f"two constant energies, {values[0]:.10g} and {values[-1]:.10g}: give one '0 0 0 0' line, "
+            "or IUHF=1 for unrestricted integrals"
+        )
+    return float(values[-1])
+
+
+def _block_rows(indices: np.ndarray, values: np.ndarray, zero_rows: np.ndarray) -> _IntegralRows:
+    """Blocks aa, bb, ab, h_a, h_b, each closed by a line of zeros; then the constant."""
+    spans = zip([0, *(zero_rows[:4] + 1)], zero_rows[:5], strict=True)
+    blocks = [_classify(indices[start:stop], values[start:stop]) for start, stop in spans]
+    if any(one[1].size for one, _ in blocks[:3]) or any(two[1].size for _, two in blocks[3:]):
+        raise InputError("IUHF=1 blocks are out of order: give aa, bb, ab, h_a, h_b")
+    (_, aa), (_, bb), (_, ab), (h_alpha, _), (h_beta, _) = blocks
+    # With a line of zeros missing after h_b, the fifth such line is the constant itself.
+    constants = values[zero_rows[5:]] if zero_rows.size > 5 else values[zero_rows[4:]]
+    return _IntegralRows((h_alpha, h_beta), (aa, ab, bb), _constant(constants))
+
+
+def _interleaved_rows(indices: np.ndarray, values: np.ndarray, zero_rows: np.ndarray) -> _IntegralRows:
+    """Spin orbitals 1, 3, 5, ... are alpha and 2, 4, 6, ... are beta."""
+    (one, h), (two, v) = _classify(indices, values)
+    for pair, numbers in ((one[:, :2], h), (two[:, :2], v), (two[:, 2:], v)):
+        if np.any((pair[:, 0] % 2 != pair[:, 1] % 2) & (np.abs(numbers) > 1e-12)):
+            raise InputError("an integral mixes alpha and beta orbitals: the spin is not conserved")
+    one_body, two_body = [], []
+    for spin in (0, 1):
+        chosen = (one[:, :2] % 2 == spin).all(axis=1)
+        one_body.append((one[chosen] // 2, h[chosen]))
+    left, _, right, _ = (two % 2).T
+    conserving = (two[:, 0] % 2 == two[:, 1] % 2) & (two[:, 2] % 2 == two[:, 3] % 2)
+    # (pq beta|rs alpha) belongs to the block ab as (rs|pq).
+    ordered = np.where((left > right)[:, None], two[:, [2, 3, 0, 1]], two) // 2
+    for n_beta in range(3):
+        chosen = conserving & (left + right == n_beta)
+        two_body.append((ordered[chosen], v[chosen]))
+    return _IntegralRows(tuple(one_body), tuple(two_body), _constant(values[zero_rows]))

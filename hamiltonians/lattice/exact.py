@@ -18,10 +18,9 @@ import numpy as np
 import scipy.sparse
 from scipy.sparse.linalg import LinearOperator, eigsh
 
-from hamiltonians.checks import whole_number
-from hamiltonians.errors import InputError
+from hamiltonians.errors import InputError, whole_number
 from hamiltonians.lattice.model import Lattice
-from hamiltonians.lattice.space_group import Sector
+from hamiltonians.lattice.sector import Sector
 
 if TYPE_CHECKING:
     from hamiltonians.lattice.exact_kernels import States, Tables

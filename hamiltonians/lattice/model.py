@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from hamiltonians.checks import whole_number
-from hamiltonians.errors import InputError, nearest_names
+from hamiltonians.errors import InputError, nearest_names, whole_number
 from hamiltonians.lattice.cluster import (
     GEOMETRIES,
     GRID,
@@ -331,8 +330,8 @@ class Lattice:
         irreps: Sequence[str] | None = (),
         spin_flips: Sequence[int | None] = (None,),
     ) -> "tuple[Sector, ...]":
-        """Return the symmetry sectors that have states; see `hamiltonians.lattice.choice.chosen_sectors`."""
-        from hamiltonians.lattice.choice import chosen_sectors
+        """Return the symmetry sectors that have states; see `chosen_sectors`."""
+        from hamiltonians.lattice.lattice_spec import chosen_sectors
 
         return chosen_sectors(self, momenta, irreps, spin_flips)
 

@@ -23,22 +23,21 @@ from typing import Any
 
 import numpy as np
 
-from hamiltonians.checks import whole_number
-from hamiltonians.errors import InputError
+from hamiltonians.errors import InputError, whole_number
 from hamiltonians.lattice.cluster import phase_factor
-from hamiltonians.lattice.cluster_symmetry import best_centre, broken_symmetry, move_sites, subgroup
 from hamiltonians.lattice.model import Lattice
-from hamiltonians.lattice.permutations import move_configurations, traces_by_number
 from hamiltonians.lattice.point_group import (
     Irrep,
     PointOperation,
+    best_centre,
+    broken_symmetry,
+    move_sites,
     point_group_irreps,
     point_group_name,
     point_operations,
+    subgroup,
 )
-from hamiltonians.lattice.sector import Momentum, Sector
-
-__all__ = ["Sector", "SpaceGroup", "all_sectors", "move_configurations", "space_group"]
+from hamiltonians.lattice.sector import Momentum, Sector, traces_by_number
 
 _PARITIES = {"even": 1, "odd": -1}
 

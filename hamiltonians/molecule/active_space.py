@@ -3,13 +3,14 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from hamiltonians.checks import whole_number
-from hamiltonians.errors import InputError
-from hamiltonians.molecule.orbitals import Orbitals
+from hamiltonians.errors import InputError, whole_number
+from hamiltonians.molecule.mean_field import MeanField, mean_fock
+from hamiltonians.molecule.orbitals import Orbitals, joined, split_by_irrep, standard
 
 ActiveSpace = (
     tuple[int, int] | tuple[str, float, float] | tuple[str, Sequence[int]] | tuple[str, Sequence[str]]
@@ -131,6 +132,52 @@ def partition_orbitals(
     return tuple(Partition(core, active) for _ in channels)
 
 
+def avas_orbitals(
+    field: MeanField, channels: tuple[Orbitals, ...], labels: list[str]
+) -> tuple[tuple[Orbitals, ...], tuple[int, int]]:
+    """Rotate orbitals so that the wanted atomic orbitals are spanned by few of them.
+
+    Source: Sayfutyarova, Sun, Chan and Knizia, J. Chem. Theory Comput. 13, 4063 (2017).
+
+    Args:
+        field: RHF or ROHF solution.
+        channels: Canonical orbitals.
+        labels: Atomic orbitals in PySCF's words, such as "N 2p" or "0 C 2pz".
+
+    Returns:
+        The rotated orbitals (core, active, external, occupied first) and the active space as
+        (electrons, orbitals).
+
+    Raises:
+        InputError: UHF orbitals, or a label that names no orbital of the molecule.
+    """
+    from pyscf.mcscf import avas
+
+    if field.method == "UHF":
+        raise InputError("avas needs one set of orbitals for both spins: give reference='rohf'")
+    _check_labels(field, labels)
+    n_active, n_electrons, coefficients = avas.avas(field.scf, labels, canonicalize=True, verbose=0)
+    electrons = int(np.rint(np.sum(n_electrons)))
+    n_alpha, n_beta = field.scf.mol.nelec
+    frozen = (n_alpha + n_beta - electrons) // 2
+    if n_active == 0:
+        raise InputError(f"avas finds no orbitals for {', '.join(labels)}: name valence orbitals")
+    size = channels[0].size
+    occupation = np.zeros(size, dtype=int)
+    occupation[:n_beta] = 2
+    occupation[n_beta:n_alpha] = 1
+    fock = mean_fock(field)
+    bounds = sorted({0, frozen, n_beta, n_alpha, frozen + n_active, size})
+    pieces = []
+    for start, stop in pairwise(bounds):
+        block = np.asarray(coefficients)[:, start:stop]
+        energies = np.einsum("ai,ab,bi->i", block, fock, block)
+        piece = Orbitals(block, energies, occupation[start:stop], None)
+        # PySCF mixes degenerate orbitals of different irreps: sort them out again.
+        pieces.append(standard(field, split_by_irrep(field, piece, fock) or piece))
+    return (joined(pieces),), (electrons, int(n_active))
+
+
 def chemical_core(molecule: object) -> int:
     """Return the usual number of core orbitals, less those that effective core potentials replace."""
     from pyscf.data import elements
@@ -200,3 +247,19 @@ def _by_number(orbitals: Orbitals, n_pairs: int, two_s: int, space: Sequence[obj
             f"and the molecule has {orbitals.size}"
         )
     return list(range(frozen, frozen + count))
+
+
+def _check_labels(field: MeanField, labels: list[str]) -> None:
+    if not labels:
+        raise InputError("avas: give atomic orbitals, such as 'N 2p'")
+    for label in labels:
+        try:
+            found = len(field.scf.mol.search_ao_label(label))
+        except (ValueError, RuntimeError, KeyError):
+            found = 0
+        if not found:
+            symbols = ", ".join(sorted({symbol for symbol, _ in field.scf.mol._atom}))
+            raise InputError(
+                f"avas: {label!r} names no atomic orbital; give element and shell, such as "
+                f"'N 2p', for one of {symbols}"
+            )

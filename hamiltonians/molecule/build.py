@@ -7,17 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from hamiltonians.checks import whole_number
-from hamiltonians.errors import InputError
+from hamiltonians.errors import InputError, whole_number
 from hamiltonians.integrals import MolecularIntegrals, determinant_irrep
 from hamiltonians.irreps import clean_forbidden, irrep_codes, largest_forbidden
 from hamiltonians.molecule.active_space import (
     Partition,
+    avas_orbitals,
     checked_active_space,
     chemical_core,
     partition_orbitals,
 )
-from hamiltonians.molecule.avas import avas_orbitals
 from hamiltonians.molecule.determinant import determinant_energy, lowest_determinant
 from hamiltonians.molecule.frozen_natural import (
     FrozenNaturalOrbitals,
@@ -37,8 +36,7 @@ from hamiltonians.molecule.orbitals import (
 )
 from hamiltonians.molecule.properties import OrbitalProperties, molecular_properties
 from hamiltonians.molecule.spec import MoleculeSpec
-from hamiltonians.molecule.system import Molecule, SystemInfo
-from hamiltonians.molecule.truncation import Truncation
+from hamiltonians.molecule.system import Molecule, SystemInfo, Truncation
 from hamiltonians.packing import number_of_pairs
 
 _MOST_ORBITALS = 220  # packed integrals of this many take 4.7 GB

@@ -11,22 +11,21 @@ their irreps, degenerate ones stay together, and ROHF keeps one set of orbitals 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from hamiltonians.checks import whole_number
-from hamiltonians.errors import InputError
+from hamiltonians.errors import InputError, whole_number
 from hamiltonians.irreps import irrep_codes
-from hamiltonians.molecule.mean_field import MeanField
-from hamiltonians.molecule.orbitals import Orbitals
-from hamiltonians.molecule.orientation import standard
-from hamiltonians.molecule.virtual_density import virtual_density
+from hamiltonians.molecule.mean_field import MeanField, silent
+from hamiltonians.molecule.orbitals import Orbitals, joined, solve_correlation, standard
 
 DENSITIES = ("mp2", "ccsd")
 """Wave functions whose density can give the natural orbitals."""
 
 _SAME_SHELL = 1e-6  # relative difference of the occupations of degenerate orbitals
 _ROUNDING = 1e-12
+_NO_CCSD = "fno_density ccsd: CCSD did not converge; give mp2"
 
 
 @dataclass(frozen=True)
@@ -133,13 +132,35 @@ def frozen_natural_orbitals(
             "leave out fno_threshold and fno_virtuals, or try another geometry, basis or spin"
         )
     empty = np.flatnonzero(orbitals.occupation == 0)
-    density, mp2 = virtual_density(field, orbitals, n_core, selection.density)
+    density, mp2 = _virtual_density(field, orbitals, n_core, selection.density)
     codes = irrep_codes(orbitals.irreps, field.group, orbitals.size)[empty]
     occupations, blocks = _natural(density, codes)
     kept = _number_kept(occupations, selection)
     virtual = _canonical(field, orbitals.take(empty), blocks[:kept])
     filled = orbitals.take(np.flatnonzero(orbitals.occupation > 0))
-    return FrozenNaturalOrbitals(_joined(filled, virtual), occupations, kept, mp2)
+    return FrozenNaturalOrbitals(joined([filled, virtual]), occupations, kept, mp2)
+
+
+def _virtual_density(
+    field: MeanField, orbitals: Orbitals, n_core: int, method: str
+) -> tuple[np.ndarray, float]:
+    """Return the density over the orbitals empty in both spins, and the MP2 energy.
+
+    Densities are unrelaxed. Open shells are treated in semicanonical orbitals; singles are in the energy.
+    """
+    n_virtual = int(np.count_nonzero(orbitals.occupation == 0))
+    n_alpha = int(np.count_nonzero(orbitals.occupation > 0)) - n_core
+    n_beta = int(np.count_nonzero(orbitals.occupation > 1)) - n_core
+    if n_alpha + n_beta < 2 or not n_virtual:
+        return np.zeros((n_virtual, n_virtual)), field.energy
+    if n_beta < 1:
+        raise InputError(
+            "frozen natural orbitals need correlated electrons of both spins: leave out fno_threshold and "
+            "fno_virtuals, or freeze fewer orbitals"
+        )
+    if n_alpha == n_beta:
+        return _closed_shell_density(field, orbitals, n_core, method)
+    return _open_shell_density(field, orbitals, n_core, method)
 
 
 def _natural(
@@ -200,30 +221,95 @@ def _canonical(field: MeanField, virtual: Orbitals, natural: list[tuple[np.ndarr
     by_irrep: dict[int, tuple[np.ndarray, list[np.ndarray]]] = {}
     for inside, vector in natural:
         by_irrep.setdefault(int(inside[0]), (inside, []))[1].append(vector)
-    coefficients, energies, labels = [], [], []
+    pieces = []
     for inside, vectors in by_irrep.values():
         span = np.column_stack(vectors)
         levels, rotation = np.linalg.eigh(span.T @ (virtual.energies[inside, None] * span))
-        coefficients.append(virtual.coefficients[:, inside] @ span @ rotation)
-        energies.append(levels)
-        if virtual.irreps is not None:
-            labels += [virtual.irreps[inside[0]]] * levels.size
-    together = Orbitals(
-        np.hstack(coefficients),
-        np.concatenate(energies),
-        np.zeros(len(natural), dtype=int),
-        tuple(labels) or None,
-    )
+        coefficients = virtual.coefficients[:, inside] @ span @ rotation
+        labels = None if virtual.irreps is None else (virtual.irreps[inside[0]],) * levels.size
+        pieces.append(Orbitals(coefficients, levels, np.zeros(levels.size, dtype=int), labels))
+    together = joined(pieces)
     return standard(field, together.take(np.argsort(together.energies, kind="stable")))
 
 
-def _joined(filled: Orbitals, virtual: Orbitals) -> Orbitals:
-    irreps = None
-    if filled.irreps is not None and virtual.irreps is not None:
-        irreps = filled.irreps + virtual.irreps
-    return Orbitals(
-        np.hstack([filled.coefficients, virtual.coefficients]),
-        np.concatenate([filled.energies, virtual.energies]),
-        np.concatenate([filled.occupation, virtual.occupation]),
-        irreps,
-    )
+def _closed_shell_density(
+    field: MeanField, orbitals: Orbitals, n_core: int, method: str
+) -> tuple[np.ndarray, float]:
+    from pyscf import cc, mp
+
+    mean_field = field.scf.copy()
+    mean_field.mo_coeff, mean_field.mo_energy = orbitals.coefficients, orbitals.energies
+    mean_field.mo_occ = orbitals.occupation.astype(float)
+    solver: Any = mp.MP2(mean_field, frozen=n_core or None)
+    solver.verbose = 0
+    solver.kernel()
+    energy = field.energy + float(solver.e_corr)
+    if method == "ccsd":
+        solver = cc.CCSD(mean_field, frozen=n_core or None)
+        solve_correlation(solver, _NO_CCSD)
+    density = solver.make_rdm1(with_frozen=False)
+    virtual = slice(int(np.count_nonzero(orbitals.occupation)) - n_core, None)
+    return density[virtual, virtual], energy
+
+
+def _open_shell_density(
+    field: MeanField, orbitals: Orbitals, n_core: int, method: str
+) -> tuple[np.ndarray, float]:
+    from pyscf import cc, mp
+
+    mean_field, rotations, singles = _semicanonical(field, orbitals, n_core)
+    solver: Any = mp.UMP2(mean_field, frozen=n_core or None)
+    solver.verbose = 0
+    solver.kernel()
+    energy = field.energy + singles + float(solver.e_corr)
+    if method == "ccsd":
+        solver = cc.UCCSD(mean_field, frozen=n_core or None)
+        solve_correlation(solver, _NO_CCSD)
+    n_virtual = int(np.count_nonzero(orbitals.occupation == 0))
+    density = np.zeros((n_virtual, n_virtual))
+    for rotation, matrix in zip(rotations, solver.make_rdm1(with_frozen=False), strict=True):
+        own = rotation.shape[0]
+        # Of beta electrons the singly occupied orbitals are virtual too: they come first and stay.
+        density += (rotation @ matrix[-own:, -own:] @ rotation.T)[-n_virtual:, -n_virtual:]
+    return density, energy
+
+
+def _semicanonical(
+    field: MeanField, orbitals: Orbitals, n_core: int
+) -> tuple[Any, tuple[np.ndarray, np.ndarray], float]:
+    """Return ROHF as a UHF object whose Fock matrices are diagonal in correlated and in virtual orbitals.
+
+    Returns:
+        The object; the virtual orbitals of both spins over the orbitals that spin has empty; and the
+        energy of single excitations at second order.
+    """
+    from pyscf import scf
+
+    source = field.scf
+    molecule = source.mol.copy()
+    molecule.symmetry = False
+    density = source.make_rdm1()
+    focks = source.get_hcore() + np.asarray(source.get_veff(source.mol, density))
+    coefficients, energies, occupations, rotations, singles = [], [], [], [], 0.0
+    for spin in (0, 1):
+        n = int(np.count_nonzero(orbitals.occupation > spin))
+        fock = orbitals.coefficients.T @ focks[spin] @ orbitals.coefficients
+        rotation = np.eye(orbitals.size)
+        for part in (slice(n_core, n), slice(n, None)):
+            rotation[part, part] = np.linalg.eigh(fock[part, part])[1]
+        rotated = rotation.T @ fock @ rotation
+        levels = np.diag(rotated).copy()
+        gap = levels[n_core:n, None] - levels[None, n:]
+        singles += float(np.sum(rotated[n_core:n, n:] ** 2 / gap))
+        coefficients.append(orbitals.coefficients @ rotation)
+        energies.append(levels)
+        occupations.append((orbitals.occupation > spin).astype(float))
+        rotations.append(rotation[n:, n:])
+    unrestricted = silent(scf.UHF(molecule))
+    unrestricted._eri = source._eri
+    unrestricted.get_hcore = lambda *_: source.get_hcore()
+    unrestricted.mo_coeff = np.stack(coefficients)
+    unrestricted.mo_energy = np.stack(energies)
+    unrestricted.mo_occ = np.stack(occupations)
+    unrestricted.e_tot, unrestricted.converged = field.energy, True
+    return unrestricted, (rotations[0], rotations[1]), singles

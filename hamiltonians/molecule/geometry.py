@@ -2,20 +2,32 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from hamiltonians.errors import InputError, nearest_names
 from hamiltonians.library import bundled_molecules, bundled_path
-from hamiltonians.molecule.chains import chain_atoms
-from hamiltonians.molecule.periodic_table import ATOMIC_NUMBERS, element_symbol, hill_formula
+
+_PERIODIC_TABLE = (
+    "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br "
+    "Kr Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho "
+    "Er Tm Yb Lu Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es "
+    "Fm Md No Lr Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og"
+)
+_SYMBOLS = tuple(_PERIODIC_TABLE.split())
+
+ATOMIC_NUMBERS = {symbol: number for number, symbol in enumerate(_SYMBOLS, start=1)}
+"""Nuclear charge of every element by its symbol."""
 
 BOHR_IN_ANGSTROM = 0.529177210903
 """The bohr (CODATA 2018)."""
 
 _CLOSEST = 0.2  # Angstrom; no two nuclei of a molecule come nearer
 _FARTHEST = 1e4  # Angstrom; beyond this a coordinate is a typing error
+_CHAIN = re.compile(r"([A-Za-z]{1,2})(\d+)-(chain|ring)-(\d*\.?\d+)", re.IGNORECASE)
 
 Atoms = tuple[tuple[str, tuple[float, float, float]], ...]
 
@@ -68,8 +80,8 @@ def read_geometry(molecule: str | Path | Geometry, *, unit: str = "angstrom") ->
     if bundled is not None:
         return _parse_xyz(bundled.read_text(encoding="utf-8"), bundled.stem, f"bundled {bundled.stem}")
     scale = BOHR_IN_ANGSTROM if unit.casefold() in ("bohr", "au") else 1.0
-    chain = chain_atoms(text)
-    if chain is not None:
+    chain = _chain_atoms(text)
+    if chain:
         scaled = [(symbol, [scale * x for x in position]) for symbol, position in chain]
         return Geometry(text, check_atoms(scaled))
     inline = bool(re.search(r"[;\n]", text)) or _looks_like_atom(text)
@@ -85,6 +97,28 @@ def read_geometry(molecule: str | Path | Geometry, *, unit: str = "angstrom") ->
     lines = [line for line in re.split(r"[;\n]", text) if line.strip()]
     atoms = tuple(_parse_atom(line, f"atom {k}", scale) for k, line in enumerate(lines, start=1))
     return Geometry(hill_formula([symbol for symbol, _ in atoms]), check_atoms(atoms))
+
+
+def element_symbol(text: str) -> str | None:
+    """Return the element that `text` names, or None: "n", "N1" and "7" all name nitrogen.
+
+    A symbol may carry a label ("H1", "O_a"); a bare number is a nuclear charge; D and T are H.
+    """
+    if text.isdigit():
+        number = int(text)
+        return _SYMBOLS[number - 1] if 1 <= number <= len(_SYMBOLS) else None
+    symbol = "".join(takewhile(str.isalpha, text)).capitalize()
+    if symbol in ("D", "T"):
+        return "H"
+    return symbol if symbol in ATOMIC_NUMBERS else None
+
+
+def hill_formula(symbols: list[str] | tuple[str, ...]) -> str:
+    """Return the formula in Hill's order: carbon, hydrogen, then the alphabet."""
+    first = ("C", "H") if "C" in symbols else ()
+    counts = Counter(symbols)
+    order = sorted(counts, key=lambda symbol: (symbol not in first, symbol))
+    return "".join(f"{symbol}{counts[symbol] if counts[symbol] > 1 else ''}" for symbol in order)
 
 
 def check_atoms(atoms: Sequence[tuple[str, Sequence[float]]]) -> Atoms:
@@ -117,11 +151,30 @@ def check_atoms(atoms: Sequence[tuple[str, Sequence[float]]]) -> Atoms:
     return tuple(clean)
 
 
+def _chain_atoms(name: str) -> list[tuple[str, tuple[float, float, float]]]:
+    """Return the atoms of a chain along z ("H10-chain-1.8") or a polygon in the x-y plane ("H6-ring-1.0").
+
+    None are returned where the name is not of that form, or has fewer than three in a ring.
+    """
+    match = _CHAIN.fullmatch(name)
+    if match is None:
+        return []
+    element, count, distance = match[1], int(match[2]), float(match[4])
+    if match[3].casefold() == "chain":
+        return [(element, (0.0, 0.0, k * distance)) for k in range(count)]
+    if count < 3:
+        return []
+    radius = distance / (2.0 * math.sin(math.pi / count))
+    angles = [2.0 * math.pi * k / count for k in range(count)]
+    return [(element, (radius * math.cos(a), radius * math.sin(a), 0.0)) for a in angles]
+
+
 def _read_xyz(path: Path) -> Geometry:
     try:
         content = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
-        raise InputError(f"cannot read {path}: {_reason(error)}; give an .xyz text file") from error
+        reason = (error.strerror or "unreadable") if isinstance(error, OSError) else "not a text file"
+        raise InputError(f"cannot read {path}: {reason}; give an .xyz text file") from error
     return _parse_xyz(content, path.stem, str(path))
 
 
@@ -130,10 +183,6 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):  # too long for a name, or a null character in it
         return False
-
-
-def _reason(error: Exception) -> str:
-    return error.strerror or "unreadable" if isinstance(error, OSError) else "not a text file"
 
 
 def _parse_xyz(content: str, name: str, source: str) -> Geometry:

@@ -1,14 +1,13 @@
 """Hartree-Fock on a geometry with PySCF: silent, symmetry-adapted where that costs nothing."""
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from hamiltonians.checks import whole_number
-from hamiltonians.errors import InputError
-from hamiltonians.molecule.basis import resolve_basis, resolve_ecp
+from hamiltonians.errors import InputError, nearest_names, whole_number
 from hamiltonians.molecule.geometry import Geometry
 
 _LINEAR_DEPENDENCE = 1e-8  # smallest eigenvalue of the overlap that is taken as it is
@@ -16,6 +15,8 @@ _SAME_ENERGY = 1e-7  # Hartree; SCF solutions closer than this count as one
 _INCORE_ORBITALS = 170  # AO integrals of this many fit into 1 GB
 
 _METHODS = ("auto", "rhf", "rohf", "uhf")
+# Families whose potential is named differently from their basis: (prefix of the basis, potential).
+_ECP_OF_FAMILY = (("ccecp", "ccecp"), ("bfd", "bfd"))
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def solve_mean_field(
         charge: Total charge.
         two_S: Number of unpaired electrons.
         reference: "auto" (RHF for singlets, else ROHF), "rhf", "rohf" or "uhf".
-        ecp: See `hamiltonians.molecule.basis.resolve_ecp`.
+        ecp: See `resolve_ecp`.
         symmetry: Whether to adapt the orbitals to the point group.
         most_orbitals: Number of orbitals above which the molecule is refused.
 
@@ -111,22 +112,85 @@ def solve_mean_field(
             f"{molecule.nao} orbitals are more than the {most_orbitals} that fit: "
             "give a smaller basis, or an active space"
         )
-    warnings: list[str] = []
+    notes: list[str] = []
     if min(np.linalg.eigvalsh(molecule.intor_symmetric("int1e_ovlp"))) < _LINEAR_DEPENDENCE:
-        warnings.append("the basis is almost linearly dependent: its redundant part was removed")
+        notes.append("the basis is almost linearly dependent: its redundant part was removed")
         symmetry = False
-    plain = _solve(molecule, method, remove_dependence=bool(warnings))
+    plain = _solve(molecule, method, remove_dependence=bool(notes))
     best, group, top_group = plain, None, ""
     if symmetry:
-        best, group, top_group = _best_symmetric(molecule, method, plain, warnings)
+        best, group, top_group = _best_symmetric(molecule, method, plain, notes)
     if not best.converged:
-        warnings.append(
+        notes.append(
             f"{method} DID NOT CONVERGE: orbitals and reference energies are unreliable; "
             "try another geometry, basis, spin or reference='uhf'"
         )
     return MeanField(
-        best, method, float(best.e_tot), bool(best.converged), group, top_group, ecp_names, tuple(warnings)
+        best, method, float(best.e_tot), bool(best.converged), group, top_group, ecp_names, tuple(notes)
     )
+
+
+def resolve_basis(symbols: Iterable[str], basis: str | Mapping[str, str]) -> dict[str, list]:
+    """Return PySCF's parsed basis of every element.
+
+    Args:
+        symbols: Elements of the molecule.
+        basis: One name for all, or a name for each element ({"N": "cc-pvtz", "H": "cc-pvdz"}).
+
+    Raises:
+        InputError: The basis is unknown, or does not cover an element.
+    """
+    parsed = {}
+    for symbol in sorted(set(symbols)):
+        name = _basis_name(symbol, basis)
+        parsed[symbol] = _loaded("load", name, symbol)
+        if parsed[symbol] is None:
+            raise InputError(_why_missing(name, symbol))
+    return parsed
+
+
+def resolve_ecp(
+    symbols: Iterable[str], basis: str | Mapping[str, str], ecp: str | bool | Mapping[str, str] | None
+) -> tuple[dict[str, list], tuple[tuple[str, str], ...]]:
+    """Return PySCF's parsed effective core potentials and their names by element.
+
+    Args:
+        symbols: Elements of the molecule.
+        basis: As for `resolve_basis`.
+        ecp: None takes the potential that belongs to the basis, where it has one; False (or
+            "none") takes none; a name (or {element: name}) takes that one.
+
+    Raises:
+        InputError: The named potential is unknown, or covers none of the elements.
+    """
+    if ecp is False or (isinstance(ecp, str) and ecp.casefold() == "none"):
+        return {}, ()
+    parsed, names = {}, []
+    for symbol in sorted(set(symbols)):
+        if isinstance(ecp, Mapping):
+            name = ecp.get(symbol)
+        elif isinstance(ecp, str):
+            name = ecp
+        else:
+            name = _ecp_of_basis(_basis_name(symbol, basis))
+        data = _loaded("load_ecp", name, symbol) if name else None
+        if name and data:
+            parsed[symbol] = data
+            names.append((symbol, name))
+        elif isinstance(ecp, Mapping) and name:
+            raise InputError(f"effective core potential {name!r} is not available for {symbol}")
+    if isinstance(ecp, str) and not parsed:
+        raise InputError(
+            f"effective core potential {ecp!r} is unknown for {', '.join(sorted(set(symbols)))}: "
+            "give its name, or leave it out to take the one that belongs to the basis"
+        )
+    return parsed, tuple(names)
+
+
+def mean_fock(field: MeanField) -> np.ndarray:
+    """Return the Fock matrix over atomic orbitals, the mean of both spins for UHF."""
+    fock = np.asarray(field.scf.get_fock())
+    return fock.mean(axis=0) if fock.ndim == 3 else fock
 
 
 def silent(field: Any) -> Any:
@@ -177,7 +241,7 @@ def _molecule(geometry: Geometry, basis: dict, ecp: dict, charge: int, two_s: in
     return molecule
 
 
-def _new_scf(molecule: Any, method: str, integrals: np.ndarray | None) -> Any:
+def _new_scf(molecule: Any, method: str, integrals: np.ndarray | None, remove_dependence: bool) -> Any:
     from pyscf import scf
 
     field = silent(getattr(scf, method)(molecule))
@@ -186,6 +250,8 @@ def _new_scf(molecule: Any, method: str, integrals: np.ndarray | None) -> Any:
     field.max_cycle = 100
     if integrals is not None:
         field._eri = integrals
+    if remove_dependence:
+        field = scf.addons.remove_linear_dep_(field, threshold=_LINEAR_DEPENDENCE)
     return field
 
 
@@ -197,27 +263,19 @@ def _solve(
     integrals: np.ndarray | None = None,
     remove_dependence: bool = False,
 ) -> Any:
-    from pyscf import scf
-
-    field = _new_scf(molecule, method, integrals)
-    if remove_dependence:
-        field = scf.addons.remove_linear_dep_(field, threshold=_LINEAR_DEPENDENCE)
-    field.kernel(density)
-    field = _converge(field)
+    field = _converged(_new_scf(molecule, method, integrals, remove_dependence), density)
     if method == "UHF" and molecule.spin == 0 and density is None and molecule.nelectron > 1:
         # A singlet starts with equal spins, which is a stationary point: tip it over.
-        tipped = _new_scf(molecule, method, field._eri)
-        if remove_dependence:
-            tipped = scf.addons.remove_linear_dep_(tipped, threshold=_LINEAR_DEPENDENCE)
-        tipped.kernel(_mixed_density(field))
-        tipped = _converge(tipped)
+        start = _mixed_density(field)
+        tipped = _converged(_new_scf(molecule, method, field._eri, remove_dependence), start)
         if tipped.converged and tipped.e_tot < field.e_tot - _SAME_ENERGY:
             return tipped
     return field
 
 
-def _converge(field: Any) -> Any:
-    """Return the SCF object, after second-order iterations where DIIS did not suffice."""
+def _converged(field: Any, density: np.ndarray | None) -> Any:
+    """Return the SCF object after DIIS from a density, and second-order iterations where that fails."""
+    field.kernel(density)
     if field.converged or not hasattr(field, "newton"):
         return field
     second = silent(field.newton())
@@ -247,9 +305,7 @@ def _mixed_density(field: Any) -> np.ndarray:
     return np.stack(density)
 
 
-def _best_symmetric(
-    molecule: Any, method: str, plain: Any, warnings: list[str]
-) -> tuple[Any, str | None, str]:
+def _best_symmetric(molecule: Any, method: str, plain: Any, notes: list[str]) -> tuple[Any, str | None, str]:
     """Return (SCF, Abelian group, full group), giving up symmetry only where it costs energy."""
     top_group = ""
     for subgroup in (None, "C2v"):
@@ -266,10 +322,9 @@ def _best_symmetric(
         if method != "UHF" or top_group != "Dooh":
             break
     if plain.converged:
-        warnings.append(
+        notes.append(
             f"the lowest {method} solution breaks the point group {top_group}: its orbitals carry no irreps"
         )
-        return plain, None, top_group
     return plain, None, top_group
 
 
@@ -288,3 +343,48 @@ def _symmetric_molecule(molecule: Any, subgroup: str | None) -> Any | None:
         return None  # nearly symmetric nuclei on which the detection and the orbitals disagree
     symmetric.incore_anyway = molecule.incore_anyway
     return symmetric
+
+
+def _basis_name(symbol: str, basis: str | Mapping[str, str]) -> str:
+    """Return the name of the basis of one element."""
+    name = basis.get(symbol) if isinstance(basis, Mapping) else basis
+    if not isinstance(name, str) or not name.strip():
+        raise InputError(f"no basis for {symbol}: give a name such as 'sto-3g' or 'cc-pvdz'")
+    return name.strip()
+
+
+def _ecp_of_basis(name: str) -> str:
+    folded = name.casefold().replace("-", "")
+    return next((ecp for prefix, ecp in _ECP_OF_FAMILY if folded.startswith(prefix)), name)
+
+
+def _loaded(loader: str, name: str, symbol: str) -> Any:
+    """Return what PySCF's `load` (a basis) or `load_ecp` finds under a name, or None."""
+    from pyscf import gto
+    from pyscf.lib.exceptions import BasisNotFoundError
+
+    # A name that happens to be a file, or basis data, would be parsed: only names are meant here.
+    if "\n" in name or "/" in name:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an advertisement of another package
+        try:
+            return getattr(gto.basis, loader)(name, symbol) or None
+        # TypeError: a basis kept in several files, such as cc-pCVDZ, of which none holds a potential.
+        except (BasisNotFoundError, KeyError, ValueError, IndexError, RuntimeError, TypeError):
+            return None
+
+
+def _why_missing(name: str, symbol: str) -> str:
+    from pyscf import gto
+
+    # A basis exists if any common element has it; the alias table alone does not say so.
+    covered = [other for other in ("H", "C", "N", "O", "Na", "Fe", "I") if _loaded("load", name, other)]
+    if covered:
+        return (
+            f"basis {name!r} is not available for {symbol} (it is for {', '.join(covered)}): "
+            "give another basis, such as def2-svp or ano"
+        )
+    close = nearest_names(name.replace("-", "").replace("_", ""), gto.basis.ALIAS)
+    hint = f"nearest: {', '.join(close)}" if close else "give a name such as sto-3g or cc-pvdz"
+    return f"basis {name!r} is unknown: {hint}"

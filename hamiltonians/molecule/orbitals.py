@@ -1,5 +1,11 @@
-"""Sets of molecular orbitals: canonical ones from Hartree-Fock, natural and localised ones from them."""
+"""Sets of molecular orbitals: canonical ones from Hartree-Fock, natural and localised ones from them.
 
+Degenerate orbitals come out of a diagonalisation as any mixture, in any order, with any sign: rounding
+decides, and so the processor does. The energy is the same, but no integral is, nor the run after it.
+`standard` makes the choice from the molecule alone.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -7,11 +13,20 @@ import numpy as np
 
 from hamiltonians.errors import InputError
 from hamiltonians.irreps import irrep_codes, irrep_name
-from hamiltonians.molecule.mean_field import MeanField
-from hamiltonians.molecule.orientation import SAME_OCCUPATION, standard
+from hamiltonians.molecule.mean_field import MeanField, mean_fock
 
 ORBITAL_KINDS = ("canonical", "mp2-natural", "ccsd-natural", "boys", "pipek-mezey")
 """Kinds of orbitals that a system can be built in."""
+
+SAME_ENERGY = 2e-5
+"""Hartree; orbitals closer than this count as degenerate. Coordinates of few decimals split them so far."""
+SAME_OCCUPATION = 1e-7
+"""Natural orbitals of occupations closer than this count as degenerate."""
+
+# Weights of x^2, y^2 and z^2: no two alike, so that p, d, E and T sets split along the axes of the frame.
+_QUADRUPOLE = np.array([1.0, 0.618034, 0.267949])
+_SPLIT = 1e-3  # atomic units; expectation values closer than this do not tell orbitals apart
+_CHARGE_OFFSET = np.array([0.71, 0.0, 0.43])  # bohr; in a mirror plane of most molecules
 
 
 @dataclass(frozen=True)
@@ -43,21 +58,28 @@ class Orbitals:
         )
 
 
+def joined(pieces: Sequence[Orbitals]) -> Orbitals:
+    """Return sets of orbitals as one; without irreps where one of them has none."""
+    labels = [piece.irreps for piece in pieces if piece.irreps is not None]
+    return Orbitals(
+        np.hstack([piece.coefficients for piece in pieces]),
+        np.concatenate([piece.energies for piece in pieces]),
+        np.concatenate([piece.occupation for piece in pieces]),
+        sum(labels, ()) if len(labels) == len(pieces) else None,
+    )
+
+
 def canonical_orbitals(field: MeanField) -> tuple[Orbitals, ...]:
     """Return Hartree-Fock orbitals: one set, or (alpha, beta) for UHF.
 
-    Occupied ones come first (doubly, then singly), by energy within each class; see
-    `hamiltonians.molecule.orientation` for those of one energy.
+    Occupied ones come first (doubly, then singly), by energy within each class; see `standard` for those
+    of one energy.
     """
     coefficients = np.asarray(field.scf.mo_coeff)
-    energies = np.asarray(field.scf.mo_energy)
-    occupations = np.rint(np.asarray(field.scf.mo_occ)).astype(int)
-    labels = _labels(field)
-    if coefficients.ndim == 2:
-        sets = [(coefficients, energies, occupations, labels)]
-    else:
-        labels = labels if labels is not None else (None, None)
-        sets = list(zip(coefficients, energies, occupations, labels, strict=True))
+    size = coefficients.shape[-1]
+    energies = np.asarray(field.scf.mo_energy).reshape(-1, size)
+    occupations = np.rint(np.asarray(field.scf.mo_occ)).astype(int).reshape(-1, size)
+    sets = zip(coefficients.reshape(-1, *coefficients.shape[-2:]), energies, occupations, _labels(field))
     ordered = []
     for c, e, occupation, irreps in sets:
         order = np.lexsort((e, -occupation))
@@ -84,22 +106,18 @@ def natural_orbitals(field: MeanField, method: str, n_frozen: int) -> Orbitals:
     density = _correlated_density(field, method, n_frozen)
     projected = basis.coefficients.T @ overlap @ density @ overlap @ basis.coefficients
     codes = irrep_codes(basis.irreps, field.group, basis.size)
-    vectors, occupations, labels = [], [], []
+    pieces = []
     for code in np.unique(codes):
         inside = np.flatnonzero(codes == code)
         values, block = np.linalg.eigh(-projected[np.ix_(inside, inside)])
-        vectors.append(basis.coefficients[:, inside] @ block)
-        occupations.append(-values)
-        if basis.irreps is not None:
-            labels += [irrep_name(int(code), field.group)] * inside.size
-    numbers = np.concatenate(occupations)
+        vectors = basis.coefficients[:, inside] @ block
+        labels = None if basis.irreps is None else (irrep_name(int(code), field.group),) * inside.size
+        pieces.append(Orbitals(vectors, values, np.zeros(inside.size, int), labels))
+    unordered = joined(pieces)
+    ordered = standard(field, unordered.take(np.argsort(unordered.energies, kind="stable")), SAME_OCCUPATION)
     n_alpha, n_beta = field.scf.mol.nelec
-    reference = np.zeros(basis.size, dtype=int)
-    reference[:n_alpha] += 1
-    reference[:n_beta] += 1
-    unordered = Orbitals(np.hstack(vectors), -numbers, np.zeros(basis.size, int), tuple(labels) or None)
-    ordered = standard(field, unordered.take(np.argsort(-numbers, kind="stable")), SAME_OCCUPATION)
-    return replace(ordered, occupation=reference)
+    numbers = np.arange(basis.size)
+    return replace(ordered, occupation=(numbers < n_alpha).astype(int) + (numbers < n_beta))
 
 
 def localised_orbitals(field: MeanField, orbitals: Orbitals, kind: str, n_core: int) -> Orbitals:
@@ -120,8 +138,7 @@ def localised_orbitals(field: MeanField, orbitals: Orbitals, kind: str, n_core: 
     space[:n_core] = 3  # core is doubly occupied, but kept apart
     coefficients = orbitals.coefficients.copy()
     energies = orbitals.energies.copy()
-    fock = np.asarray(field.scf.get_fock())
-    fock = fock.mean(axis=0) if fock.ndim == 3 else fock
+    fock = mean_fock(field)
     plain = field.scf.mol.copy()
     plain.symmetry = False
     for label in np.unique(space):
@@ -170,7 +187,7 @@ def split_by_irrep(field: MeanField, orbitals: Orbitals, fock: np.ndarray) -> Or
         return None
     molecule = field.scf.mol
     overlap = field.scf.get_ovlp()
-    pieces, energies, labels = [], [], []
+    pieces = []
     for code, adapted in zip(molecule.irrep_id, molecule.symm_orb, strict=True):
         metric = adapted.T @ overlap @ adapted
         within = np.linalg.solve(metric, adapted.T @ overlap @ orbitals.coefficients)
@@ -179,26 +196,42 @@ def split_by_irrep(field: MeanField, orbitals: Orbitals, fock: np.ndarray) -> Or
             return None
         pure = adapted @ within @ vectors[:, weight > 0.5]
         values, rotation = np.linalg.eigh(pure.T @ fock @ pure)
-        pieces.append(pure @ rotation)
-        energies.append(values)
-        labels += [symm.irrep_id2name(field.group, code)] * values.size
-    if len(labels) != orbitals.size:
+        labels = (symm.irrep_id2name(field.group, code),) * values.size
+        occupation = np.full(values.size, orbitals.occupation[0])
+        pieces.append(Orbitals(pure @ rotation, values, occupation, labels))
+    whole = joined(pieces)
+    if whole.size != orbitals.size:
         return None
-    whole = Orbitals(np.hstack(pieces), np.concatenate(energies), orbitals.occupation, tuple(labels))
     return whole.take(np.argsort(whole.energies, kind="stable"))
 
 
-def _labels(field: MeanField) -> Any:
+def solve_correlation(solver: Any, refusal: str) -> None:
+    """Run PySCF's MP2 or CCSD (and its Lambda equations), silently.
+
+    Raises:
+        InputError: CCSD does not converge; the message is `refusal`.
+    """
+    solver.verbose = 0
+    if not hasattr(solver, "solve_lambda"):
+        solver.kernel()
+        return
+    solver.max_cycle = 200
+    solver.kernel()
+    if solver.converged:
+        solver.solve_lambda()
+    if not solver.converged or not solver.converged_lambda:
+        raise InputError(refusal)
+
+
+def _labels(field: MeanField) -> list[tuple[str, ...] | None]:
+    """Return the irreps of each set of orbitals."""
     from pyscf import symm
 
     if field.group is None:
-        return None
+        return [None, None]
     codes = np.asarray(field.scf.get_orbsym(field.scf.mo_coeff, field.scf.get_ovlp()))
-    if codes.ndim == 1:
-        return tuple(symm.irrep_id2name(field.group, int(code)) for code in codes)
-    return tuple(
-        tuple(symm.irrep_id2name(field.group, int(code)) for code in spin_codes) for spin_codes in codes
-    )
+    rows = codes.reshape(-1, codes.shape[-1]).tolist()
+    return [tuple(symm.irrep_id2name(field.group, code) for code in row) for row in rows]
 
 
 def _correlated_density(field: MeanField, method: str, n_frozen: int) -> np.ndarray:
@@ -209,24 +242,102 @@ def _correlated_density(field: MeanField, method: str, n_frozen: int) -> np.ndar
     n_alpha, n_beta = scf_object.mol.nelec
     coefficients = np.asarray(scf_object.mo_coeff)
     n_orbitals = coefficients.shape[-1]
-    nothing_to_correlate = n_alpha + n_beta - 2 * n_frozen < 2 or n_beta >= n_orbitals
-    if nothing_to_correlate:
+    if n_alpha + n_beta - 2 * n_frozen < 2 or n_beta >= n_orbitals:  # nothing to correlate
         density = np.asarray(scf_object.make_rdm1())
         return density if density.ndim == 2 else density.sum(axis=0)
-    frozen = n_frozen or None
-    kind = mp.MP2 if method == "mp2-natural" else cc.CCSD
-    solver = kind(scf_object, frozen=frozen)
-    solver.verbose = 0
-    if method == "ccsd-natural":
-        solver.max_cycle = 200
-        solver.kernel()
-        if not solver.converged:
-            raise InputError("ccsd-natural orbitals: CCSD did not converge; use 'mp2-natural'")
-        solver.solve_lambda()
-    else:
-        solver.kernel()
+    solver = (mp.MP2 if method == "mp2-natural" else cc.CCSD)(scf_object, frozen=n_frozen or None)
+    solve_correlation(solver, "ccsd-natural orbitals: CCSD did not converge; use 'mp2-natural'")
     matrices = solver.make_rdm1()
     if isinstance(matrices, tuple) or np.ndim(matrices) == 3:
         spins = coefficients if coefficients.ndim == 3 else np.stack([coefficients] * 2)
         return sum(c @ matrix @ c.T for c, matrix in zip(spins, matrices, strict=True))
     return coefficients @ matrices @ coefficients.T
+
+
+def standard(
+    field: MeanField, orbitals: Orbitals, tolerance: float = SAME_ENERGY, *, rotate: bool = True
+) -> Orbitals:
+    """Return the same orbitals, degenerate ones in one orientation and order, each with one sign.
+
+    Orbitals of one occupation whose energies are within `tolerance` of the next are one set. Inside a set
+    those of one irrep are made to diagonalise a fixed quadrupole and, where that does not split them, the
+    field of a point charge beside every nucleus. Their order is that of irreps, then of the quadrupole.
+
+    Args:
+        field: Mean field of the orbitals: its molecule gives the frame.
+        orbitals: Orbitals in their order, degenerate ones side by side.
+        tolerance: Largest difference of energies (or occupations) inside a set.
+        rotate: False for orbitals that something else defines, such as localised ones: then only their
+            order and signs are set.
+    """
+    frame = _Frame(field)
+    codes = irrep_codes(orbitals.irreps, field.group, orbitals.size)
+    coefficients, order = orbitals.coefficients.copy(), []
+    for members in _sets(orbitals, tolerance):
+        if members.size > 1:
+            members = members[np.argsort(codes[members], kind="stable")]
+            for code in np.unique(codes[members]):
+                alike = members[codes[members] == code]
+                coefficients[:, alike] = _oriented(frame, coefficients[:, alike], rotate)
+        order += members.tolist()
+    ordered = replace(orbitals, coefficients=coefficients).take(order)
+    # The largest coefficient is positive; of those equal to rounding, as on equivalent atoms, the first.
+    magnitude = np.abs(ordered.coefficients)
+    leading = np.argmax(magnitude > 0.999 * magnitude.max(axis=0), axis=0)
+    signs = np.where(ordered.coefficients[leading, np.arange(ordered.size)] < 0, -1.0, 1.0)
+    return replace(ordered, coefficients=ordered.coefficients * signs)
+
+
+def _sets(orbitals: Orbitals, tolerance: float) -> list[np.ndarray]:
+    """Return the indices of every set of neighbours with one occupation and one energy."""
+    ends = (np.abs(np.diff(orbitals.energies)) > tolerance) | (np.diff(orbitals.occupation) != 0)
+    return np.split(np.arange(orbitals.size), np.flatnonzero(ends) + 1)
+
+
+def _oriented(frame: "_Frame", orbitals: np.ndarray, rotate: bool) -> np.ndarray:
+    """Return the span of `orbitals` (n_ao, k) in eigenvectors of the quadrupole, then of the charges."""
+    if orbitals.shape[1] == 1:
+        return orbitals
+    values, orbitals = _resolved(frame.quadrupole(), orbitals, rotate)
+    groups = np.split(np.arange(values.size), np.flatnonzero(np.abs(np.diff(values)) > _SPLIT) + 1)
+    for group in groups:
+        if group.size > 1:
+            orbitals[:, group] = _resolved(frame.charges(), orbitals[:, group], rotate)[1]
+    return orbitals
+
+
+def _resolved(operator: np.ndarray, orbitals: np.ndarray, rotate: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return expectation values of an operator, falling, and the orbitals in that order."""
+    matrix = orbitals.T @ operator @ orbitals
+    values, vectors = np.linalg.eigh(matrix) if rotate else (np.diag(matrix), np.eye(len(matrix)))
+    order = np.argsort(-values, kind="stable")
+    return values[order], orbitals @ vectors[:, order]
+
+
+class _Frame:
+    """Axes and origin of a molecule, those of its symmetry where that is used, and operators there."""
+
+    def __init__(self, field: MeanField):
+        self.molecule: Any = field.scf.mol
+        charges = np.asarray(self.molecule.atom_charges(), dtype=float)
+        self.positions = np.asarray(self.molecule.atom_coords())
+        self.origin = charges @ self.positions / max(charges.sum(), 1.0)
+        # The axes that PySCF found and named the irreps by; else those of the input.
+        self.axes = np.eye(3) if field.group is None else np.asarray(self.molecule._symm_axes)
+
+    def quadrupole(self) -> np.ndarray:
+        """Return the matrix of a x^2 + b y^2 + c z^2 over atomic orbitals, (n_ao, n_ao)."""
+        size = self.molecule.nao
+        with self.molecule.with_common_origin(self.origin):
+            products = np.asarray(self.molecule.intor("int1e_rr")).reshape(3, 3, size, size)
+        weights = (self.axes.T * _QUADRUPOLE) @ self.axes
+        return np.einsum("xy,xyij->ij", weights, products)
+
+    def charges(self) -> np.ndarray:
+        """Return the matrix of the attraction by a charge beside every nucleus, no two charges alike."""
+        total = np.zeros((self.molecule.nao, self.molecule.nao))
+        for index, position in enumerate(self.positions):
+            weight = 1.0 + (0.618034 * index) % 1.0
+            with self.molecule.with_rinv_origin(position + _CHARGE_OFFSET):
+                total += weight * np.asarray(self.molecule.intor("int1e_rinv"))
+        return total

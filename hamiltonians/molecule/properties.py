@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hamiltonians.checks import real_array, symmetrised
-from hamiltonians.errors import InputError
+from hamiltonians.errors import InputError, real_array, symmetrised
 
 if TYPE_CHECKING:
     from hamiltonians.molecule.mean_field import MeanField

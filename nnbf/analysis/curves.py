@@ -229,7 +229,7 @@ def reduced_mass(atoms: tuple[str, str]) -> float:
         from pyscf.data.elements import COMMON_ISOTOPE_MASSES
     except ImportError:
         raise InputError("the masses of elements come from PySCF: install it, or give masses") from None
-    from hamiltonians.molecule.periodic_table import ATOMIC_NUMBERS
+    from hamiltonians.molecule.geometry import ATOMIC_NUMBERS
 
     found = []
     for atom in atoms:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 
-from hamiltonians.formats.file_spec import FileSpec
+from hamiltonians.formats.fcidump import FileSpec
 from hamiltonians.lattice.lattice_spec import LatticeSpec
 from hamiltonians.molecule.spec import MoleculeSpec
 from nnbf._options import Checked

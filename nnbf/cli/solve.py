@@ -177,7 +177,7 @@ def _built(problem: Any, progress: Progress, *, references: bool) -> "Molecule":
 
 
 def _described(system: "Molecule") -> str:
-    from hamiltonians.molecule.fci import fci_dimension
+    from hamiltonians.molecule.references import fci_dimension
 
     integrals, info = system.integrals, system.info
     name = " / ".join(part for part in (info.name or info.formula, info.basis) if part) or "system"

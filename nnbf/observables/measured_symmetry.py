@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hamiltonians.lattice.sector import Momentum
-from hamiltonians.lattice.space_group import SpaceGroup, move_configurations
+from hamiltonians.lattice.sector import Momentum, move_configurations
+from hamiltonians.lattice.space_group import SpaceGroup
 from nnbf.estimate import Estimate
 from nnbf.observables.observable_registry import observable
 from nnbf.observables.weighted_configurations import Configurations, LogPsi

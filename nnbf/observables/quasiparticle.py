@@ -17,8 +17,7 @@ import numpy as np
 import scipy.sparse
 
 from hamiltonians import InputError, Lattice, lattice_configurations, space_group
-from hamiltonians.lattice.permutations import move_configurations
-from hamiltonians.lattice.sector import Momentum
+from hamiltonians.lattice.sector import Momentum, move_configurations
 from nnbf.ansatz import orbitals as lattice_orbitals
 from nnbf.determinants import build_hash_table, find_rows
 from nnbf.determinants.configurations import pack_modes

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError
-from hamiltonians.formats.file_spec import FileSpec
+from hamiltonians.formats.fcidump import FileSpec
 from hamiltonians.molecule.spec import MoleculeSpec
 from nnbf.runs.checkpoint import INTERVAL, save_checkpoint
 from nnbf.runs.directory import RunDirectory, default_folder, require_free

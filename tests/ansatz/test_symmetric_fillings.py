@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hamiltonians import Lattice, lattice_configurations, space_group
-from hamiltonians.lattice.permutations import move_configurations
+from hamiltonians.lattice.sector import move_configurations
 from nnbf.ansatz import SymmetryElements, free_orbitals
 from nnbf.ansatz.orbitals import lowest_momentum
 

@@ -136,7 +136,7 @@ def openfermion_matrix(integrals: MolecularIntegrals):
     """OpenFermion's sparse matrix of the Hamiltonian on the whole Fock space of 2M interleaved modes."""
     import openfermion
 
-    from hamiltonians.formats.openfermion import interleaved_positions
+    from hamiltonians.formats.second_quantised import interleaved_positions
 
     m = integrals.n_orbitals
     modes = interleaved_positions(m).reshape(2, m)
@@ -156,7 +156,7 @@ def openfermion_matrix(integrals: MolecularIntegrals):
 
 def openfermion_sector(matrix, n_orbitals, configs) -> np.ndarray:
     """Block of :func:`openfermion_matrix` over configurations, in the phases of blocked spin orbitals."""
-    from hamiltonians.formats.openfermion import interleaved_positions
+    from hamiltonians.formats.second_quantised import interleaved_positions
 
     modes = interleaved_positions(n_orbitals).reshape(2, n_orbitals)
     states, phases = [], []

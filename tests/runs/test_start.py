@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hamiltonians import InputError, align_orbitals, build_molecule
-from hamiltonians.molecule.fci import fci_energy_of_integrals
+from hamiltonians.molecule.references import fci_energy_of_integrals
 from nnbf.cli.main import main
 from nnbf.drivers import SolverOptions, solve
 from nnbf.drivers.start import excess_warning, lowest_levels, take_over

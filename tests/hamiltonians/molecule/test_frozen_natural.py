@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 
 from hamiltonians import InputError, Truncation, build_molecule, determinant_energy, load_problem
-from hamiltonians.molecule.frozen_natural import NaturalSelection, frozen_natural_orbitals
+from hamiltonians.molecule.frozen_natural import (
+    NaturalSelection,
+    _closed_shell_density,
+    _open_shell_density,
+    frozen_natural_orbitals,
+)
 from hamiltonians.molecule.geometry import read_geometry
 from hamiltonians.molecule.mean_field import solve_mean_field
 from hamiltonians.molecule.orbitals import canonical_orbitals
-from hamiltonians.molecule.virtual_density import _closed_shell_density, _open_shell_density
 
 pytestmark = pytest.mark.filterwarnings("error")
 

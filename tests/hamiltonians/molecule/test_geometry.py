@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hamiltonians import InputError, bundled_molecules, read_geometry
-from hamiltonians.molecule.geometry import BOHR_IN_ANGSTROM
-from hamiltonians.molecule.periodic_table import ATOMIC_NUMBERS, element_symbol, hill_formula
+from hamiltonians.molecule.geometry import ATOMIC_NUMBERS, BOHR_IN_ANGSTROM, element_symbol, hill_formula
 
 BENCHMARK = ["H2", "LiH", "H2O", "O2", "NH3", "N2", "CH4", "C2", "Li2O", "C2H4O", "C3H6", "Na2CO3"]
 

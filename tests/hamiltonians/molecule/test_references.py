@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 
 from hamiltonians import MolecularIntegrals, build_molecule, determinant_energy, reference_energies
-from hamiltonians.molecule.fci import fci_dimension, solve_fci
 from hamiltonians.molecule.pseudo_scf import fock_matrices, pseudo_field
-from hamiltonians.molecule.references import _second_order
+from hamiltonians.molecule.references import _second_order, fci_dimension, solve_fci
 
 # PySCF 2.14 on the benchmark geometries, STO-3G, Hartree.
 COUPLED_CLUSTER = {
