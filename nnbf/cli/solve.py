@@ -272,7 +272,7 @@ def _system_lines(system: "Molecule") -> list[str]:
 
 
 def _reference_lines(command: "SolveMolecule | SolveFile", system: "Molecule") -> list[str]:
-    from hamiltonians.molecule.fci import fci_dimension
+    from hamiltonians.molecule.references import fci_dimension
 
     known = {name: energy for name, energy in system.references.items() if energy is not None}
     lines = [f"{name}: {value_with_error(energy, None)} Hartree" for name, energy in known.items()]
