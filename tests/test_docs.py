@@ -128,7 +128,7 @@ def test_names_of_a_module_are_listed_once(generate):
     assert ".. autofunction:: nnbf.drivers.supervise" in text
     assert "{py:obj}`~nnbf.drivers.solve`" in text
     assert "autofunction:: nnbf.drivers.solve\n" not in text  # described as nnbf.solve
-    assert ".. autodata:: nnbf.drivers.snapshot.Snapshot" in text
+    assert ".. autodata:: nnbf.drivers.monitor.Snapshot" in text
 
 
 def test_commands_of_the_tutorial_are_those_of_the_program(tutorial):

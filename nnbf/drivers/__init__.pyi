@@ -1,16 +1,15 @@
 from .calculation import solve
 from .charge_levels import charge_excitations
-from .full_sum import FullSumDriver
 from .level import Level, Outcome
 from .methods import Task, make_options, register_problem
-from .monitor import Monitor, OnRow, StoppedError
+from .monitor import Monitor, OnCheckpoint, OnRow, Snapshot, StoppedError
 from .monte_carlo import MonteCarloDriver
 from .options import LatticeOptions, SolverOptions
 from .sector_ansatz import make_lattice_ansatz
 from .sector_loop import spectrum
+from .sector_sum import FullSumDriver
 from .selected import Growth, SelectedSpaceDriver
 from .selected_space import make_model, make_optimizer
-from .snapshot import OnCheckpoint, Snapshot
 from .supervision import DivergenceError, Ending, ResumableDriver, Stopwatch, supervise
 
 __all__ = [

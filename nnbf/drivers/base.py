@@ -10,7 +10,7 @@ import netket as nk
 import numpy as np
 from netket.utils import struct
 
-from nnbf.drivers.snapshot import Snapshot, pack_fields, pack_tree, unpack_fields, unpack_tree
+from nnbf.drivers.monitor import Snapshot, pack_fields, pack_tree, unpack_fields, unpack_tree
 from nnbf.optimize import RayleighGaussNewton
 from nnbf.optimize.rgn import Proposal
 

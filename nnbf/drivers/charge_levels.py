@@ -6,13 +6,13 @@ it, which need not hold the lowest level of their momentum.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hamiltonians import InputError, Lattice, Sector, all_sectors, space_group
-from hamiltonians.lattice.exact import sector_basis
+from hamiltonians.lattice.exact import SectorBasis, sector_basis
 from hamiltonians.lattice.sector import Momentum
 from nnbf.drivers.level import Level
 from nnbf.drivers.monitor import Monitor, StoppedError
@@ -111,11 +111,11 @@ def charge_excitations(
         spin=spin,
         kind="full_sum",
         ground=ground.sector,
-        ground_energy=ground.energy,
-        ground_variance=ground.variance,
+        ground_energy=float(ground.energy),
+        ground_variance=ground.energy.variance or 0.0,
         ground_degeneracy=_degeneracy(ground, lowest[0]),
         lowest={
-            change: {level.sector.momentum: level.energy for level in of_filling}
+            change: {level.sector.momentum: float(level.energy) for level in of_filling}
             for change, of_filling in lowest.items()
         },
         occupations={momentum: calculation.occupation(momentum) for momentum in wanted},
@@ -157,89 +157,49 @@ def sampled_charge_weight(
     return sampled_weight(model, momentum, *waves, spin=spin)
 
 
-@dataclass(frozen=True, eq=False)
-class SpreadLevel:
-    """A level, and its state on all configurations."""
-
-    level: Level
-    """The level; its energy is of kind ``full_sum``."""
-    vectors: np.ndarray
-    """(n_configurations, d) normalised: the partners in all rows of the irrep."""
-
-    @property
-    def energy(self) -> float:
-        """Rayleigh quotient, units of t."""
-        return float(self.level.energy)
-
-    @property
-    def variance(self) -> float:
-        """Variance of H."""
-        return self.level.energy.variance or 0.0
-
-    @property
-    def sector(self) -> Sector:
-        """Symmetry sector."""
-        assert self.level.sector is not None
-        return self.level.sector
-
-    def named(self, sector: Sector) -> "SpreadLevel":
-        """The same in a sector that says more of its symmetry."""
-        return replace(self, level=replace(self.level, sector=sector))
-
-
 class FillingLevels:
-    """Levels of one number of particles; each sector is solved once."""
+    """Levels of one filling, and their states on all configurations; each sector is solved once."""
 
-    def __init__(
-        self,
-        model: Lattice,
-        options: LatticeOptions,
-        monitor: Monitor | None = None,
-    ):
-        """Prepare the space group and the list of configurations.
-
-        Args:
-            model: The model at this filling.
-            options: Network, optimiser.
-            monitor: Rows and stop requests.
+    def __init__(self, model: Lattice, options: LatticeOptions, monitor: Monitor | None = None):
+        """List the configurations.
 
         Raises:
-            InputError: There are too many configurations to be listed.
+            InputError: There are too many.
         """
         self.model, self.group = model, space_group(model)
         self.table = ConfigurationTable(model)
         self._options = options
         self._monitor = None if monitor is None else monitor.for_particles(model.particles)
-        self._known: dict[tuple[Momentum, str | None], list[SpreadLevel]] = {}
+        self._known: dict[tuple[Momentum, str | None], list[Level]] = {}
 
-    def search(self) -> list[SpreadLevel]:
+    def search(self) -> list[Level]:
         """The lowest level of every inequivalent momentum."""
         momenta = [sector.momentum for sector in all_sectors(self.model, irreps=False)]
         return [self.levels(momentum, None, 1)[0] for momentum in momenta]
 
-    def ground(self) -> SpreadLevel:
+    def ground(self) -> Level:
         """The lowest level of all, solved again in its irrep: to have the label, and for a better state."""
-        best = min(self.search(), key=lambda level: level.energy)
+        best = min(self.search(), key=lambda level: float(level.energy))
         shares = self.shares(best)
         sector = self._sector(best.sector.momentum, max(shares, key=lambda name: shares[name]))
         if sector.n_states == best.sector.n_states:
-            return best.named(sector)
+            return replace(best, sector=sector)
         found = self.levels(sector.momentum, sector.irrep, 1)
         # Where that went astray, the level of the momentum is as good, without a name.
-        limit = best.energy + 1e-4 * max(1.0, abs(best.energy))
-        return found[0] if found and found[0].energy < limit else best
+        lowest = float(best.energy)
+        limit = lowest + 1e-4 * max(1.0, abs(lowest))
+        return found[0] if found and float(found[0].energy) < limit else best
 
-    def levels(self, momentum: Momentum, irrep: str | None, count: int) -> list[SpreadLevel]:
+    def levels(self, momentum: Momentum, irrep: str | None, count: int) -> list[Level]:
         """The lowest levels of a momentum, or of an irrep there; fewer than `count` where there are fewer."""
         sector = self._sector(momentum, irrep)
         count = min(count, sector.n_states)
         known = self._known.get((momentum, irrep), [])
         if len(known) < count:
-            known = self._exact(sector) if sector.n_states == 1 else self._solve(sector, count)
-            self._known[momentum, irrep] = known
+            known = self._known[momentum, irrep] = self._solve(sector, count)
         return known[:count]
 
-    def shares(self, level: SpreadLevel) -> dict[str, float]:
+    def shares(self, level: Level) -> dict[str, float]:
         """Share of each irrep of the little group in a level of a momentum."""
         momentum, vector = level.sector.momentum, level.vectors[:, 0]
         step = len(self.group.cell_translations)
@@ -261,26 +221,23 @@ class FillingLevels:
         sector = self.group.sector(momentum, irrep)
         return sector if sector.dimension == 1 else self.group.sector(momentum, irrep, row=0)
 
-    def _solve(self, sector: Sector, count: int) -> list[SpreadLevel]:
+    def _solve(self, sector: Sector, count: int) -> list[Level]:
         basis = sector_basis(self.model, sector)
+        if sector.n_states == 1:
+            return [self._only_level(sector, basis)]
         outcome = spectrum(
             self.model, [sector], self._options, levels=count, exact_limit=0, monitor=self._monitor
         )
         if len(outcome.levels) < count:
             raise StoppedError("stopped before all levels were there")
-        found = []
-        for level in outcome.levels:
-            coordinates = level.state.vector()[:, None]
-            rows = [basis.expand(coordinates, row) for row in range(sector.dimension)]
-            found.append(SpreadLevel(level, np.concatenate(rows, axis=1)))
-        return found
+        return [
+            replace(level, vectors=_spread(sector, basis, level.state.vector())) for level in outcome.levels
+        ]
 
-    def _exact(self, sector: Sector) -> list[SpreadLevel]:
-        """The only state of a sector: there is nothing to optimise."""
-        basis = sector_basis(self.model, sector)
-        rows = [basis.expand(np.ones((1, 1)), row) for row in range(sector.dimension)]
+    def _only_level(self, sector: Sector, basis: SectorBasis) -> Level:
+        """The only level of a sector: there is nothing to optimise."""
         energy = float(basis.matrix().toarray()[0, 0].real)
-        level = Level(
+        return Level(
             problem=self.model,
             energy=Estimate(energy, 0.0, "full_sum", unit="t", upper_bound=True, variance=0.0),
             status="exact",
@@ -290,14 +247,20 @@ class FillingLevels:
             model=None,
             parameters=None,
             sector=sector,
+            vectors=_spread(sector, basis, np.ones(1)),
         )
-        return [SpreadLevel(level, np.concatenate(rows, axis=1))]
+
+
+def _spread(sector: Sector, basis: SectorBasis, coordinates: np.ndarray) -> np.ndarray:
+    """A state of a sector on all configurations, in all rows of the irrep."""
+    rows = [basis.expand(coordinates[:, None], row) for row in range(sector.dimension)]
+    return np.concatenate(rows, axis=1)
 
 
 class _Weights:
     """Excitations of a ground state, momentum by momentum."""
 
-    def __init__(self, ground: SpreadLevel, solvers: Mapping[int, FillingLevels], spin: int, levels: int):
+    def __init__(self, ground: Level, solvers: Mapping[int, FillingLevels], spin: int, levels: int):
         self._ground, self._solvers, self._levels = ground, solvers, levels
         tables = {change: solver.table for change, solver in solvers.items()}
         self._removals = {
@@ -346,20 +309,20 @@ class _Weights:
                     change=change,
                     target=target,
                     irrep=level.sector.irrep,
-                    level=level.level.number,
-                    energy=level.energy,
-                    omega=change * (level.energy - self._ground.energy),
+                    level=level.number,
+                    energy=float(level.energy),
+                    omega=change * (float(level.energy) - float(self._ground.energy)),
                     weight=weight,
                     kind="full_sum",
                     allowed=allowed,
-                    variance=level.variance,
+                    variance=level.energy.variance or 0.0,
                 )
             )
         return sorted(found, key=lambda e: e.energy)
 
     def _candidates(
         self, solver: FillingLevels, target: Momentum, coupled: tuple[str, ...], count: int
-    ) -> list[tuple[SpreadLevel, bool]]:
+    ) -> list[tuple[Level, bool]]:
         """Levels of the irreps that couple, and a lowest level of the momentum that does not."""
         lowest = solver.levels(target, None, 1)
         if not lowest:
@@ -370,9 +333,8 @@ class _Weights:
         found = []
         for name in coupled:
             one_row = solver.group.sector(target, name).dimension == 1
-            if count == 1 and one_row and shares[name] > PURE and lowest[0].variance < SHARP:
-                named = lowest[0].named(solver.group.sector(target, name))
-                found.append((named, True))
+            if count == 1 and one_row and shares[name] > PURE and (lowest[0].energy.variance or 0.0) < SHARP:
+                found.append((replace(lowest[0], sector=solver.group.sector(target, name)), True))
             else:
                 found += [(level, True) for level in solver.levels(target, name, count)]
         if sum(shares[name] for name in coupled) < 1.0 - PURE:
@@ -381,12 +343,12 @@ class _Weights:
 
     def _made(self, momentum: Momentum, change: int) -> np.ndarray:
         """c_k or c_k^+ on the ground state."""
-        matrix = self._removals[change].matrix(plane_wave(self._ground.level.problem, momentum))
+        matrix = self._removals[change].matrix(plane_wave(self._ground.problem, momentum))
         state = self._ground.vectors[:, 0]
         return matrix @ state if change < 0 else matrix.conj().T @ state
 
     def _target(self, momentum: Momentum, change: int) -> Momentum:
-        return target_momentum(self._ground.level.problem, self._ground.sector.momentum, momentum, change)
+        return target_momentum(self._ground.problem, self._ground.sector.momentum, momentum, change)
 
     def _is_searched(self, momentum: Momentum, change: int) -> bool:
         target = self._target(momentum, change)
@@ -394,7 +356,7 @@ class _Weights:
 
     def _equivalent(self, momentum: Momentum) -> list[Momentum]:
         """Momenta that operations which leave the ground state alone make of one, itself first."""
-        sector, group, model = self._ground.sector, self._solvers[0].group, self._ground.level.problem
+        sector, group, model = self._ground.sector, self._solvers[0].group, self._ground.problem
         if sector.irrep is None or sector.dimension > 1:
             return [momentum]
         wave, step = plane_wave(model, momentum), len(group.cell_translations)
@@ -406,12 +368,13 @@ class _Weights:
         return [momentum, *(k for k in alike if k != momentum)]
 
 
-def _degeneracy(ground: SpreadLevel, lowest: list[SpreadLevel]) -> int:
+def _degeneracy(ground: Level, lowest: list[Level]) -> int:
     """Levels of N particles as low as the ground state, over momenta and rows that were searched."""
-    limit = ground.energy + SAME_LEVEL * max(1.0, abs(ground.energy))
+    energy = float(ground.energy)
+    limit = energy + SAME_LEVEL * max(1.0, abs(energy))
     others = sum(
         level.sector.degeneracy
         for level in lowest
-        if level.energy < limit and level.sector.momentum != ground.sector.momentum
+        if float(level.energy) < limit and level.sector.momentum != ground.sector.momentum
     )
     return ground.sector.degeneracy + others

@@ -33,7 +33,7 @@ class Level:
     """The network, a Flax module."""
     parameters: Any
     """Its parameter tree."""
-    sector: "Sector | None" = None
+    sector: Any = None
     """Symmetry sector; None for molecules, whose irrep is that of the reference determinant."""
     number: int = 0
     """Number of the level in its sector, from 0."""
@@ -45,6 +45,8 @@ class Level:
     """<S^2> of that state, where it is known."""
     reference: float | None = None
     """Exact energy of the level, where it was diagonalised beside."""
+    vectors: Any = field(default=None, repr=False)
+    """The normalised state on all configurations, (n, d), in all rows of the irrep, where it was expanded."""
     determinants: np.ndarray | None = None
     """Variational space, (n, 2 W) bit strings; None where there is none."""
     observables: Any = None
@@ -69,7 +71,7 @@ class Level:
 
     def without_state(self) -> "Level":
         """The level as it can be sent to another process."""
-        return replace(self, state=None, parameters=jax.device_get(self.parameters))
+        return replace(self, state=None, vectors=None, parameters=jax.device_get(self.parameters))
 
     def record(self) -> dict[str, Any]:
         """Plain data: the level's part of a result file."""

@@ -39,7 +39,6 @@ def level_observables(model: Lattice, level: Level) -> Observables | None:
     """
     if level.samples is None and model.n_configurations > MOST_ENUMERATED:
         return None
-    assert level.sector is not None
     configurations, state = level_configurations(model, level), level.state
     return _observables(model, level.sector.momentum, configurations, state.model, state.variables)
 

@@ -12,7 +12,7 @@ import netket as nk
 import numpy as np
 
 from nnbf.drivers.base import ConvergingDriver, static_field
-from nnbf.drivers.snapshot import Snapshot, pack_tree, unpack_tree
+from nnbf.drivers.monitor import Snapshot, pack_tree, unpack_tree
 from nnbf.optimize import StochasticReconfiguration
 from nnbf.states import SampledStep, sampled_step
 

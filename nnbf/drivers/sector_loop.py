@@ -17,11 +17,10 @@ from hamiltonians import InputError, Lattice, Sector, exact_levels, is_affordabl
 from nnbf._threads import threads_environment
 from nnbf.drivers.calculation import solve
 from nnbf.drivers.level import Level, Outcome
-from nnbf.drivers.monitor import Monitor
+from nnbf.drivers.monitor import Monitor, pack_tree, unpack_tree
 from nnbf.drivers.options import LatticeOptions
 from nnbf.drivers.sector_ansatz import make_lattice_ansatz
 from nnbf.drivers.sector_sum import level_of_state, sector_state
-from nnbf.drivers.snapshot import pack_tree, unpack_tree
 
 #: A level may end on a higher state than the one sought, or be out of reach of one determinant: it is started
 #: again this often, with another seed and one determinant more.

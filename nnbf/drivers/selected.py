@@ -10,7 +10,7 @@ import numpy as np
 
 from nnbf.determinants import connected_space, multiplicities
 from nnbf.drivers.base import ExactDriver, Progress, search_line, static_field
-from nnbf.drivers.snapshot import Snapshot, pack_tree, unpack_tree
+from nnbf.drivers.monitor import Snapshot, pack_tree, unpack_tree
 from nnbf.optimize import RayleighGaussNewton
 from nnbf.states import ComplementCoupling, SpaceState, extended_state
 

@@ -10,7 +10,7 @@ from scipy.sparse.linalg import eigsh
 from hamiltonians import InputError, Molecule, irrep_bits
 from nnbf.determinants import unpack_occupations
 from nnbf.determinants.configurations import spin_flip_representatives
-from nnbf.drivers.snapshot import unpack_tree
+from nnbf.drivers.monitor import unpack_tree
 from nnbf.states import SpaceState
 
 #: Weight of the start in the lowest states on its space below which it is given up.

@@ -12,8 +12,7 @@ import numpy as np
 from netket.utils import struct
 
 from hamiltonians import InputError
-from nnbf.drivers.monitor import Monitor
-from nnbf.drivers.snapshot import Snapshot
+from nnbf.drivers.monitor import Monitor, Snapshot
 
 MAX_REWINDS = 5
 """Returns to an earlier state before a run gives up."""

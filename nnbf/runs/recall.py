@@ -35,8 +35,8 @@ def recalled_level(
     import jax
 
     from nnbf.ansatz import ansatz_from_spec
+    from nnbf.drivers.monitor import unpack_tree
     from nnbf.drivers.sector_sum import level_of_state, sector_state
-    from nnbf.drivers.snapshot import unpack_tree
 
     path = directory.state_file(record)
     saved = load_checkpoint(path)

@@ -103,7 +103,7 @@ def _state(system: "Molecule", options: Any, found: NewestParameters, folder: Ru
 
     from nnbf.ansatz import ansatz_from_spec
     from nnbf.drivers import make_model
-    from nnbf.drivers.snapshot import unpack_tree
+    from nnbf.drivers.monitor import unpack_tree
     from nnbf.operators import MolecularHamiltonian
     from nnbf.states import SpaceState
 

@@ -67,7 +67,7 @@ def _network(config, model, record, path):
     import jax
 
     from nnbf.ansatz import ansatz_from_spec
-    from nnbf.drivers.snapshot import unpack_tree
+    from nnbf.drivers.monitor import unpack_tree
 
     saved = load_checkpoint(path)
     parameters = jax.tree.leaves(saved.parameters)

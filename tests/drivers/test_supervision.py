@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from hamiltonians import InputError
-from nnbf.drivers.monitor import Monitor
-from nnbf.drivers.snapshot import pack_tree, unpack_tree
+from nnbf.drivers.monitor import Monitor, pack_tree, unpack_tree
 from nnbf.drivers.supervision import MAX_REWINDS, DivergenceError, EnergyGuard, supervise
 
 

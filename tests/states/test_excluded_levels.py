@@ -9,7 +9,7 @@ import pytest
 
 from hamiltonians import build_molecule, irrep_bits
 from nnbf.ansatz import NeuralBackflow
-from nnbf.drivers.full_sum import FullSumDriver
+from nnbf.drivers import FullSumDriver
 from nnbf.operators import MolecularHamiltonian
 from nnbf.optimize import RayleighGaussNewton
 from nnbf.states import Exclude, Objective, Space, SpaceState, symmetry_sector
