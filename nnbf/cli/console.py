@@ -14,7 +14,7 @@ from nnbf.runs.schema import sector_label
 
 _RED, _YELLOW, _OFF = "\033[1;31m", "\033[1;33m", "\033[0m"
 _PLAIN_INTERVAL = 5.0  # seconds between plain lines
-_PLAIN_WIDTH = 120
+_PLAIN_WIDTH = 250  # tables are as wide as they need, and wrapped beyond
 
 
 def say_error(message: str) -> None:

@@ -1,7 +1,6 @@
 """The command `nnbf sweep`: all the runs that a manifest describes, and one table of them."""
 
 import os
-import re
 import shlex
 import sys
 import time
@@ -10,9 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hamiltonians.errors import InputError
+from nnbf._io import read_json
 from nnbf._options import Checked, Positive, Workers
 from nnbf._text import value_with_error
 from nnbf._threads import threads_environment
+from nnbf.analysis import findings_sections
 from nnbf.cli.console import Progress, clock, say_error
 from nnbf.cli.main import DONE, FAILED
 from nnbf.cli.parsing import option_fields, parse_command
@@ -31,6 +32,9 @@ from nnbf.sweep import (
     run_as_jobs,
     run_locally,
 )
+from nnbf.sweep.point_records import point_records
+from nnbf.sweep.sweep_folder import locked
+from nnbf.sweep.table import points_table
 
 _EXAMPLES = (
     "nnbf sweep runs/n2_curve.toml --dry-run",
@@ -146,8 +150,6 @@ def _show_plan(plan: SweepPlan) -> int:
 
 
 def _clear_changed(plan: SweepPlan) -> None:
-    from nnbf.sweep.sweep_folder import locked
-
     for point in plan.chosen:
         if plan.folder.state(point).status != "changed":
             continue
@@ -178,7 +180,7 @@ def _run(plan: SweepPlan, options: SweepOptions, cluster: SlurmOptions, program:
         else:
             environment = _shared_machine(options.workers) if options.workers > 1 else {}
             states = run_locally(plan, program, workers=options.workers, environment=environment, **shared)
-    _print_table(plan)
+    _print_tables(plan, progress)
     if left:
         print(
             f"jobs that are still there: {' '.join(left)} (scancel stops them; the same command follows them)"
@@ -193,22 +195,22 @@ def _shared_machine(workers: int) -> dict[str, str]:
     return environment if share in os.environ else {**environment, share: f"{0.9 / workers:.3f}"}
 
 
-def _print_table(plan: SweepPlan) -> None:
-    text = (plan.folder.path / "sweep.md").read_text(encoding="utf-8").replace("\\|", "|")
-    points, *sections = text.split("\n## ")
-    print("\n".join(line for line in points.splitlines() if line.startswith("|")))
-    for section in sections:
-        head, _, body = section.partition("\n")
-        shown = [
-            line.removeprefix("### ") for line in body.splitlines() if line and not line.startswith("![")
-        ]
-        print("\n".join(["", f"{head}:", *shown]))
-    if sections:
-        print()
-    pictures = sorted(set(re.findall(r"!\[[^]]*\]\(([^)]+)\)", text)))
-    print(", ".join([f"tables  {plan.folder.path / 'sweep.csv'}", ".json", ".md"]))
+def _print_tables(plan: SweepPlan, progress: Progress) -> None:
+    progress.tables([points_table(plan, point_records(plan))])
+    pictures: list[str] = []
+    for section in findings_sections(read_json(plan.folder.path / "sweep.json")["analysis"]):
+        progress.say(f"\n{section.title}:")
+        for block in section.blocks:
+            if block.heading:
+                progress.say(block.heading)
+            if block.table is not None and not progress.quiet:
+                progress.tables([block.table])
+            for note in block.notes:
+                progress.say(f"* {note}")
+            pictures += [str(plan.folder.path / name) for name in block.pictures]
+    progress.say(f"\ntables  {plan.folder.path / 'sweep.csv'}, .json, .md")
     if pictures:
-        print(f"pictures  {', '.join(str(plan.folder.path / name) for name in pictures)}")
+        progress.say(f"pictures  {', '.join(dict.fromkeys(pictures))}")
 
 
 def _conclude(plan: SweepPlan, states: dict[str, PointState]) -> int:

@@ -73,8 +73,12 @@ class PointRecord:
         return dict(whole or result.get("references") or {})
 
 
-def point_record(plan: SweepPlan, point: Point) -> PointRecord:
-    """Return what the folder of a sweep says of a point."""
+def point_records(plan: SweepPlan) -> list[PointRecord]:
+    """Return what the folder of a sweep says of all its points."""
+    return [_record(plan, point) for point in plan.points]
+
+
+def _record(plan: SweepPlan, point: Point) -> PointRecord:
     folder, state = plan.folder, plan.folder.state(point)
     row: dict[str, Any] = {**point.coordinates, **dict.fromkeys(RESULT_COLUMNS)}
     row.update(status=state.status, reason=state.reason, directory=point.name)

@@ -12,11 +12,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from nnbf._io import write_atomically, write_json
+from nnbf._io import write_atomically, write_bytes, write_json
 from nnbf._text import Cell, Column, Table, value_with_error
 from nnbf.analysis import findings_markdown
 from nnbf.sweep.names import RESULT_COLUMNS, TIME_COLUMNS
-from nnbf.sweep.point_records import PointRecord, point_record
+from nnbf.sweep.point_records import PointRecord, point_records
 from nnbf.sweep.sweep_folder import locked
 from nnbf.sweep.sweep_plan import SweepPlan
 
@@ -86,10 +86,10 @@ def write_tables(plan: SweepPlan, *, final: bool = True) -> None:
     path = plan.folder.path
     # Two sweeps at once: the later state is written last.
     with locked(plan.folder.table_lock):
-        records = [point_record(plan, point) for point in plan.points]
+        records = point_records(plan)
         columns = (*_coordinates(plan), *RESULT_COLUMNS)
-        _write_text(path / "sweep.csv", _full(columns, [record.row for record in records]).csv())
-        _write_text(path / "timings.csv", _full(TIME_COLUMNS, [record.timing for record in records]).csv())
+        write_bytes(path / "sweep.csv", _full(columns, [record.row for record in records]).csv())
+        write_bytes(path / "timings.csv", _full(TIME_COLUMNS, [record.timing for record in records]).csv())
         _write_parquet(path / "sweep.parquet", columns, records)
         found: dict[str, Any] = {}
         if final:
@@ -100,9 +100,27 @@ def write_tables(plan: SweepPlan, *, final: bool = True) -> None:
             analysis["notes"] += draw_findings(plan, analysis)
             limits = analysis["basis_limits"]
             found = {"limits": limits[0] if limits else None, "analysis": analysis}
-        text = [*_markdown(plan, records), *findings_markdown(found.get("analysis", {})), ""]
-        _write_text(path / "sweep.md", "\n".join(text))
-        write_json(path / "sweep.json", {**_content(plan, records), **found, "timings": _timings(records)})
+        text = [f"# {plan.name}", "", points_table(plan, records).markdown(), *_failures(records)]
+        text += [*findings_markdown(found.get("analysis", {})), ""]
+        write_bytes(path / "sweep.md", "\n".join(text))
+        timings = {r.point.name: {key: r.timing[key] for key in TIME_COLUMNS[1:]} for r in records}
+        write_json(path / "sweep.json", {**_content(plan, records), **found, "timings": timings})
+
+
+def points_table(plan: SweepPlan, records: Sequence[PointRecord]) -> Table:
+    """Return the most important columns of all points, for people."""
+    names = _coordinates(plan)
+    columns = [
+        Column(name.replace("_", "-"), _side(record.row.get(name) for record in records)) for name in names
+    ]
+    columns += [Column(head, "left" if key in _WORDS else "right") for key, head in _SHOWN.items()]
+    table = Table([*columns, Column("time (s)", "right")])
+    for record in records:
+        seconds = record.timing["wall_time_s"]
+        cells: list[Any] = [_text(record.row.get(name)) for name in names]
+        cells += [_shown(key, record.row) for key in _SHOWN]
+        table.add(*cells, None if seconds is None else Cell(f"{seconds:.1f}", seconds))
+    return table.without_empty_columns()
 
 
 def _coordinates(plan: SweepPlan) -> tuple[str, ...]:
@@ -139,30 +157,15 @@ def _content(plan: SweepPlan, records: Sequence[PointRecord]) -> dict[str, Any]:
     }
 
 
-def _timings(records: Sequence[PointRecord]) -> dict[str, Any]:
-    return {record.point.name: {key: record.timing[key] for key in TIME_COLUMNS[1:]} for record in records}
+def _failures(records: Sequence[PointRecord]) -> list[str]:
+    rows = [record.row for record in records if record.row["status"] == "failed"]
+    return ["", "Failed:", "", *(f"* {row['directory']}: {row['reason']}" for row in rows)] if rows else []
 
 
-def _markdown(plan: SweepPlan, records: Sequence[PointRecord]) -> list[str]:
-    names = _coordinates(plan)
-    rows = [record.row for record in records]
-    columns = [Column(name.replace("_", "-"), _side(row.get(name) for row in rows)) for name in names]
-    columns += [Column(head, "left" if key in _WORDS else "right") for key, head in _SHOWN.items()]
-    table = Table([*columns, Column("time (s)", "right")])
-    for record in records:
-        seconds = record.timing["wall_time_s"]
-        cells: list[Any] = [_text(record.row.get(name)) for name in names]
-        cells += [_shown(key, record.row) for key in _SHOWN]
-        table.add(*cells, None if seconds is None else Cell(f"{seconds:.1f}", seconds))
-    text = [f"# {plan.name}", "", table.without_empty_columns().markdown()]
-    failed = [f"* {row['directory']}: {row['reason']}" for row in rows if row["status"] == "failed"]
-    return [*text, *(["", "Failed:", "", *failed] if failed else [])]
-
-
-def _shown(key: str, row: Mapping[str, Any]) -> Cell | None:
+def _shown(key: str, row: Mapping[str, Any]) -> Any:
     value = row[key]
     if value is None or isinstance(value, str):
-        return None if value is None else Cell(value)
+        return value
     if isinstance(value, int):
         return Cell(f"{value:,d}", value)
     if key in _FORMS:
@@ -174,10 +177,6 @@ def _side(values: Iterable[Any]) -> str:
     """Return where a column stands: numbers on the right."""
     kinds = {type(value) for value in values}
     return "right" if kinds <= {int, float, type(None)} else "left"
-
-
-def _write_text(path: Path, text: str) -> None:
-    write_atomically(path, lambda stream: stream.write(text.encode()))
 
 
 def _write_parquet(path: Path, columns: Sequence[str], records: Sequence[PointRecord]) -> None:
