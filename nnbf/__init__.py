@@ -1,69 +1,49 @@
 """nnbf: neural backflow for interacting electrons, on NetKet, JAX and Flax.
 
-The public names are loaded on first use, so that ``import nnbf`` stays quick.
+The public names are loaded on first use, so that ``import nnbf`` stays quick. docs/api.md has them on one
+page; everything else is imported from its package.
 """
 
+# ruff: noqa: F401 (type checkers read the imports, the program the table)
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nnbf.ansatz import NeuralBackflow
+    from hamiltonians import DataProblem, Lattice, Molecule
+    from nnbf.ansatz import EquivariantBackflow, NeuralBackflow, register_ansatz
     from nnbf.drivers import (
-        Growth,
+        GeneralOptions,
         LatticeOptions,
         Level,
-        MonteCarloDriver,
+        Monitor,
         Outcome,
-        SelectedSpaceDriver,
         SolverOptions,
         charge_excitations,
+        register_problem,
         solve,
         spectrum,
     )
-    from nnbf.operators import MolecularHamiltonian, local_energies
+    from nnbf.estimate import Estimate
+    from nnbf.operators import Connections, Hamiltonian, LatticeHamiltonian, MolecularHamiltonian
     from nnbf.optimize import FirstOrder, RayleighGaussNewton, StochasticReconfiguration
-    from nnbf.states import SpaceState
+    from nnbf.states import Exclude, Objective, Space, SpaceState, SpinPenalty
 
-__all__ = [
-    "FirstOrder",
-    "Growth",
-    "LatticeOptions",
-    "Level",
-    "MolecularHamiltonian",
-    "MonteCarloDriver",
-    "NeuralBackflow",
-    "Outcome",
-    "RayleighGaussNewton",
-    "SelectedSpaceDriver",
-    "SolverOptions",
-    "SpaceState",
-    "StochasticReconfiguration",
-    "charge_excitations",
-    "local_energies",
-    "solve",
-    "spectrum",
-]
+_PLACES = {
+    "hamiltonians": ("DataProblem", "Lattice", "Molecule"),
+    "nnbf.ansatz": ("EquivariantBackflow", "NeuralBackflow", "register_ansatz"),
+    "nnbf.drivers": (
+        "GeneralOptions", "LatticeOptions", "Level", "Monitor", "Outcome", "SolverOptions",
+        "charge_excitations", "register_problem", "solve", "spectrum",
+    ),
+    "nnbf.estimate": ("Estimate",),
+    "nnbf.operators": ("Connections", "Hamiltonian", "LatticeHamiltonian", "MolecularHamiltonian"),
+    "nnbf.optimize": ("FirstOrder", "RayleighGaussNewton", "StochasticReconfiguration"),
+    "nnbf.states": ("Exclude", "Objective", "Space", "SpaceState", "SpinPenalty"),
+}  # fmt: skip
+_LAZY = {name: module for module, names in _PLACES.items() for name in names}
+
+__all__ = sorted(_LAZY)
 __version__ = "0.1.0"
-
-_LAZY = {
-    "FirstOrder": "nnbf.optimize",
-    "Growth": "nnbf.drivers",
-    "LatticeOptions": "nnbf.drivers",
-    "Level": "nnbf.drivers",
-    "Outcome": "nnbf.drivers",
-    "MolecularHamiltonian": "nnbf.operators",
-    "MonteCarloDriver": "nnbf.drivers",
-    "NeuralBackflow": "nnbf.ansatz",
-    "RayleighGaussNewton": "nnbf.optimize",
-    "SelectedSpaceDriver": "nnbf.drivers",
-    "SpaceState": "nnbf.states",
-    "SolverOptions": "nnbf.drivers",
-    "StochasticReconfiguration": "nnbf.optimize",
-    "local_energies": "nnbf.operators",
-    "solve": "nnbf.drivers",
-    "spectrum": "nnbf.drivers",
-    "charge_excitations": "nnbf.drivers",
-}
 
 
 def __getattr__(name: str) -> Any:

@@ -75,6 +75,11 @@ def register_function[F: Callable](name: str, function: F) -> F:
     return function
 
 
+def registered_networks() -> dict[str, Any]:
+    """Registered Flax modules by name."""
+    return {name: cls for name, cls in _CLASSES.items() if issubclass(cls, nn.Module)}
+
+
 def ansatz_spec(module: nn.Module) -> dict[str, Any]:
     """A network as plain JSON values, all fields included.
 

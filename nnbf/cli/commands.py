@@ -1,15 +1,18 @@
 """The commands that solve a problem, as data: groups of options, whose fields are options and help texts."""
 
-from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from dataclasses import MISSING, dataclass, field, fields, make_dataclass
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 
+from hamiltonians.errors import InputError
 from hamiltonians.formats.fcidump import FileSpec
 from hamiltonians.lattice.lattice_spec import LatticeSpec
 from hamiltonians.molecule.spec import MoleculeSpec
+from hamiltonians.problem import problem_class
 from nnbf._options import Checked
-from nnbf.drivers.options import LatticeOptions, SolverOptions
+from nnbf.drivers.methods import options_class
+from nnbf.drivers.options import GeneralOptions, LatticeOptions, SolverOptions
 from nnbf.runs.checkpoint import INTERVAL
 from nnbf.runs.job import LatticeLimits, Limits, SpectrumLimits
 from nnbf.runs.sector_choice import ChargeChoice, OneSector, SectorChoice
@@ -71,6 +74,64 @@ class SolveFile:
     """How to solve it."""
     run: MolecularRunOptions = field(default_factory=MolecularRunOptions)
     """Method, files and what is printed."""
+
+
+@dataclass(frozen=True)
+class GeneralRunOptions(RunOptions):
+    """Method, files and what is printed."""
+
+    method: str | None = None
+    """One of the methods that the kind of problem was registered with, such as full-sum (exact sums over all
+    configurations) or vmc (variational Monte Carlo); left out: its first."""
+    checkpoint_interval: Annotated[float, Ge(0)] = INTERVAL
+    """Seconds between checkpoints, from which 'nnbf resume' goes on; 0: before every step."""
+
+
+@dataclass(frozen=True)
+class RegisteredProblem:
+    """What to solve."""
+
+    problem: str
+    """Name of a registered kind of problem, or a saved one (.npz, .h5)."""
+
+
+@dataclass(frozen=True)
+class SolveProblem:
+    """Find the lowest state of a problem of a kind that a plug-in registers.
+
+    What is to be solved follows as options: 'nnbf --plugin FILE.py solve NAME --help' lists them.
+    """
+
+    problem: RegisteredProblem
+    """What to solve."""
+    solver: GeneralOptions = field(default_factory=GeneralOptions)
+    """Network and optimiser, unless the kind of problem has options of its own."""
+    run: GeneralRunOptions = field(default_factory=GeneralRunOptions)
+    """Method, files and what is printed."""
+
+
+def solving_command(format: str, *, saved: bool = False) -> type:
+    """Return the data class of `nnbf solve NAME`: fields of a registered problem, options of its methods.
+
+    Args:
+        format: Name of the kind of problem.
+        saved: Whether the problem comes from a file, so that its fields are no options.
+
+    Raises:
+        InputError: It is not registered, or is solved by another command.
+    """
+    problem, options = problem_class(format), options_class(format)
+    own = {"molecular-system": "nnbf fcidump", "lattice": "nnbf lattice"}
+    if format in own:
+        raise InputError(f"a problem of kind {format} is solved by '{own[format]}'")
+    required = any(f.default is MISSING and f.default_factory is MISSING for f in fields(problem))
+    given: list[Any] = [("problem", problem, field() if required else field(default_factory=problem))]
+    groups = [
+        *([] if saved else given),
+        ("solver", options, field(default_factory=options)),
+        ("run", GeneralRunOptions, field(default_factory=GeneralRunOptions)),
+    ]
+    return make_dataclass("Solve", groups, frozen=True, namespace={"__doc__": problem.__doc__})
 
 
 @dataclass(frozen=True)

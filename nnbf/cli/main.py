@@ -1,9 +1,12 @@
 """Entry point of the program: finds the command, and turns errors into one line and an exit code."""
 
+import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 
 from hamiltonians.errors import InputError, nearest_names
 
@@ -56,6 +59,12 @@ COMMANDS = {
         "nnbf.cli.solve",
         "nnbf.cli.commands:SolveCharge",
     ),
+    "solve": Command(
+        "{NAME,FILE} [OPTIONS]",
+        "one state of a problem that a plug-in registers",
+        "nnbf.cli.solve",
+        "nnbf.cli.commands:SolveProblem",
+    ),
     "resume": Command(
         "DIR",
         "go on with a run that was stopped, killed or at its limit",
@@ -82,8 +91,16 @@ COMMANDS = {
     ),
 }
 
+_plugins: list[str] = []
+
+
+def typed_line(*words: str) -> str:
+    """Return a command line of the program, with the plug-ins of this call."""
+    return shlex.join(["nnbf", *(part for file in _plugins for part in ("--plugin", file)), *words])
+
+
 _OVERVIEW = """\
-usage: nnbf COMMAND ... [OPTIONS]
+usage: nnbf [--plugin FILE] COMMAND ... [OPTIONS]
 
 Ground states of interacting electrons from neural backflow wave functions.
 
@@ -92,6 +109,8 @@ commands:
 
   nnbf COMMAND --help   what to give, all options and their defaults
   nnbf --version        the version
+  nnbf --plugin FILE.py COMMAND ...
+                        load a file (or module) that registers problems or networks; also NNBF_PLUGINS=FILE.py
 
 examples:
   nnbf molecule N2 --basis sto-3g
@@ -102,6 +121,7 @@ examples:
   nnbf evaluate runs/water --precision 1e-5
   nnbf lattice tv --size 6x6 --particles 13 --interaction 1 --time-limit 1800
   nnbf spectrum tv --size 4x4 --particles 5 --interaction 1
+  nnbf --plugin docs/examples/heisenberg.py solve heisenberg --size 4,4
   nnbf report runs/*
   nnbf sweep runs/n2_curve.toml --workers 2
 
@@ -142,6 +162,12 @@ def _say_error(message: str) -> None:
 
 
 def _dispatch(words: list[str]) -> int:
+    _plugins.clear()
+    while words and words[0].partition("=")[0] == "--plugin":
+        _, equals, file = words.pop(0).partition("=")
+        if not equals:
+            file = words.pop(0) if words else ""
+        _use_plugin(file)
     if not words or words[0] in ("-h", "--help", "help"):
         print(overview(), end="")
         return DONE
@@ -164,12 +190,27 @@ def _dispatch(words: list[str]) -> int:
         raise InputError(_spelt(str(error), name)) from error
 
 
+def _use_plugin(given: str) -> None:
+    """Load a plug-in, here and in the processes that are started from here."""
+    from hamiltonians.plugins import VARIABLE, load_plugin
+
+    if not given:
+        raise InputError("--plugin has no value: give a file that ends in .py, or a module")
+    load_plugin(given)
+    _plugins.append(given)
+    word = str(Path(given).expanduser().resolve()) if given.endswith(".py") else given
+    known = [known for known in os.environ.get(VARIABLE, "").split(os.pathsep) if known not in ("", word)]
+    os.environ[VARIABLE] = os.pathsep.join([*known, word])
+
+
 def _spelt(message: str, name: str) -> str:
     """Return a message with fields of a command's options as its flags."""
+    from nnbf._options import Option
     from nnbf.cli.parsing import option_fields, with_flags
 
     module, _, kind = COMMANDS[name].options.partition(":")
-    return with_flags(message, option_fields(getattr(import_module(module), kind)))
+    plugin = {"plugin": Option("plugin", str)}
+    return with_flags(message, plugin | option_fields(getattr(import_module(module), kind)))
 
 
 def overview() -> str:

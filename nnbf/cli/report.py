@@ -10,7 +10,7 @@ from typing import Any
 from hamiltonians.errors import InputError, one_line
 from nnbf._text import setting, value_with_error
 from nnbf.cli.console import Progress, clock, say_warning
-from nnbf.cli.main import DONE
+from nnbf.cli.main import DONE, typed_line
 from nnbf.cli.parsing import parse_command
 
 _EXAMPLES = (
@@ -135,11 +135,11 @@ def written_report(folder: str | Path) -> list[str]:
     """
     from nnbf.report import read_run, write_report
 
-    path = shlex.quote(str(folder))
+    path, program = shlex.quote(str(folder)), typed_line()
     steps = {
-        "Go on where it stopped": f"nnbf resume {path}",
-        "Sample the trained state": f"nnbf evaluate {path}",
-        "Make this page again": f"nnbf report {path}",
+        "Go on where it stopped": f"{program} resume {path}",
+        "Sample the trained state": f"{program} evaluate {path}",
+        "Make this page again": f"{program} report {path}",
     }
     run = read_run(folder)
     if run.result.get("status") == "converged":
@@ -167,7 +167,8 @@ def _notes(result: Mapping[str, Any], spelt: Callable[[str], str]) -> list[str]:
         "  ".join(f"{name} {result[k]:{f}}" for name, (k, f) in quality.items() if result.get(k) is not None)
     )
     notes.append("  ".join(_observables(result.get("observables") or {})))
-    ended = spelt(result.get("message") or setting(result["status"]))
+    message = result.get("message")
+    ended = spelt(message) if message else setting(result["status"]).replace("_", " ")
     wanted = result.get("n_levels_wanted")
     levels = f", {len(result['levels'])} of {wanted} levels" if wanted is not None else ""
     notes.append(

@@ -4,7 +4,6 @@ Words become a data class of options, that a `Job`, and that a run in a folder, 
 """
 
 import math
-import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -14,11 +13,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 from annotated_types import Ge, Interval
 
 from hamiltonians.errors import InputError
+from hamiltonians.problem import load_problem
+from hamiltonians.storage import SUFFIXES
 from nnbf._options import Checked
 from nnbf._text import value_with_error
-from nnbf.cli.commands import SOLVING, SolveCharge, SolveFile, SolveLattice, SolveMolecule, SolveSpectrum
+from nnbf.cli.commands import (
+    SOLVING,
+    SolveCharge,
+    SolveFile,
+    SolveLattice,
+    SolveMolecule,
+    SolveProblem,
+    SolveSpectrum,
+    solving_command,
+)
 from nnbf.cli.console import Progress, counted, say_error
-from nnbf.cli.main import DONE, FAILED
+from nnbf.cli.main import DONE, FAILED, typed_line
 from nnbf.cli.parsing import option_fields, parse_command, with_flags
 from nnbf.cli.report import conclude
 
@@ -27,6 +37,11 @@ if TYPE_CHECKING:
     from nnbf.drivers.options import SolverOptions
     from nnbf.runs import CompletedRun, Job
 
+_SOLVE_EXAMPLES = (
+    "nnbf --plugin docs/examples/heisenberg.py solve heisenberg --size 4,4",
+    "NNBF_PLUGINS=docs/examples/heisenberg.py nnbf solve heisenberg --size 6,6 --method vmc",
+    "nnbf --plugin docs/examples/heisenberg.py solve runs/demo/system.npz --seed 1",
+)
 _RESUME_EXAMPLES = ("nnbf resume runs/demo", "nnbf resume runs/demo --time-limit 3600 --max-steps 5000")
 
 
@@ -65,23 +80,55 @@ class ResumeCommand:
 
 def _solve(name: str, arguments: Sequence[str]) -> int:
     kind, examples = SOLVING[name]
-    command: Any = parse_command(kind, arguments, prog=f"nnbf {name}", examples=examples)
+    return _solved(name, kind, arguments, prog=f"nnbf {name}", examples=examples)
+
+
+def solve(arguments: Sequence[str]) -> int:
+    """Run `nnbf solve` and return its exit code."""
+    what, *rest = arguments or ("--help",)
+    if what.startswith("-"):
+        parse_command(SolveProblem, arguments or ("--help",), prog="nnbf solve", examples=_SOLVE_EXAMPLES)
+    problem = load_problem(what) if Path(what).suffix in SUFFIXES else None
+    kind = solving_command(what if problem is None else problem.format, saved=problem is not None)
+    try:
+        return _solved("solve", kind, rest, prog=f"nnbf solve {what}", problem=problem)
+    except InputError as error:
+        raise InputError(with_flags(str(error), option_fields(kind))) from error
+
+
+def _solved(
+    name: str,
+    kind: type,
+    arguments: Sequence[str],
+    *,
+    prog: str,
+    examples: Sequence[str] = (),
+    problem: Any = None,
+) -> int:
+    """Parse the options of a command that solves a problem (or one from a file), and run it."""
+    command: Any = parse_command(kind, arguments, prog=prog, examples=examples)
     from nnbf.runs import require_free, run_job
 
     options = command.run
     if options.out is not None:
         require_free(options.out)  # before the time that building takes
     limits = getattr(command, "limits", command.solver)
-    progress = Progress(quiet=options.quiet, time_limit=limits.time_limit, options=kind)
-    is_molecule = isinstance(command, SolveMolecule | SolveFile)
-    job, more = _molecular_job(name, command, progress) if is_molecule else (_lattice_job(name, command), {})
+    progress = Progress(quiet=options.quiet, time_limit=getattr(limits, "time_limit", None), options=kind)
+    more: dict[str, Any] = {}
+    if name == "solve":
+        job = _general_job(command, command.problem if problem is None else problem)
+        more["checkpoint_interval"] = options.checkpoint_interval
+    elif isinstance(command, SolveMolecule | SolveFile):
+        job, more = _molecular_job(name, command, progress)
+    else:
+        job = _lattice_job(name, command)
     if options.dry_run:
         return _show_plan(job, command, progress)
     run = partial(
         run_job,
         job,
         out=options.out,
-        command_line=shlex.join(["nnbf", name, *arguments]),
+        command_line=typed_line(*prog.split(" ")[1:], *arguments),
         on_start=lambda directory: progress.begun(directory.path),
         **more,
     )
@@ -126,11 +173,22 @@ def _announce(job: "Job", progress: Progress) -> None:
 
 
 def _title(job: "Job") -> str:
-    if not job.is_lattice:
+    if job.is_molecule:
         return _described(job.problem)
+    if not job.is_lattice:
+        return f"{job.problem.title}: {job.problem.n_modes} modes, method {job.method}"
     if job.n_wanted is None:
         return f"{job.problem}: a particle more and less"
     return f"{job.problem}: {counted(len(job.sectors), 'sector')}, {counted(job.n_wanted, 'level')}"
+
+
+def _general_job(command: Any, problem: Any) -> "Job":
+    from nnbf.drivers.methods import method_named, names
+    from nnbf.runs import Job
+
+    method = command.run.method or names(problem)[0]
+    method_named(problem, method)
+    return Job("solve", problem, command.solver, method, problem)
 
 
 def _lattice_job(name: str, command: "SolveLattice | SolveSpectrum | SolveCharge") -> "Job":
@@ -198,17 +256,17 @@ def resume(arguments: Sequence[str]) -> int:
     if plan.nothing_to_do is not None:
         print(f"{plan.directory.path}: {with_flags(plan.nothing_to_do, option_fields(ResumeCommand))}")
         return DONE
-    limits = plan.job.limits or plan.job.options
-    progress = Progress(
-        quiet=options.quiet, time_limit=limits.time_limit, options=SOLVING[plan.job.command][0]
-    )
+    job = plan.job
+    limits = job.limits or job.options
+    kind = solving_command(job.problem.format) if job.command == "solve" else SOLVING[job.command][0]
+    progress = Progress(quiet=options.quiet, time_limit=getattr(limits, "time_limit", None), options=kind)
     run = partial(
         resume_run,
         plan,
-        command_line=shlex.join(["nnbf", "resume", *arguments]),
+        command_line=typed_line("resume", *arguments),
         on_start=lambda directory, step: progress.begun(directory.path, step),
     )
-    return _shown_run(run, plan.job, progress, n_done=plan.n_done)
+    return _shown_run(run, job, progress, n_done=plan.n_done)
 
 
 # ---- dry runs ------------------------------------------------------------------------------------
@@ -220,8 +278,10 @@ def _show_plan(job: "Job", command: Any, progress: Progress) -> int:
 
     progress.quiet = False
     _announce(job, progress)
-    if not job.is_lattice:
+    if job.is_molecule:
         lines = _molecular_plan(command, job.problem)
+    elif not job.is_lattice:
+        lines = [f"  {line}" for line in _option_lines(job.options)]
     elif job.command == "charge":
         models = (job.problem, *neighbouring_models(job.problem, job.choice.spin).values())
         lines = [f"  {model}: {model.n_configurations:,} configurations" for model in models]

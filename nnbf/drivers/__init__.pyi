@@ -1,13 +1,13 @@
 from .calculation import solve
 from .charge_levels import charge_excitations
+from .general import FullSumDriver
 from .level import Level, Outcome
 from .methods import Task, make_options, register_problem
 from .monitor import Monitor, OnCheckpoint, OnRow, Snapshot, StoppedError
 from .monte_carlo import MonteCarloDriver
-from .options import LatticeOptions, SolverOptions
+from .options import GeneralOptions, LatticeOptions, SolverOptions
 from .sector_ansatz import make_lattice_ansatz
 from .sector_loop import spectrum
-from .sector_sum import FullSumDriver
 from .selected import Growth, SelectedSpaceDriver
 from .selected_space import make_model, make_optimizer
 from .supervision import DivergenceError, Ending, ResumableDriver, Stopwatch, supervise
@@ -16,6 +16,7 @@ __all__ = [
     "DivergenceError",
     "Ending",
     "FullSumDriver",
+    "GeneralOptions",
     "Growth",
     "LatticeOptions",
     "Level",

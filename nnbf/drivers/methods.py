@@ -74,7 +74,7 @@ KINDS: dict[str, Kind] = {
 """Kinds of problems by their format."""
 
 GENERAL = Kind(
-    "nnbf.drivers.general_options:GeneralOptions",
+    "nnbf.drivers.options:GeneralOptions",
     {"full-sum": "nnbf.drivers.general:full_sum_level", "vmc": "nnbf.drivers.general:vmc_level"},
 )
 """Ways to solve any problem with a `hamiltonian()`."""

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import netket as nk
 import numpy as np
 
 from hamiltonians import InputError, Molecule, irrep_bits
-from nnbf.ansatz import NeuralBackflow
+from nnbf.ansatz import contract
 from nnbf.drivers.level import Level
 from nnbf.drivers.methods import Task
 from nnbf.drivers.monte_carlo import LARGEST_R_HAT, MonteCarloDriver, StepSchedule
@@ -93,7 +94,7 @@ def make_sampler(
     system: Molecule,
     options: SolverOptions,
     hamiltonian: MolecularHamiltonian,
-    model: NeuralBackflow,
+    model: Any,
     sector: np.ndarray | None = None,
 ) -> nk.sampler.Sampler:
     """The sampler that ``options`` describe.
@@ -106,7 +107,7 @@ def make_sampler(
         sector: All determinants (representatives) of the symmetry sector, where they are known.
     """
     integrals = system.integrals
-    fold = model.spin_flip != "none"
+    fold = contract.spin_flip_parity(model) == 1
     if options.sampler == "exact" and sector is None:
         sector = reference_sector(integrals, irrep_bits(integrals), fold)
     small = sector is not None and len(sector) <= EXACT_LIMIT

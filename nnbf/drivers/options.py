@@ -1,4 +1,4 @@
-"""Options of calculations, of molecules and of lattices; importing them does not load NetKet."""
+"""Options of calculations, of molecules, lattices and other problems; importing them does not load NetKet."""
 
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -28,6 +28,10 @@ class SolverOptions(Checked):
     optimizer: Literal["auto", "rgn", "sr", "adam"] = "auto"
     """Rayleigh-Gauss-Newton (second order; selected space only), stochastic reconfiguration with SPRING
     momentum, or Adam; auto is rgn in selected space and sr with Monte Carlo."""
+    network: str | None = None
+    """Registered network, such as one of a plug-in; left out: neural backflow with the options below."""
+    network_options: str = ""
+    """Its fields as TOML, such as "width = 16, depth = 2"."""
     hidden: tuple[Annotated[int, Interval(ge=1, le=65536)], ...] = (128,)
     """Widths of the hidden layers of the network."""
     n_determinants: Annotated[int, Ge(1), Le(1024)] = 2
@@ -102,6 +106,11 @@ class LatticeOptions(Checked):
     method: Literal["auto", "full-sum", "vmc"] = "auto"
     """full-sum: exact sums over a sector; vmc: variational Monte Carlo, the energy with a statistical error;
     auto: full sums of sectors up to full_sum_limit."""
+    network: str | None = None
+    """Registered network, such as one of a plug-in, projected on the sector; left out: equivariant backflow
+    with the options below."""
+    network_options: str = ""
+    """Its fields as TOML, such as "width = 16, depth = 2"."""
     features: Annotated[int, Ge(1), Le(4096)] | None = None
     """Width of the convolutional network (default 8, or 16 with vmc)."""
     depth: Annotated[int, Ge(1), Le(100)] | None = None
@@ -252,3 +261,45 @@ class LatticeOptions(Checked):
         given = {name: getattr(self, name) for name in _DEFAULTS[method]}
         known = {name: value for name, value in given.items() if value is not None}
         return SimpleNamespace(**_DEFAULTS[method] | known)
+
+
+@dataclass(frozen=True)
+class GeneralOptions(Checked):
+    """Network and optimisation of any problem with a Hamiltonian, in its unit of energy."""
+
+    network: str = "dense"
+    """Registered network: dense (a perceptron), or one of a plug-in."""
+    network_options: str = ""
+    """Fields of the network as TOML, such as "hidden = [64, 64]"."""
+    seed: Seed = 0
+    """Seed of the initial parameters, and of samples."""
+    damping: Positive = 1e-3
+    """Initial damping of full sums; vmc: diagonal shift."""
+    dense_limit: Annotated[int, Ge(0)] = 3000
+    """Full sums: largest number of coordinates, or of parameters, for which steps are solved directly."""
+    tolerance: Positive = 1e-8
+    """Full sums: settled when five steps in a row change the energy by less than this share."""
+    max_steps: Annotated[int, Ge(1)] = 400
+    """Most optimisation steps."""
+    time_limit: Positive | None = None
+    """Stop optimising after this many seconds; what was reached is evaluated and written."""
+    full_sum_limit: Annotated[int, Ge(0)] = 100_000
+    """Largest number of configurations that are summed."""
+    exact_limit: Annotated[int, Ge(0)] = 20_000
+    """Diagonalise exactly beside, for comparison, up to this many configurations; 0: never."""
+    n_samples: Annotated[int, Ge(16), Le(1_000_000)] = 1024
+    """vmc: samples a step."""
+    sampling_power: Annotated[float, Interval(gt=0, le=2)] = 2.0
+    """vmc: power of |psi| that is sampled; samples are weighted."""
+    sweep_size: Annotated[int, Ge(1)] | None = None
+    """vmc: proposals between two samples of a chain; left out: one for each mode or particle, at least 8."""
+    learning_rate: Positive = 0.05
+    """vmc: step of stochastic reconfiguration."""
+    spring: Annotated[float, Interval(ge=0, lt=1)] = 0.8
+    """vmc: share of the last step that is carried on (SPRING momentum)."""
+    window: Annotated[int, Ge(2)] = 40
+    """vmc: steps shrink when the energies of so many steps are not lower than those of as many before."""
+    precision: Positive = 1e-4
+    """vmc: relative error of the final energy at which sampling ends."""
+    final_samples: Annotated[int, Ge(16)] = 65_536
+    """vmc: most samples of the final energy."""

@@ -1,7 +1,7 @@
 """The ansatz that lattice options describe."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from netket.utils import HashableArray
@@ -12,14 +12,17 @@ from hamiltonians.lattice.model import Lattice
 from nnbf.ansatz import (
     EquivariantBackflow,
     ProjectedBackflow,
+    ProjectedNetwork,
     SymmetryElements,
     free_orbitals,
     given_orbitals,
+    named_network,
     staggered_orbitals,
 )
 from nnbf.ansatz.orbitals import LatticeOrbitals
 from nnbf.ansatz.symmetric_fillings import independent_in_sector
 from nnbf.drivers.options import LatticeMethod, LatticeOptions
+from nnbf.sampling import ordered_configuration
 
 if TYPE_CHECKING:
     from hamiltonians import Sector
@@ -56,7 +59,7 @@ def make_lattice_ansatz(
     sector: "Sector",
     options: LatticeOptions | None = None,
     method: LatticeMethod = "full-sum",
-) -> ProjectedBackflow:
+) -> ProjectedBackflow | ProjectedNetwork:
     """Equivariant backflow on the free orbitals of a sector's momentum, projected on the sector.
 
     Args:
@@ -76,6 +79,8 @@ def make_lattice_ansatz(
     symmetry = SymmetryElements.from_arrays(
         sector.permutations, sector.phases, sector.weights, sector.spin_flips
     )
+    if options.network is not None:
+        return ProjectedNetwork(_named(model, options), symmetry)
     orbitals, total_spin = _start(model, sector, symmetry, options, method)
     backflow = EquivariantBackflow(
         size=model.size,
@@ -95,6 +100,20 @@ def make_lattice_ansatz(
         noise=options.noise,
     )
     return ProjectedBackflow(backflow, symmetry)
+
+
+def _named(model: Lattice, options: LatticeOptions) -> Any:
+    """The registered network that is asked for, with what it wants to know of the lattice."""
+    assert options.network is not None
+    filled = np.flatnonzero(ordered_configuration(model))
+    known = {
+        "n_modes": model.n_modes,
+        "n_sites": model.n_sites,
+        "particles": model.particles,
+        "occupied": tuple(map(int, filled)),
+        "is_real": not np.iscomplexobj(model.hopping),
+    }
+    return named_network(options.network, options.network_options, known)
 
 
 def _start(

@@ -16,11 +16,12 @@ import numpy as np
 from hamiltonians import InputError, Lattice, Sector, exact_levels, is_affordable
 from nnbf._threads import threads_environment
 from nnbf.drivers.calculation import solve
+from nnbf.drivers.general import level_of_state
 from nnbf.drivers.level import Level, Outcome
 from nnbf.drivers.monitor import Monitor, pack_tree, unpack_tree
 from nnbf.drivers.options import LatticeOptions
 from nnbf.drivers.sector_ansatz import make_lattice_ansatz
-from nnbf.drivers.sector_sum import level_of_state, sector_state
+from nnbf.drivers.sector_sum import sector_state
 
 #: A level may end on a higher state than the one sought, or be out of reach of one determinant: it is started
 #: again this often, with another seed and one determinant more.
@@ -196,6 +197,8 @@ def with_determinants(model: Lattice, sector: Sector, options: LatticeOptions, m
     translation maps onto themselves its sign may be the wrong one. Higher levels need more.
     """
     if not more:
+        return options
+    if options.network is not None:
         return options
     present = make_lattice_ansatz(model, sector, options).backflow.orbitals[0].n_determinants
     for extra in range(more, 0, -1):

@@ -1,51 +1,35 @@
 """Levels of a lattice model in one symmetry sector by variational Monte Carlo."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.numpy as jnp
 import netket as nk
 
 from hamiltonians import space_group
 from hamiltonians.errors import InputError
 from hamiltonians.lattice.model import Lattice
 from nnbf.ansatz import ProjectedBackflow, SymmetryElements, free_orbitals
-from nnbf.drivers.level import Level, estimate_record
+from nnbf.drivers.general import FINAL_SHARE, REMEDIES, sampled_level, sampled_state
+from nnbf.drivers.level import Level
 from nnbf.drivers.methods import Task
-from nnbf.drivers.monte_carlo import LARGEST_R_HAT, MonteCarloDriver, Remedies, StepSchedule
+from nnbf.drivers.monte_carlo import MonteCarloDriver, StepSchedule
 from nnbf.drivers.options import LatticeOptions
 from nnbf.drivers.sector_ansatz import make_lattice_ansatz, single_row
-from nnbf.drivers.supervision import Stopwatch, supervise
-from nnbf.evaluation import EvaluationOptions, sample_energy
-from nnbf.evaluation.lattice_source import LEAST_CHAINS, LatticeSource
+from nnbf.drivers.supervision import Ending, Stopwatch, supervise
 from nnbf.operators import LatticeHamiltonian
 from nnbf.optimize import StochasticReconfiguration
-from nnbf.sampling import ordered_configuration
 from nnbf.states import Objective, SpinPenalty
 from nnbf.states.amplitudes import initial_variables
-from nnbf.states.hop_chains import lattice_sampler, settle
+from nnbf.states.hop_chains import example_of
 
 if TYPE_CHECKING:
     from hamiltonians import Sector
 
 PyTree = Any
 
-#: Sweeps before the first samples are used.
-THERMALISATION = 30
-#: Part of a time limit that is kept for the final energy.
-FINAL_SHARE = 0.12
 #: Most of a time limit that goes into the steps without the point group.
 WARM_UP_SHARE = 0.3
-
-#: Seconds for the final energy of a run whose time is over: one round of samples is made in any case.
-_LEAST_SECONDS = 1e-3
-
-_REMEDIES = Remedies(
-    disagreement="longer sweeps (sweep_size) or more n_samples",
-    few="more n_samples or a larger noise",
-)
 
 
 def sampled_lattice_state(
@@ -53,7 +37,7 @@ def sampled_lattice_state(
     sector: "Sector",
     options: LatticeOptions,
     *,
-    ansatz: ProjectedBackflow | None = None,
+    ansatz: Any = None,
     start: PyTree = None,
 ) -> nk.vqs.MCState:
     """An ``MCState`` in a sector, its chains thermalised.
@@ -73,24 +57,10 @@ def sampled_lattice_state(
         raise InputError(f"sector {sector.label} has no states at this filling")
     if ansatz is None:
         ansatz = make_lattice_ansatz(model, sector, options, "vmc")
-    example = jnp.asarray(ordered_configuration(model))[None]
-    variables = _updated(initial_variables(ansatz, jax.random.key(options.seed), example), start or {})
-    state = nk.vqs.MCState(
-        lattice_sampler(
-            model,
-            ansatz,
-            max(2, options.n_samples // 4),
-            sweep_size=options.sweep_size,
-            power=options.sampling_power,
-        ),
-        ansatz,
-        n_samples=options.n_samples,
-        n_discard_per_chain=0,
-        variables=variables,
-        sampler_seed=options.seed,
-    )
-    settle(state, THERMALISATION)
-    return state
+    hamiltonian = LatticeHamiltonian(model)
+    fresh = initial_variables(ansatz, jax.random.key(options.seed), example_of(hamiltonian))
+    variables = _updated(fresh, start or {})
+    return sampled_state(hamiltonian, ansatz, variables, options)
 
 
 def vmc_level(task: Task) -> Level:
@@ -107,74 +77,11 @@ def vmc_level(task: Task) -> Level:
     options.require_model(model)
     single_row(sector)
     stopwatch = Stopwatch(None if monitor.resume is None else monitor.resume["run"])
-    run = _optimised(task, stopwatch)
-    state = run.state
-    sampling = EvaluationOptions(
-        precision=options.precision,
-        relative=True,
-        time_limit=max(monitor.remaining, _LEAST_SECONDS),
-        samples=options.final_samples,
-        seed=options.seed + 1,
-        # As many chains as those of the steps: their program is there already.
-        chains=max(LEAST_CHAINS, state.sampler.n_chains),
-    )
-    source = LatticeSource(
-        model,
-        state.model,
-        state.variables,
-        sampling,
-        sweep_size=options.sweep_size,
-        stride=state.chain_length,
-    )
-    final, draws = sample_energy(source, sampling, should_stop=monitor.should_stop)
-    warnings = list(run.warnings)
-    r_hat = final.energy.r_hat
-    if r_hat is not None and r_hat > LARGEST_R_HAT:
-        warnings.append(
-            f"chains of the final energy disagree (split R-hat {r_hat:.2f}): give a larger sweep_size"
-        )
-    energy = replace(
-        final.energy,
-        kind="vmc",
-        unit="t",
-        upper_bound=True,
-        variance=final.variance.value,
-        n_samples=final.n_samples,
-        details={"acceptance": final.acceptance},
-    )
-    sampled = ("r_hat", "tau_corr", "acceptance", "n_samples")
-    known = dict.fromkeys(sampled) | estimate_record(energy)
-    return Level(
-        problem=model,
-        energy=energy,
-        status=run.status,
-        n_steps=run.n_steps,
-        n_parameters=int(state.n_parameters),
-        wall_time_s=stopwatch.total,
-        model=state.model,
-        parameters=state.parameters,
-        sector=sector,
-        estimates={"vmc": energy},
-        v_score=final.v_score,
-        warnings=tuple(dict.fromkeys(warnings)),
-        details={"overlap": 0.0, **{name: known[name] for name in sampled}},
-        state=state,
-        samples=draws,
-    )
+    return sampled_level(task, *_optimised(task, stopwatch), stopwatch)
 
 
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """The optimisation, both of its stages."""
-
-    state: nk.vqs.MCState
-    status: str
-    n_steps: int
-    warnings: tuple[str, ...]
-
-
-def _optimised(task: Task, stopwatch: Stopwatch) -> _Run:
-    """Optimise, on plane waves and the momentum alone first where that is cheaper."""
+def _optimised(task: Task, stopwatch: Stopwatch) -> tuple[nk.vqs.MCState, Ending, int]:
+    """State, ending and steps of an optimisation: on plane waves and a momentum first if cheaper."""
     model, sector, options, monitor = task.problem, task.sector, task.options, task.monitor
     assert sector is not None
     most_steps, resume = options.settings("vmc").max_steps, monitor.resume
@@ -201,13 +108,13 @@ def _optimised(task: Task, stopwatch: Stopwatch) -> _Run:
             optimizer=_optimizer(model, options) if task.optimizer is None else task.optimizer,
             schedule=StepSchedule(window=options.window, tolerance=0.0, significance=1.0),
             n_reachable=min(sector.n_states, model.n_configurations),
-            remedies=_REMEDIES,
+            remedies=REMEDIES,
         )
         ending = supervise(driver, most, watched.stage(number), stopwatch=stopwatch)
         variables, n_steps = state.variables, n_steps + int(driver.step_count)
         warnings += ending.warnings
         ended = ending.status == "interrupted"
-    return _Run(state, ending.status, n_steps, (*warnings, *driver.doubts))
+    return state, Ending(ending.status, (*warnings, *driver.doubts)), n_steps
 
 
 def _optimizer(model: Lattice, options: LatticeOptions) -> StochasticReconfiguration:
@@ -220,14 +127,12 @@ def _optimizer(model: Lattice, options: LatticeOptions) -> StochasticReconfigura
     )
 
 
-def _single_determinant(
-    model: Lattice, sector: "Sector", ansatz: ProjectedBackflow
-) -> ProjectedBackflow | None:
+def _single_determinant(model: Lattice, sector: "Sector", ansatz: Any) -> ProjectedBackflow | None:
     """The same network on plane waves and the momentum alone.
 
     None where that is the ansatz itself, or leads to a state of another irrep.
     """
-    if not all(model.periodic):
+    if not all(model.periodic) or not isinstance(ansatz, ProjectedBackflow):
         return None
     lowest = free_orbitals(model, sector.momentum, n_determinants=None)
     wanted = ansatz.backflow.orbitals

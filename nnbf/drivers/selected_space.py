@@ -7,7 +7,7 @@ import numpy as np
 import optax
 
 from hamiltonians import InputError, Molecule, irrep_bits
-from nnbf.ansatz import NeuralBackflow
+from nnbf.ansatz import NeuralBackflow, named_network
 from nnbf.drivers.level import Level
 from nnbf.drivers.level_observables import check_observables, final_observables, spin_warnings
 from nnbf.drivers.methods import Task
@@ -29,13 +29,24 @@ from nnbf.states import (
 )
 
 
-def make_model(system: Molecule, options: SolverOptions) -> NeuralBackflow:
+def make_model(system: Molecule, options: SolverOptions) -> Any:
     """The network that ``options`` describe, for ``system``.
 
     Raises:
-        InputError: Spin flip symmetry is asked for where the system has none.
+        InputError: Spin flip symmetry is asked for where there is none, or the network is not registered.
     """
     integrals = system.integrals
+    if options.network is not None:
+        alpha, beta = integrals.reference_occupation
+        size = integrals.n_orbitals
+        known = {
+            "n_modes": system.n_modes,
+            "n_sites": size,
+            "particles": system.particles,
+            "occupied": (*_plain(alpha), *(size + p for p in _plain(beta))),
+            "is_real": True,
+        }
+        return named_network(options.network, options.network_options, known)
     can_flip = integrals.n_alpha == integrals.n_beta and not integrals.is_spin_resolved
     spin_flip = options.spin_flip
     if spin_flip == "auto":

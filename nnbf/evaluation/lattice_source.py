@@ -1,4 +1,4 @@
-"""Metropolis samples of |psi|^p of a lattice state with their local energies."""
+"""Metropolis samples of |psi|^p with their local energies: of lattices, and of problems with an operator."""
 
 from typing import Any
 
@@ -6,13 +6,11 @@ import netket as nk
 import numpy as np
 
 from hamiltonians.errors import InputError
-from hamiltonians.lattice.model import Lattice
 from nnbf.evaluation.evaluation_options import EvaluationOptions
 from nnbf.evaluation.samples import Samples
 from nnbf.evaluation.sampling_loop import PILOT_POWER
-from nnbf.operators import LatticeHamiltonian
 from nnbf.states import distinct_samples
-from nnbf.states.hop_chains import change_power, lattice_sampler, settle
+from nnbf.states.hop_chains import chain_sampler, change_power, hamiltonian_of, settle
 
 #: Sweeps of all chains before samples count.
 THERMALISATION = 40
@@ -23,15 +21,14 @@ LEAST_CHAINS = 16
 
 
 class LatticeSource:
-    """Metropolis chains of |psi|^p over all configurations of a lattice."""
+    """Metropolis chains of |psi|^p over all configurations."""
 
     method = "metropolis"
-    unit = "t"
     exact = n_large = None
 
     def __init__(
         self,
-        model: Lattice,
+        problem: Any,
         ansatz: Any,
         variables: Any,
         options: EvaluationOptions | None = None,
@@ -42,7 +39,7 @@ class LatticeSource:
         """Start chains at ordered configurations and random moves away from them, and thermalise them.
 
         Args:
-            model: The lattice model.
+            problem: A lattice, or a problem with a ``hamiltonian()``.
             ansatz: Flax module: occupations (n, modes) -> complex log psi (n,).
             variables: Its variables.
             options: ``chains``, ``power``, ``seed``.
@@ -57,12 +54,13 @@ class LatticeSource:
             raise InputError(f"chains must be at least {LEAST_CHAINS} on lattices, got {options.chains}")
         power = PILOT_POWER if options.power is None else options.power
         self.chains, self.granule = options.chains, options.chains * stride
-        self.n_particles, self.infinite_temperature = model.n_particles, model.infinite_temperature_energy
+        self._hamiltonian = hamiltonian = hamiltonian_of(problem)
+        self.unit, self.n_particles = problem.unit, hamiltonian.n_particles
+        self.infinite_temperature = hamiltonian.infinite_temperature_energy()
         self.reference = 0.0
         self._first = True
-        self._hamiltonian = LatticeHamiltonian(model)
         self._state = nk.vqs.MCState(
-            lattice_sampler(model, ansatz, options.chains, sweep_size=sweep_size, power=power),
+            chain_sampler(hamiltonian, ansatz, options.chains, sweep_size=sweep_size, power=power),
             ansatz,
             n_samples=self.granule,
             n_discard_per_chain=0,
@@ -108,7 +106,7 @@ class LatticeSource:
         self._state.reset()
         found = distinct_samples(self._state, self._hamiltonian)
         place, shape = found.of_sample, found.shape
-        packed = np.packbits(found.occupations.astype(np.uint8), axis=1)
+        packed = np.packbits(found.occupations > 0, axis=1)
         self._acceptances.append(float(self._state.sampler_state.acceptance))
         local = found.local_energies[place].reshape(shape)
         if self._first:
@@ -118,6 +116,6 @@ class LatticeSource:
             second=np.abs(local - self.reference) ** 2,
             log_abs=found.log_abs[place].reshape(shape),
             packed=packed[place].reshape(*shape, -1),
-            n_modes=self._hamiltonian.model.n_modes,
+            n_modes=self._hamiltonian.hilbert.size,
             power=self.power,
         )

@@ -1,6 +1,7 @@
 """A Hamiltonian from two methods: its diagonal, and its connections."""
 
 import abc
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -68,6 +69,15 @@ class Hamiltonian(nk.operator.DiscreteJaxOperator):
     def n_sites(self) -> int:
         """Sites of all modes, where several belong to one: what the cost of a network grows with."""
         return self.hilbert.size
+
+    @property
+    def n_particles(self) -> int:
+        """Particles as V-scores count them; all modes unless a subclass says otherwise."""
+        return self.hilbert.size
+
+    def rule(self) -> Any:
+        """Moves of Markov chains, a NetKet rule: along the connections, unless a subclass knows better."""
+        return nk.sampler.rules.HamiltonianRule(self)
 
     @property
     def is_hermitian(self) -> bool:

@@ -54,6 +54,11 @@ class LatticeHamiltonian(Hamiltonian):
         return self._model.n_sites
 
     @property
+    def n_particles(self) -> int:
+        """Particles of both spins."""
+        return self._model.n_particles
+
+    @property
     def spin_flip_symmetric(self) -> bool:
         """With as many particles of both spins."""
         return self._model.is_spinful and len(set(self._model.particles)) == 1

@@ -92,7 +92,9 @@ def _draw_one_level(run: "RunRecord", rows: Sequence[Mapping[str, Any]]) -> "Fig
     figure = new_figure((9.0, 4.9 if with_space else 3.8), layout=None)
     columns = _panels(figure, with_space=with_space)
     scale = _scale(run, rows)
-    label = "VMC, of each step" if sampled else f"{KINDS['full_sum' if run.is_lattice else 'variational'][0]}"
+    label = (
+        "VMC, of each step" if sampled else f"{KINDS['variational' if run.is_molecule else 'full_sum'][0]}"
+    )
     heights = scale.heights([row["energy"] for row in rows])
     axis = (
         ("step", np.array([row.get("step", index) for index, row in enumerate(rows)])),

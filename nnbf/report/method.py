@@ -13,8 +13,8 @@ _HOW = {
     "exact": "exact diagonalisation",
 }
 _NETWORK = (
-    "network", "hidden", "blocked", "spin_flip", "features", "depth", "kernel", "backflow", "n_determinants",
-    "cell", "orbitals", "jastrow", "network_jastrow",
+    "network", "network_options", "hidden", "blocked", "spin_flip", "features", "depth", "kernel", "backflow",
+    "n_determinants", "cell", "orbitals", "jastrow", "network_jastrow",
 )  # fmt: skip
 
 
@@ -29,6 +29,11 @@ def settings(run: RunRecord) -> Mapping[str, Any]:
 def method_line(run: RunRecord) -> str:
     """Return the method in words: "neural backflow (MLP 128, 2 determinants), selected determinants"."""
     options, inside = settings(run), []
+    if options.get("network"):
+        method = str(run.result.get("energy_kind") or run.config.get("method") or "")
+        given = f" ({options['network_options']})" if options.get("network_options") else ""
+        rest = [sector_words(run.result.get("sector")), _HOW.get(method, method)]
+        return ", ".join([f"network {options['network']}{given}", *(word for word in rest if word)])
     if run.is_lattice:
         name = "Slater determinants" if options.get("backflow") == "none" else "equivariant neural backflow"
         if options.get("features") and options.get("depth"):
@@ -53,6 +58,7 @@ def architecture(run: RunRecord) -> dict[str, Any]:
     """Return the wave function as data: its kind and those options that shape it."""
     options = settings(run)
     kind = "equivariant convolutional backflow" if run.is_lattice else "backflow of a multilayer perceptron"
+    kind = str(options.get("network") or kind)
     return {
         "kind": kind,
         **{key: options[key] for key in _NETWORK if key in options},

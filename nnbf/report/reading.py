@@ -9,7 +9,7 @@ from typing import Any
 
 from hamiltonians.errors import InputError
 from nnbf._io import read_json
-from nnbf.runs.schema import is_lattice, load_config, load_result, upgraded_result
+from nnbf.runs.schema import is_lattice, is_molecule, load_config, load_result, upgraded_result
 
 RUNNING = "running or broken off"
 """Status of a run without a result."""
@@ -39,13 +39,18 @@ class RunRecord:
 
     @property
     def command(self) -> str:
-        """Command that made the run: molecule, fcidump, lattice, spectrum or charge."""
+        """Command that made the run: molecule, fcidump, solve, lattice, spectrum or charge."""
         return str(self.result.get("command") or self.config.get("command"))
 
     @property
     def is_lattice(self) -> bool:
         """True for lattice models."""
         return is_lattice({"command": self.command})
+
+    @property
+    def is_molecule(self) -> bool:
+        """True for molecules."""
+        return is_molecule({"command": self.command})
 
     @property
     def levels(self) -> list[Mapping[str, Any]]:
@@ -151,7 +156,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 def _so_far(config: Mapping[str, Any], history: list[dict[str, Any]]) -> dict[str, Any]:
     """The result of a run that has none, from the last steps of its levels."""
-    usual = "full_sum" if is_lattice(config) else "variational"
+    usual = "variational" if is_molecule(config) else "full_sum"
     last = {(str(row.get("particles")), row.get("sector"), row.get("level")): row for row in history}
     levels = [
         {

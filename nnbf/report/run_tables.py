@@ -222,7 +222,7 @@ def stages(history: Sequence[Mapping[str, Any]]) -> list[Stage]:
 
 
 def stages_table(run: RunRecord) -> Table:
-    """Return the ends of all stages of the variational space; no rows for lattices."""
+    """Return the ends of all stages of the variational space of a molecule."""
     best = best_reference(run.references)
     columns = ["|V|", "|C|", f"energy ({run.unit})"]
     columns += [
@@ -231,7 +231,7 @@ def stages_table(run: RunRecord) -> Table:
         "time",
     ]
     table = Table(["steps", *(Column(title, "right") for title in columns)])
-    for stage in () if run.is_lattice else stages(run.history):
+    for stage in stages(run.history) if run.is_molecule else ():
         energy = None if stage.energy is None else _energy(stage.energy, None)
         away = None if stage.energy is None else _difference(stage.energy, None, best)
         steps = f"{stage.first_step}–{stage.last_step}"

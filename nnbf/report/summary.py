@@ -95,7 +95,7 @@ def summarise(entry: Entry) -> Summary | None:
     if run is None:
         return None
     result = run.result
-    integrals = "a lattice model" if run.is_lattice else read_integrals(run.path / "system.npz")
+    integrals = read_integrals(run.path / "system.npz") if run.is_molecule else "no molecule"
     hot, dof = infinite_temperature(run, integrals), degrees_of_freedom(run)
     energy, variance = headline(result, run.unit), number(result.get("variance"))
     score = number(result.get("v_score"))

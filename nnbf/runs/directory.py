@@ -147,8 +147,10 @@ class RunDirectory:
         return self.checkpoint_folder / "final.npz"
 
     def state_file(self, record: Mapping[str, Any]) -> Path:
-        """Parameters and network of a level of a lattice, from its record."""
-        momentum, particles = record["momentum"], record.get("particles")
+        """Parameters and network of a level, from its record."""
+        momentum, particles = record.get("momentum"), record.get("particles")
+        if momentum is None:
+            return self.checkpoint_file
         parts = [] if particles is None else ["N" + "-".join(map(str, particles))]
         parts += [f"{momentum[0]}-{momentum[1]}", record["irrep"] or ""]
         parts.append({None: "", 1: "even", -1: "odd"}[record["spin_flip"]])
@@ -253,7 +255,7 @@ class RunDirectory:
         return load_problem(self.system_file, Molecule)
 
     def read_problem(self, config: Mapping[str, Any]) -> Any:
-        """Return the molecule or lattice that was solved.
+        """Return the problem that was solved.
 
         Raises:
             InputError: The file is damaged or missing.

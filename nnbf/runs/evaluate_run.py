@@ -14,7 +14,7 @@ from nnbf._io import write_json
 from nnbf._program import typed
 from nnbf.runs.directory import RunDirectory
 from nnbf.runs.provenance import versions
-from nnbf.runs.schema import is_lattice, load_config
+from nnbf.runs.schema import is_molecule, load_config
 from nnbf.runs.trained import load_trained
 from nnbf.runs.truncation import with_correction
 
@@ -91,9 +91,9 @@ def evaluate_run(
             f"{directory.path} holds charge excitations: {typed('evaluate')} samples runs of "
             f"{typed('lattice')} and {typed('spectrum')}, and molecules"
         )
-    options.require_for("lattices" if is_lattice(config) else "molecules")
+    options.require_for("molecules" if is_molecule(config) else "lattices")
     note("reading the run")
-    trained = (_Level if is_lattice(config) else _Molecule)(directory, options, note)
+    trained = (_Molecule if is_molecule(config) else _Level)(directory, options, note)
     note("sampling")
     evaluation, samples = sample_energy(
         trained.source, options, started=started, on_round=on_round, should_stop=should_stop
@@ -148,8 +148,8 @@ class _Trained(ABC):
     source: "SampleSource"
 
     @abstractmethod
-    def observables(self, samples: "Samples") -> "Observables":
-        """Return all observables, from samples."""
+    def observables(self, samples: "Samples") -> "Observables | None":
+        """Return all observables, from samples; None for kinds of problems that have none."""
 
     @abstractmethod
     def recorded(self, evaluation: "Evaluation", observables: dict[str, Any] | None) -> _Recorded:
@@ -234,6 +234,8 @@ class _Level(_Trained):
         from nnbf.drivers.level_observables import draws_observables
 
         trained = self.trained
+        if trained.record.get("momentum") is None:
+            return None
         momentum = tuple(trained.record["momentum"])
         return draws_observables(trained.model, momentum, trained.ansatz, trained.variables, samples)
 

@@ -9,7 +9,7 @@ from annotated_types import Ge
 
 from hamiltonians.errors import InputError
 from nnbf._options import Checked, Positive, Workers
-from nnbf.runs.schema import LATTICE
+from nnbf.runs.schema import LATTICE, MOLECULE
 from nnbf.runs.sector_choice import ChargeChoice, SectorChoice
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ class Job:
     """A problem, the options, and the levels that are wanted of it."""
 
     command: str
-    """molecule, fcidump, lattice, spectrum or charge."""
+    """molecule, fcidump, solve, lattice, spectrum or charge."""
     problem: Any
-    """What is solved: a `Molecule` or a `Lattice`."""
+    """What is solved: a `Molecule`, a `Lattice`, or another registered problem."""
     options: Any
     """How: the options of the problem's kind."""
     method: str | None = None
@@ -71,17 +71,24 @@ class Job:
         return self.command in LATTICE
 
     @property
+    def is_molecule(self) -> bool:
+        """Whether the problem is a molecule."""
+        return self.command in MOLECULE
+
+    @property
     def words(self) -> tuple[str, ...]:
         """Words that name a folder of the run."""
-        if not self.is_lattice:
+        if self.is_molecule:
             return folder_words(self.problem.info)
+        if not self.is_lattice:
+            return tuple(self.problem.title.split())
         model = self.problem
         return model.kind, "x".join(map(str, model.size)), "-".join(map(str, model.particles))
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """Warnings about the problem."""
-        return () if self.is_lattice else tuple(self.problem.info.warnings)
+        return tuple(self.problem.info.warnings) if self.is_molecule else ()
 
     @cached_property
     def sectors(self) -> "tuple[Sector, ...]":

@@ -35,8 +35,9 @@ def recalled_level(
     import jax
 
     from nnbf.ansatz import ansatz_from_spec
+    from nnbf.drivers.general import level_of_state
     from nnbf.drivers.monitor import unpack_tree
-    from nnbf.drivers.sector_sum import level_of_state, sector_state
+    from nnbf.drivers.sector_sum import sector_state
 
     path = directory.state_file(record)
     saved = load_checkpoint(path)

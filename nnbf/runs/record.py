@@ -217,6 +217,9 @@ def _described(job: "Job") -> dict[str, Any]:
     if job.is_lattice:
         return {"system": job.problem.to_dict(), "energy_unit": "t"}
     system = job.problem
+    if not job.is_molecule:
+        described = {"name": system.title, "kind": system.format, **(_fields(system) or {})}
+        return {"system": described, "energy_unit": system.unit, "references": dict(system.references)}
     return {
         "system": system_record(system),
         "energy_unit": "Hartree",

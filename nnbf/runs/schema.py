@@ -3,8 +3,8 @@
 Nothing else looks at a format: `load_config` and `load_result` return format 2 whatever is on disk.
 
 config.json
-    format, command (molecule, fcidump, lattice, spectrum or charge), run, created, command_line, method,
-    problem, options, sectors, limits, checkpoint_interval, seed, system, energy_unit, versions, git,
+    format, command (molecule, fcidump, solve, lattice, spectrum or charge), run, created, command_line,
+    method, problem, options, sectors, limits, checkpoint_interval, seed, system, energy_unit, versions, git,
     hardware, start, resumed; of molecules also references, reference_notes and truncation.
 result.json
     energy and what belongs to it at the top level, and under ``levels`` one entry a level: sector
@@ -27,7 +27,10 @@ FORMAT = 2
 LATTICE = ("lattice", "spectrum", "charge")
 """Commands whose problem is a lattice model."""
 
-COMMANDS = ("molecule", "fcidump", *LATTICE)
+MOLECULE = ("molecule", "fcidump")
+"""Commands whose problem is a molecule."""
+
+COMMANDS = (*MOLECULE, "solve", *LATTICE)
 """Commands that make run folders."""
 
 _MOLECULAR = (
@@ -91,6 +94,11 @@ def load_result(folder: str | Path) -> dict[str, Any]:
 def is_lattice(record: Mapping[str, Any]) -> bool:
     """Return whether a configuration or result (format 2) is that of a lattice model."""
     return record.get("command") in LATTICE
+
+
+def is_molecule(record: Mapping[str, Any]) -> bool:
+    """Return whether a configuration or result (format 2) is that of a molecule."""
+    return record.get("command") in MOLECULE
 
 
 def sector_label(momentum: Any, irrep: str | None, spin_flip: int | None) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hamiltonians.errors import InputError
 from nnbf._program import typed
@@ -11,18 +11,15 @@ from nnbf.runs.checkpoint import load_checkpoint
 from nnbf.runs.directory import RunDirectory
 from nnbf.runs.schema import load_config, load_result
 
-if TYPE_CHECKING:
-    from hamiltonians import Lattice
-
 
 @dataclass(frozen=True, eq=False)
 class TrainedLevel:
-    """A level of a lattice model as a run left it."""
+    """A level of a lattice, or of another registered problem, as a run left it."""
 
     directory: RunDirectory
     """The folder of the run."""
-    model: "Lattice"
-    """The lattice model."""
+    model: Any
+    """The problem."""
     options: Mapping[str, Any]
     """Options of the run."""
     record: dict[str, Any]
@@ -36,7 +33,7 @@ class TrainedLevel:
 
 
 def load_trained_level(folder: str | Path, state: str = "") -> TrainedLevel:
-    """Read the parameters of a level that a run on a lattice has finished.
+    """Read the parameters of a level that a run has finished.
 
     Args:
         folder: The run folder.
@@ -89,9 +86,9 @@ def _parameter_tree(ansatz, model):
     import jax
     import jax.numpy as jnp
 
-    from nnbf.sampling import ordered_configuration
+    from nnbf.states.hop_chains import example_of, hamiltonian_of
 
-    example = jnp.asarray(ordered_configuration(model))[None]
+    example = example_of(hamiltonian_of(model))
     # Shapes are enough: the network has nothing but parameters.
     shapes = jax.eval_shape(ansatz.init, jax.random.key(0), example)["params"]
     return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)

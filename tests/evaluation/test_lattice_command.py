@@ -12,8 +12,9 @@ import pytest
 from hamiltonians import InputError
 from nnbf.cli import main
 from nnbf.drivers import make_lattice_ansatz
+from nnbf.drivers.general import level_of_state
 from nnbf.drivers.sector_loop import with_determinants
-from nnbf.drivers.sector_sum import level_of_state, sector_state
+from nnbf.drivers.sector_sum import sector_state
 from nnbf.runs import RunDirectory, plan_resumption
 from nnbf.runs.checkpoint import load_checkpoint, save_checkpoint
 from nnbf.runs.trained_lattice import load_trained_level
