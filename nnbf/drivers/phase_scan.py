@@ -6,7 +6,7 @@ order to 1 in an ordered one, and its curves for two sizes cross near the critic
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -48,10 +48,6 @@ class ScanPoint:
     """Correlation ratio."""
     ratio_error: float
     status: str
-
-    def record(self) -> dict[str, Any]:
-        """As plain data."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -200,12 +196,10 @@ def order_parameter(points: Sequence[ScanPoint]) -> dict[float, tuple[float, flo
         x = np.array([1.0 / np.sqrt(point.n_sites) for point in group])
         y = np.array([point.structure for point in group])
         sigma = np.array([max(point.structure_error, 1e-9) for point in group])
-        design = np.stack([np.ones_like(x), x], axis=1) / sigma[:, None]
-        covariance = np.linalg.inv(design.T @ design)
-        fit = covariance @ design.T @ (y / sigma)
-        chi2 = float(np.sum(((y - fit[0] - fit[1] * x) / sigma) ** 2)) / (len(group) - 2)
+        line, covariance = np.polyfit(x, y, 1, w=1.0 / sigma, cov="unscaled")
+        chi2 = np.sum(((y - np.polyval(line, x)) / sigma) ** 2) / (len(group) - 2)
         # A line that misses the points by more than their errors is no better than it looks.
-        limits[interaction] = float(fit[0]), float(np.sqrt(covariance[0, 0] * max(chi2, 1.0)))
+        limits[interaction] = float(line[1]), float(np.sqrt(covariance[1, 1] * max(chi2, 1.0)))
     return limits
 
 

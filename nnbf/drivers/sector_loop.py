@@ -7,9 +7,9 @@ import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -66,18 +66,11 @@ def spectrum(
     started = time.monotonic()
     options = LatticeOptions() if options is None else options
     monitor = Monitor() if monitor is None else monitor
+    limits = (levels, exact_limit, monitor)
     if min(workers, len(sectors)) > 1:
-        found = levels_of_processes(
-            problem,
-            sectors,
-            options,
-            workers=workers,
-            levels=levels,
-            exact_limit=exact_limit,
-            monitor=monitor,
-        )
+        found = _side_by_side(problem, sectors, options, *limits, workers)
     else:
-        found = _levels(problem, sectors, options, levels, exact_limit, monitor)
+        found = _levels(problem, sectors, options, *limits)
     kept = []
     for level in found:
         kept.append(level)
@@ -106,21 +99,11 @@ def _levels(problem, sectors, options, levels, exact_limit, monitor) -> Iterator
             watched = quiet.for_level(sector, index, share)
             if method == "vmc":
                 level = solve(problem, options, sector=sector, monitor=watched).lowest
-            elif recalled := monitor.recall and monitor.recall(problem, sector, index):
-                level = recalled
-                known.append(level)
             else:
-                level = _Attempts(problem, sector, options, known).best(watched, _done_before(quiet, watched))
-                known.append(level)
+                recalled = monitor.recall and monitor.recall(problem, sector, index)
+                level = recalled or _Attempts(problem, sector, options, known).best(watched, quiet.resume)
+            known.append(level)
             yield level if exact is None else replace(level, reference=float(exact[index]))
-
-
-def _done_before(monitor: Monitor, watched: Monitor) -> Mapping[str, Any] | None:
-    """Snapshot with the lower levels of a sector that is resumed at a level above, else None."""
-    resume = monitor.resume
-    if resume is None or watched.resume is not None or "lower" not in resume["driver"]:
-        return None
-    return resume
 
 
 class _Attempts:
@@ -129,11 +112,12 @@ class _Attempts:
     def __init__(self, problem: Lattice, sector: Sector, options: LatticeOptions, lower: list[Level]):
         self._problem, self._sector, self._options, self._lower = problem, sector, options, tuple(lower)
 
-    def best(self, monitor: Monitor, later: Mapping[str, Any] | None) -> Level:
+    def best(self, monitor: Monitor, saved: Any) -> Level:
         """Find the level, or take it from the snapshot of a later one of the sector."""
         number, sector = len(self._lower), self._sector
-        if later is not None and later["sector"] == sector.label and number < later["level"]:
-            return self._revived(later["driver"]["lower"][number])
+        is_later = saved is not None and saved["sector"] == sector.label and number < saved.get("level", 0)
+        if is_later and "lower" in saved["driver"]:
+            return self._revived(saved["driver"]["lower"][number])
         resume = monitor.resume
         first = 0 if resume is None else resume["stage"]
         best = None if resume is None or resume["best"] is None else self._revived(resume["best"])
@@ -215,54 +199,31 @@ def with_determinants(model: Lattice, sector: Sector, options: LatticeOptions, m
 _INTERVAL = 0.5
 
 
-def levels_of_processes(
-    model: Lattice,
-    sectors: Sequence[Sector],
-    options: LatticeOptions,
-    *,
-    workers: int,
-    levels: int = 1,
-    exact_limit: int = 200_000,
-    monitor: Monitor | None = None,
-) -> Iterator[Level]:
-    """Yield each level, without its state, sector by sector, in the order in which sectors are done.
+def _side_by_side(problem, sectors, options, levels, exact_limit, monitor, workers) -> Iterator[Level]:
+    """Levels without their states, sector by sector, in the order in which sectors are done.
 
-    Levels are those of :func:`~nnbf.drivers.sector_loop.spectrum` with the same arguments: the same
-    numbers, whatever the number of processes. What a failed sector raises is raised here, after the others
-    have stopped.
-
-    Args:
-        model: The lattice model.
-        sectors: Which sectors; the largest are begun first.
-        options: Network, orbitals, method.
-        workers: Processes, each with one thread.
-        levels: Levels of each sector.
-        exact_limit: Sectors up to this many states are diagonalised beside.
-        monitor: Rows (given now and then), stop requests (asked now and then), deadline for everything
-            (sampled sectors share the time evenly).
+    The largest sectors are begun first. Rows and stop requests are looked at now and then. What a failed
+    sector raises is raised here, after the others have stopped.
     """
-    monitor = Monitor() if monitor is None else monitor
-    order = sorted(range(len(sectors)), key=lambda place: -sectors[place].n_states)
     rounds = -(-len(sectors) // workers)
     share = monitor.remaining / rounds
     context = multiprocessing.get_context("spawn")
     stop, steps = context.Event(), context.Queue()
     with (
-        _environment(threads_environment(1)),
+        patch.dict(os.environ, threads_environment(1)),
         ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(stop, steps)) as pool,
     ):
-        waiting: dict[Future, int] = {}
-        for place in order:
+        waiting: set[Future] = set()
+        for sector in sorted(sectors, key=lambda sector: -sector.n_states):
             limits = (levels, exact_limit, share, monitor.deadline)
-            waiting[pool.submit(_solve, model, sectors[place], options, *limits)] = place
+            waiting.add(pool.submit(_solve, problem, sector, options, *limits))
         try:
             while waiting:
-                done, _ = wait(waiting, timeout=_INTERVAL, return_when=FIRST_COMPLETED)
+                done, waiting = wait(waiting, timeout=_INTERVAL, return_when=FIRST_COMPLETED)
                 _report(steps, monitor)
                 if monitor.is_over or monitor.is_stopped:
                     stop.set()
                 for future in done:
-                    del waiting[future]
                     yield from future.result()
         finally:
             stop.set()
@@ -281,21 +242,6 @@ def _report(steps: Any, monitor: Monitor) -> None:
             monitor.on_row(row)
 
 
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Environment of processes that are started meanwhile."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
 _stop: Any = None
 _steps: Any = None
 
@@ -307,19 +253,11 @@ def _begin(stop: Any, steps: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _solve(
-    model: Lattice,
-    sector: Sector,
-    options: LatticeOptions,
-    levels: int,
-    exact_limit: int,
-    share: float,
-    deadline: float,
-) -> list[Level]:
+def _solve(problem, sector, options, levels, exact_limit, share, deadline) -> list[Level]:
     """In a process: the levels of one sector."""
     # Processes of one machine share the clock of the deadline.
     monitor = Monitor(on_row=_steps.put, should_stop=_stop.is_set, deadline=deadline).within(share)
     if monitor.is_stopped or monitor.is_over:
         return []
-    found = spectrum(model, [sector], options, levels=levels, exact_limit=exact_limit, monitor=monitor)
+    found = spectrum(problem, [sector], options, levels=levels, exact_limit=exact_limit, monitor=monitor)
     return [level.without_state() for level in found.levels]

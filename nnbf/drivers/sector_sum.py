@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError
-from hamiltonians.lattice.exact import SectorBasis, sector_basis
+from hamiltonians.lattice.exact import sector_basis
 from hamiltonians.lattice.model import Lattice
 from hamiltonians.lattice.sector_points import sector_points
 from nnbf.drivers.general import summed_level
@@ -25,7 +25,6 @@ def sector_state(
     sector: "Sector",
     options: LatticeOptions | None = None,
     *,
-    basis: SectorBasis | None = None,
     ansatz: Any = None,
 ) -> SpaceState:
     """A state of the default ansatz on the whole of a sector.
@@ -34,7 +33,6 @@ def sector_state(
         model: The lattice model.
         sector: The sector; of irreps of dimension above 1 a row.
         options: Network, orbitals, seed.
-        basis: The sector's basis, where it is known.
         ansatz: Network instead of that of the options.
 
     Raises:
@@ -47,7 +45,7 @@ def sector_state(
             f"sector {sector.label} has {sector.n_states:,} states, more than full_sum_limit "
             f"({options.full_sum_limit:,}): give a smaller lattice, an irrep, or a larger limit"
         )
-    basis = sector_basis(model, sector) if basis is None else basis
+    basis = sector_basis(model, sector)
     if basis.n_states == 0:
         raise InputError(f"sector {sector.label} has no states at this filling")
     ansatz = make_lattice_ansatz(model, sector, options) if ansatz is None else ansatz

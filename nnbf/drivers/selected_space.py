@@ -1,6 +1,6 @@
 """Levels of molecules by exact sums: on a selected space that grows, or on a whole symmetry sector."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -198,12 +198,18 @@ def evaluated(
         n_steps: Optimisation steps made.
         n_connected: Size of the connected space, where known.
     """
-    energies = _energies(options, state, sector)
-    if "connected" in energies.sizes:
-        n_connected = energies.sizes["connected"]
-    headline = energies.headline
+    connected = None
+    if options.pt2 or options.projected:
+        connected = connected_estimates(state, projected=options.projected)
+        n_connected = connected.n_connected
+    sector_psi = None if sector is None else sector_amplitudes(state, sector)
+    estimates = _estimates(options, state, connected, sector, sector_psi)
+    headline = estimates["variational"]
+    if sector is not None and estimates["full_sum"].value <= headline.value + 1e-10:
+        # Both are upper bounds of the lowest energy of the sector.
+        headline = estimates["full_sum"]
     hamiltonian = state.hamiltonian
-    observables = final_observables(system, options, state, headline.kind, sector, energies.sector_psi)
+    observables = final_observables(system, options, state, headline.kind, sector, sector_psi)
     spin = observables.s_squared
     warnings = [*system.info.warnings, *ending.warnings, *spin_warnings(system, options, observables)]
     if ending.status != "converged":
@@ -212,7 +218,7 @@ def evaluated(
     return Level(
         problem=system,
         energy=headline,
-        estimates=energies.estimates,
+        estimates=estimates,
         v_score=v_score(
             hamiltonian.n_electrons,
             headline.variance or 0.0,
@@ -235,46 +241,24 @@ def evaluated(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Energies:
-    headline: Estimate
-    estimates: dict[str, Estimate]
-    sector_psi: np.ndarray | None
-    sizes: dict[str, int]
-
-
-def _energies(options, state, sector) -> _Energies:
-    """All energies of a state; both upper bounds of the sector compete for the headline."""
+def _estimates(options, state, connected, sector, sector_psi) -> dict[str, Estimate]:
+    """All energies of a state, by kind."""
     stats = state.expect(state.hamiltonian)
-    energy, variance = float(stats.mean), float(stats.variance)
-    found, sizes = {}, {}
-    if options.pt2 or options.projected:
-        connected = connected_estimates(state, projected=options.projected)
-        sizes["connected"], variance = connected.n_connected, connected.variance
-        if connected.projected is not None:
-            found["projected"] = Estimate(float(connected.projected), kind="projected")
-        if options.pt2:
-            found["pt2"] = Estimate(
-                energy + connected.second_order, kind="pt2", details={"correction": connected.second_order}
-            )
-    headline = Estimate(energy, kind="variational", upper_bound=True, variance=variance)
-    found = {"variational": headline, **found}
-    sector_psi = None
+    energy = float(stats.mean)
+    variance = float(stats.variance) if connected is None else connected.variance
+    found = {"variational": Estimate(energy, kind="variational", upper_bound=True, variance=variance)}
     if sector is not None:
-        sector_psi = sector_amplitudes(state, sector)
-        total, total_variance = full_sum_energy(state, sector, sector_psi)
-        full_sum = Estimate(
-            total,
-            kind="full_sum",
-            upper_bound=True,
-            variance=total_variance,
-            details={"n_determinants": len(sector)},
+        total, variance = full_sum_energy(state, sector, sector_psi)
+        size = {"n_determinants": len(sector)}
+        found["full_sum"] = Estimate(
+            total, kind="full_sum", upper_bound=True, variance=variance, details=size
         )
-        found["full_sum"] = full_sum
-        if total <= energy + 1e-10:
-            headline = full_sum
-    order = ("variational", "full_sum", "projected", "pt2")
-    return _Energies(headline, {name: found[name] for name in order if name in found}, sector_psi, sizes)
+    if options.projected and connected.projected is not None:
+        found["projected"] = Estimate(float(connected.projected), kind="projected")
+    if options.pt2:
+        correction = connected.second_order
+        found["pt2"] = Estimate(energy + correction, kind="pt2", details={"correction": correction})
+    return found
 
 
 def _plain(orbitals):

@@ -132,18 +132,12 @@ class Stopwatch:
 
     def __init__(self, resume: Snapshot | None = None) -> None:
         """Start, at the time of a snapshot of :func:`supervise` where one is given."""
-        self._before = 0.0 if resume is None else float(resume["elapsed_s"])
-        self._started = time.perf_counter()
-
-    @property
-    def session(self) -> float:
-        """Seconds since the start or the last resumption."""
-        return time.perf_counter() - self._started
+        self._started = time.perf_counter() - (0.0 if resume is None else float(resume["elapsed_s"]))
 
     @property
     def total(self) -> float:
         """Seconds of all sessions."""
-        return self._before + self.session
+        return time.perf_counter() - self._started
 
 
 class DivergenceError(FloatingPointError):
