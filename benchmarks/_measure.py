@@ -13,7 +13,7 @@ from typing import Any
 
 import jax
 
-from nnbf.runs.provenance import git_state, versions
+from nnbf.runs.process import git_state, versions
 
 RESULTS = Path(__file__).resolve().parent / "results"
 """Where the last result of every benchmark is kept."""

@@ -39,7 +39,7 @@ def trained_run(folder: Path, molecule: str, *options: str) -> Path:
 def seeds_against_full_sum(folder: Path, sampler: str, precision: float) -> dict:
     """Sample with many seeds; compare with the sum over the whole sector."""
     trained = load_trained(RunDirectory.open(folder))
-    state, irreps = trained.state, irrep_bits(trained.system.integrals)
+    state, irreps = trained.state, irrep_bits(trained.problem.integrals)
     exact, _ = full_sum_energy(state, symmetry_sector(state, irreps, 100_000))
     rows = []
     for seed in range(SEEDS):

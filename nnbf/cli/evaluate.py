@@ -59,7 +59,7 @@ def evaluate(arguments: Sequence[str]) -> int:
     """Run `nnbf evaluate` and return its exit code."""
     command = parse_command(EvaluateCommand, arguments, prog="nnbf evaluate", examples=_EXAMPLES)
     from nnbf.runs.evaluate_run import evaluate_run
-    from nnbf.runs.signals import StopRequest
+    from nnbf.runs.process import StopRequest
 
     shown = _Rounds(quiet=command.output.quiet, time_limit=command.evaluation.time_limit)
     stop = StopRequest(announce=shown.announce_stop)

@@ -172,7 +172,7 @@ def _dispatch(words: list[str]) -> int:
         print(overview(), end="")
         return DONE
     if words[0] in ("-V", "--version", "version"):
-        from nnbf.runs.provenance import program_version
+        from nnbf.runs.process import program_version
 
         print(f"nnbf {program_version()}")
         return DONE

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nnbf.ansatz import ansatz_spec
+
 PyTree = Any
 Snapshot = dict[str, Any]
 """Dictionaries with text as keys, and lists, of arrays, numbers, text, booleans and None.
@@ -135,6 +137,14 @@ def _wrapped(save: OnCheckpoint | None, name: str, more: Snapshot) -> OnCheckpoi
     if save is None:
         return None
     return lambda take, must: save(lambda: {**more, name: take()}, must)
+
+
+def network_spec(model: Any) -> dict[str, Any] | None:
+    """The network as plain values (:func:`nnbf.ansatz.ansatz_spec`); None of one that is not registered."""
+    try:
+        return ansatz_spec(model)
+    except TypeError:
+        return None
 
 
 def pack_tree(tree: PyTree) -> list[Any]:

@@ -12,7 +12,7 @@ import numpy as np
 from netket.utils import struct
 
 from hamiltonians import InputError
-from nnbf.drivers.monitor import Monitor, Snapshot
+from nnbf.drivers.monitor import Monitor, Snapshot, network_spec
 
 MAX_REWINDS = 5
 """Returns to an earlier state before a run gives up."""
@@ -302,8 +302,10 @@ class _Watch(nk.callbacks.AbstractCallback):
             self._saved = self._monitor.save(self._snapshot, must)
 
     def _snapshot(self):
+        state = getattr(self._driver, "state", None)  # not every driver is NetKet's
         return {
             "elapsed_s": self._stopwatch.total,
             "driver": self.before,
             "guard": self._guard.snapshot(),
+            "network": None if state is None else network_spec(state.model),
         }

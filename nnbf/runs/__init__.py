@@ -4,10 +4,9 @@ from nnbf.runs.checkpoint import Checkpoint, CheckpointStore, load_checkpoint, s
 from nnbf.runs.directory import RunDirectory, default_folder, require_free
 from nnbf.runs.job import Job, LatticeLimits, Limits, SpectrumLimits
 from nnbf.runs.prepared_start import PreparedStart, prepare_start
-from nnbf.runs.resumption import Resumption, plan_resumption, resume_run
-from nnbf.runs.run import run_job, run_molecule, run_system
+from nnbf.runs.process import StopRequest
+from nnbf.runs.run import Resumption, plan_resumption, resume_run, run_job, run_molecule, run_system
 from nnbf.runs.session import CompletedRun, RunError
-from nnbf.runs.signals import StopRequest
 
 __all__ = [
     "Checkpoint",

@@ -1,13 +1,17 @@
-"""Checkpoints: the trained state as plain arrays, numbered snapshots to resume from, and when they are made.
+"""Checkpoints: snapshots to resume from, trained states as plain arrays, and the files that hold both.
 
-`save_checkpoint` writes what NumPy alone can read: parameters, configurations, the network. `CheckpointStore`
+An archive is an .npz followed by the digest of its bytes; NumPy reads it like any other. `CheckpointStore`
 keeps the last two snapshots of a run, each written whole or not at all and checked before it is used.
+`save_checkpoint` writes what NumPy alone can make sense of: parameters, configurations, the network.
 """
 
 import contextlib
+import hashlib
+import io
 import json
 import re
 import time
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +21,6 @@ import numpy as np
 
 from hamiltonians.errors import InputError, one_line
 from nnbf._io import sync_folder, write_atomically
-from nnbf.runs.archive import (
-    TREE,
-    DamagedFileError,
-    flatten_nested,
-    read_archive,
-    unflatten_nested,
-    write_archive,
-)
 from nnbf.runs.history import HistoryWriter
 
 INTERVAL = 30.0
@@ -36,11 +32,118 @@ LARGEST_SHARE = 0.05
 KEPT = 2
 """Checkpoints that are kept."""
 
-_NAME = re.compile(r"state-(\d{6,})\.npz")
+TREE = "tree"
+"""Array with the JSON of a nested dictionary, beside its arrays."""
 
+_MARK = b"\nnnbf sha256 "
+_TAIL = len(_MARK) + 64
+_ARRAY = "#array"
+_NAME = re.compile(r"state-(\d{6,})\.npz")
 _PARAMETERS = "parameters"
 _DETERMINANTS = "determinants"
 _NETWORK = "network"
+
+
+class DamagedFileError(ValueError):
+    """Raised for a file whose content is not what was written; the message says what is wrong."""
+
+
+def write_archive(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays and the digest, atomically.
+
+    Raises:
+        OSError: The file cannot be written; an earlier one is then unchanged.
+    """
+    stream = io.BytesIO()
+    np.savez(stream, **arrays)  # type: ignore[arg-type]
+    content = stream.getbuffer()
+    digest = hashlib.sha256(content).hexdigest().encode()
+
+    def write(file) -> None:
+        file.write(content)
+        file.write(_MARK + digest)
+
+    write_atomically(path, write)
+
+
+def read_archive(path: Path, *, digest_required: bool = True) -> dict[str, np.ndarray]:
+    """Return the arrays that `write_archive` wrote.
+
+    Args:
+        path: The file.
+        digest_required: Whether an archive without a digest is refused.
+
+    Raises:
+        DamagedFileError: The file is cut short, changed or of another kind.
+        OSError: It cannot be read.
+    """
+    content = path.read_bytes()
+    archive, mark, digest = content[:-_TAIL], content[-_TAIL:-64], content[-64:]
+    if mark == _MARK:
+        if hashlib.sha256(archive).hexdigest().encode() != digest:
+            raise DamagedFileError("its content does not match its digest")
+    elif digest_required:
+        raise DamagedFileError("it is empty" if not content else "it is cut short, or no checkpoint")
+    else:
+        archive = content
+    try:
+        with np.load(io.BytesIO(archive), allow_pickle=False) as found:
+            return {name: found[name] for name in found.files}
+    except (ValueError, KeyError, EOFError, OSError, AttributeError, zipfile.BadZipFile) as error:
+        raise DamagedFileError(f"it holds no arrays ({' '.join(str(error).split())[:100]})") from error
+
+
+def flatten_nested(nested: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return the arrays of `nested` by name, and the rest of it as JSON in the array "tree".
+
+    Arrays with the same content are kept once. Tuples become lists.
+
+    Raises:
+        TypeError: There is something that is neither dictionary (with text as keys), list, array,
+            number, text, boolean nor None.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    names: dict[tuple, str] = {}
+
+    def array_reference(value: np.ndarray) -> dict[str, str]:
+        key = (value.shape, value.dtype.str, hashlib.sha256(value.tobytes()).digest())
+        if key not in names:
+            names[key] = f"array_{len(names)}"
+            arrays[names[key]] = value
+        return {_ARRAY: names[key]}
+
+    def encoded(value: Any, path: str) -> Any:
+        if value is None or isinstance(value, bool | str | int | float):
+            return value
+        if isinstance(value, Mapping):
+            wrong = [key for key in value if not isinstance(key, str) or key == _ARRAY]
+            if wrong:
+                raise TypeError(f"{path or 'the snapshot'} has the key {wrong[0]!r}: keys are text")
+            return {key: encoded(item, f"{path}/{key}") for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [encoded(item, f"{path}/{index}") for index, item in enumerate(value)]
+        if hasattr(value, "__array__"):
+            array = np.asarray(value)
+            if array.dtype.kind in "biufc":
+                return array_reference(array)
+        raise TypeError(f"{path} is a {type(value).__name__}, which a checkpoint cannot hold")
+
+    text = json.dumps(encoded(nested, ""))
+    return {TREE: np.frombuffer(text.encode(), dtype=np.uint8), **arrays}
+
+
+def unflatten_nested(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Return what `flatten_nested` took.
+
+    Raises:
+        KeyError: An array is missing.
+        ValueError: The array "tree" is no JSON.
+    """
+
+    def decoded(value: dict[str, Any]) -> Any:
+        return arrays[value[_ARRAY]] if _ARRAY in value else value
+
+    return json.loads(arrays[TREE].tobytes(), object_hook=decoded)
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,16 +158,10 @@ class Checkpoint:
     network: dict[str, Any] | None = None
     """The network, see `nnbf.ansatz.ansatz_spec`; None in folders of format 1, and of networks that are not
     registered."""
-
-
-def network_spec(model: Any) -> dict[str, Any] | None:
-    """Return what a checkpoint says of a network; None of one that cannot be stored."""
-    from nnbf.ansatz import ansatz_spec
-
-    try:
-        return ansatz_spec(model)
-    except TypeError:  # a module of the user's that is not registered
-        return None
+    step: int | None = None
+    """Optimisation steps made; None where the file does not say."""
+    notes: tuple[str, ...] = ()
+    """One line for everything that is not as it should be."""
 
 
 def save_checkpoint(
@@ -123,6 +220,8 @@ class Found:
     """Its file."""
     problems: tuple[str, ...]
     """One line for every newer file that is damaged or of another run."""
+    files: tuple[Path, ...]
+    """All files that there were, oldest first."""
 
 
 class CheckpointStore:
@@ -179,17 +278,18 @@ class CheckpointStore:
     def load(self) -> Found:
         """Return the newest snapshot that is whole."""
         problems: list[str] = []
-        for path in reversed(self.files()):
+        files = tuple(self.files())
+        for path in reversed(files):
             try:
                 content = unflatten_nested(read_archive(path))
                 if content["run"] != self._run:
                     raise DamagedFileError("it belongs to another run")
-                return Found(content["snapshot"], path, tuple(problems))
+                return Found(content["snapshot"], path, tuple(problems), files)
             except (DamagedFileError, OSError, KeyError, ValueError) as error:
                 reason = error.strerror if isinstance(error, OSError) else str(error)
                 problems.append(f"the checkpoint {path} is not used: {reason}")
                 self._useless.add(path)
-        return Found(None, None, tuple(problems))
+        return Found(None, None, tuple(problems), files)
 
 
 class Checkpointing:

@@ -19,6 +19,7 @@ from nnbf.runs.schema import is_lattice, load_config, load_result
 
 if TYPE_CHECKING:
     from hamiltonians import Molecule
+    from nnbf.drivers.level import Level
 
 
 def default_folder(words: Iterable[str], parent: Path | None = None, now: datetime | None = None) -> Path:
@@ -64,6 +65,16 @@ def require_free(folder: str | Path) -> Path:
     return path
 
 
+class _Place:
+    """A file or folder of a run."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, run: "RunDirectory", owner: type) -> Path:
+        return run.path / self._name
+
+
 @dataclass(frozen=True)
 class RunDirectory:
     """The files of one run.
@@ -106,45 +117,30 @@ class RunDirectory:
             raise InputError(f"{path} is not a run folder: give one that holds config.json")
         return cls(path)
 
-    @property
-    def config_file(self) -> Path:
-        """Resolved options, versions, command line."""
-        return self.path / "config.json"
-
-    @property
-    def system_file(self) -> Path:
-        """Integrals and description: enough to run again without PySCF."""
-        return self.path / "system.npz"
-
-    @property
-    def start_file(self) -> Path:
-        """Parameters and determinants that the run began with, where it started from another one."""
-        return self.path / "start.npz"
-
-    @property
-    def history_file(self) -> Path:
-        """One line of JSON a step."""
-        return self.path / "history.jsonl"
-
-    @property
-    def result_file(self) -> Path:
-        """The outcome."""
-        return self.path / "result.json"
-
-    @property
-    def failure_file(self) -> Path:
-        """The traceback of a run that broke off."""
-        return self.path / "failure.txt"
-
-    @property
-    def checkpoint_folder(self) -> Path:
-        """States to resume from, and the final wave function."""
-        return self.path / "checkpoint"
-
-    @property
-    def checkpoint_file(self) -> Path:
-        """Final parameters and determinants."""
-        return self.checkpoint_folder / "final.npz"
+    config_file = _Place("config.json")
+    """Resolved options, versions, command line."""
+    system_file = _Place("system.npz")
+    """The problem: enough to run again without PySCF."""
+    start_file = _Place("start.npz")
+    """Parameters and determinants that the run began with, where it started from another one."""
+    history_file = _Place("history.jsonl")
+    """One line of JSON a step."""
+    result_file = _Place("result.json")
+    """The outcome."""
+    evaluation_file = _Place("evaluation.json")
+    """Rounds, samples and fits, where the trained state was sampled."""
+    failure_file = _Place("failure.txt")
+    """The traceback of a run that broke off."""
+    checkpoint_folder = _Place("checkpoint")
+    """States to resume from, and the final wave function."""
+    checkpoint_file = _Place("checkpoint/final.npz")
+    """Final parameters and determinants of a molecule."""
+    density_file = _Place("rdm.npz")
+    """Density matrices of the final state (with the option rdm2)."""
+    natural_orbitals_file = _Place("natural_orbitals.npz")
+    """The system in natural orbitals: what another run can start from."""
+    report_folder = _Place("report")
+    """Plot and page."""
 
     def state_file(self, record: Mapping[str, Any]) -> Path:
         """Parameters and network of a level, from its record."""
@@ -158,28 +154,13 @@ class RunDirectory:
         name = "_".join(part for part in parts if part).replace("'", "p")
         return self.path / "states" / f"{name}.npz"
 
-    @property
-    def density_file(self) -> Path:
-        """Density matrices of the final state (with the option rdm2)."""
-        return self.path / "rdm.npz"
-
-    @property
-    def natural_orbitals_file(self) -> Path:
-        """The system in natural orbitals: what another run can start from."""
-        return self.path / "natural_orbitals.npz"
-
-    @property
-    def report_folder(self) -> Path:
-        """Plot and page."""
-        return self.path / "report"
+    def write_problem(self, problem: Any) -> None:
+        """Write system.npz."""
+        problem.save(self.system_file)
 
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write config.json."""
         write_json(self.config_file, config)
-
-    def write_problem(self, problem: Any) -> None:
-        """Write system.npz."""
-        problem.save(self.system_file)
 
     def write_result(self, result: Mapping[str, Any]) -> None:
         """Write result.json."""
@@ -189,16 +170,13 @@ class RunDirectory:
         """Write failure.txt."""
         write_atomically(self.failure_file, lambda stream: stream.write(traceback.encode()))
 
-    def write_checkpoint(self, parameters: Any, determinants: Any, network: Any = None) -> None:
-        """Write checkpoint/final.npz; see `nnbf.runs.save_checkpoint`."""
-        self.checkpoint_folder.mkdir(exist_ok=True)
-        save_checkpoint(self.checkpoint_file, parameters, determinants, network)
+    def write_checkpoint(self, level: "Level") -> None:
+        """Write checkpoint/final.npz of a molecule."""
+        _save_level(self.checkpoint_file, level)
 
-    def write_state(self, record: Mapping[str, Any], parameters: Any, network: Any) -> None:
-        """Write parameters and network of a level of a lattice."""
-        path = self.state_file(record)
-        path.parent.mkdir(exist_ok=True)
-        save_checkpoint(path, parameters, network=network)
+    def write_state(self, record: Mapping[str, Any], level: "Level") -> None:
+        """Write parameters and network of a level of a lattice, which has this record."""
+        _save_level(self.state_file(record), level)
 
     def history(self) -> HistoryWriter:
         """Open history.jsonl for appending rows, and lock it; a context that closes it.
@@ -286,6 +264,13 @@ class RunDirectory:
         for folder in (self.checkpoint_folder, *self.made):
             with contextlib.suppress(OSError):  # somebody else has put something there
                 folder.rmdir()
+
+
+def _save_level(path: Path, level: "Level") -> None:
+    from nnbf.drivers.monitor import network_spec
+
+    path.parent.mkdir(exist_ok=True)
+    save_checkpoint(path, level.parameters, level.determinants, network_spec(level.model))
 
 
 def _slug(text: str) -> str:

@@ -2,8 +2,7 @@
 
 import math
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,22 +12,19 @@ from hamiltonians.errors import InputError, one_line
 from nnbf._io import write_json
 from nnbf._program import typed
 from nnbf.runs.directory import RunDirectory
-from nnbf.runs.provenance import versions
-from nnbf.runs.schema import is_molecule, load_config
-from nnbf.runs.trained import load_trained
-from nnbf.runs.truncation import with_correction
+from nnbf.runs.process import versions
+from nnbf.runs.record import headline, with_correction
+from nnbf.runs.schema import is_molecule
+from nnbf.runs.trained import TrainedState, load_trained
 
 if TYPE_CHECKING:
-    from hamiltonians import MolecularIntegrals
-    from nnbf.evaluation import Evaluation, EvaluationOptions, Extrapolation, Point, Samples, SampleSource
+    from nnbf.evaluation import Evaluation, EvaluationOptions, Extrapolation, Samples
     from nnbf.observables import Observables
-
-FILE = "evaluation.json"
-"""Rounds, samples and fits, in the run folder."""
 
 _LARGE_DIFFERENCE = 1e-3
 """From this much above `variational` (Hartree) the energy is worth a hint."""
 _FAR = 5.0  # standard errors
+_SMALLEST = 1e-8  # standard error: exact energies are known to about that
 _AMPLITUDES = 2_000_000  # of psi, for the observables of molecules
 
 Note = Callable[[str], None]
@@ -85,7 +81,7 @@ def evaluate_run(
     options = EvaluationOptions() if options is None else options
     started = time.perf_counter()
     directory = RunDirectory.open(folder)
-    config = load_config(folder)
+    config = directory.read_config()
     if config["command"] == "charge":
         raise InputError(
             f"{directory.path} holds charge excitations: {typed('evaluate')} samples runs of "
@@ -93,169 +89,121 @@ def evaluate_run(
         )
     options.require_for("molecules" if is_molecule(config) else "lattices")
     note("reading the run")
-    trained = (_Molecule if is_molecule(config) else _Level)(directory, options, note)
+    trained = load_trained(directory, options.state)
+    source = _source(trained, options, note)
     note("sampling")
     evaluation, samples = sample_energy(
-        trained.source, options, started=started, on_round=on_round, should_stop=should_stop
+        source, options, started=started, on_round=on_round, should_stop=should_stop
     )
     observables = None
     if options.observables and samples is not None:
         note("observables")
-        observables = trained.observables(samples)
+        observables = _observables(trained, source, samples)
     measured = None if observables is None else observables.record()
-    found = trained.recorded(evaluation, measured)
+    result, is_current, warnings = _result_of(trained)
+    level = _level_of(result, trained)
+    warnings += _doubts(evaluation) + _outside_not_trained(evaluation, result)
+    warnings += _far_from_exact(evaluation, level, source.unit)
+    more: dict[str, Any] = {"state": trained.name, "reference": level.get("reference"), "extrapolations": {}}
+    full_sum: dict[str, Any] | None = None
+    fits: dict[str, Extrapolation | str] = {}
+    if not trained.name:
+        full_sum = _full_sum(source, options, result)
+        fits, points = _fits(directory, result if is_current else None)
+        more = {
+            "step": trained.step,
+            "full_sum": full_sum,
+            "points": points,
+            "extrapolations": {
+                name: {"reason": fit} if isinstance(fit, str) else asdict(fit) for name, fit in fits.items()
+            },
+        }
+    add_estimates(result, evaluation, options.seed, full_sum, fits, level=level, observables=measured)
     record = {
         "created": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "energy_unit": trained.source.unit,
+        "energy_unit": source.unit,
         "options": asdict(options),
         **evaluation.record(),
         "rounds": evaluation.rounds,
         "kind": "vmc",
         "observables": measured,
-        **found.more,
-        "warnings": found.warnings,
+        **more,
+        "warnings": warnings,
         "versions": versions(),
     }
     try:
-        write_json(directory.path / FILE, record)
-        if found.current:
-            directory.write_result(found.result)
+        write_json(directory.evaluation_file, record)
+        if is_current:
+            directory.write_result(result)
     except OSError as error:
         raise InputError(
             f"{directory.path} cannot be written: {error.strerror or one_line(error)}"
         ) from error
-    return EvaluatedRun(
-        directory, found.result, record, found.level, evaluation, observables, tuple(found.warnings)
-    )
+    shown = level if trained.name else None
+    return EvaluatedRun(directory, result, record, shown, evaluation, observables, tuple(warnings))
 
 
-@dataclass(frozen=True, eq=False)
-class _Recorded:
-    """Contents of files after an evaluation."""
+def _source(trained: TrainedState, options: "EvaluationOptions", note: Note) -> Any:
+    from nnbf.evaluation import LatticeSource, make_source
 
-    result: dict[str, Any]
-    current: bool
-    """True where ``result`` is to be written."""
-    level: dict[str, Any] | None
-    more: dict[str, Any]
-    """For evaluation.json."""
-    warnings: list[str]
-
-
-class _Trained(ABC):
-    """A trained state of a folder."""
-
-    source: "SampleSource"
-
-    @abstractmethod
-    def observables(self, samples: "Samples") -> "Observables | None":
-        """Return all observables, from samples; None for kinds of problems that have none."""
-
-    @abstractmethod
-    def recorded(self, evaluation: "Evaluation", observables: dict[str, Any] | None) -> _Recorded:
-        """Return the contents of the files."""
-
-
-class _Molecule(_Trained):
-    def __init__(self, directory: RunDirectory, options: "EvaluationOptions", note: Note) -> None:
+    if not trained.name:
         from hamiltonians import irrep_bits
-        from nnbf.evaluation import make_source
 
-        self.directory, self.options = directory, options
-        self.trained = load_trained(directory)
-        irreps = irrep_bits(self.trained.system.integrals)
-        self.source = make_source(
-            self.trained.state, irreps, options, large=self.trained.determinants, note=note
-        )
-
-    def observables(self, samples):
-        from nnbf.determinants import pack_occupations
-        from nnbf.observables import molecular_observables
-
-        state, system = self.trained.state, self.trained.system
-
-        def log_psi(occupations):
-            sign, log_abs = state.signed_log(pack_occupations(occupations))
-            return log_abs + math.pi * 1j * (sign < 0)
-
-        configurations = self.source.configurations(samples, _most_observed(system.integrals))
-        return molecular_observables(system.integrals, configurations, system.properties, log_psi=log_psi)
-
-    def recorded(self, evaluation, observables):
-        directory, trained = self.directory, self.trained
-        before = directory.read_result_or_none()
-        warnings = [*trained.notes]
-        current = before is not None and trained.step in (None, before.get("n_steps"))
-        if before is not None and not current:
-            warnings.append(
-                f"result.json is that of step {before.get('n_steps')} and stays as it is, the wave function "
-                f"that of step {trained.step}: {typed('resume', directory.path)} brings them together"
-            )
-        elif before is None:
-            warnings.append("the run has not ended: there is no result.json to add the energies to")
-        result = dict(before) if before is not None and current else _so_far(directory)
-        full_sum = _full_sum(self.source, self.options, result)
-        # Stages of growth are those of the selected-space method.
-        points = _points(directory, result if current else None)
-        fits = _fits(points)
-        warnings += _doubts(evaluation) + _outside_not_trained(evaluation, result)
-        add_estimates(result, evaluation, self.options.seed, full_sum, fits)
-        if result.get("energy_kind") == "vmc" and observables is not None:
-            _add_observables(result, observables)
-        described = {
-            name: {"reason": fit} if isinstance(fit, str) else asdict(fit) for name, fit in fits.items()
-        }
-        more = {
-            "step": trained.step,
-            "full_sum": full_sum,
-            "points": [asdict(point) for point in points],
-            "extrapolations": described,
-        }
-        return _Recorded(result, current, None, more, warnings)
+        irreps = irrep_bits(trained.problem.integrals)
+        return make_source(trained.state, irreps, options, large=trained.determinants, note=note)
+    note("thermalising the chains")
+    sweep_size = trained.options.sweep_size
+    return LatticeSource(trained.problem, trained.network, trained.variables, options, sweep_size=sweep_size)
 
 
-class _Level(_Trained):
-    def __init__(self, directory: RunDirectory, options: "EvaluationOptions", note: Note) -> None:
-        from nnbf.evaluation import LatticeSource
-        from nnbf.runs.trained_lattice import load_trained_level
-
-        self.directory, self.options = directory, options
-        self.trained = trained = load_trained_level(directory.path, options.state)
-        note("thermalising the chains")
-        self.source = LatticeSource(
-            trained.model,
-            trained.ansatz,
-            trained.variables,
-            options,
-            sweep_size=trained.options.get("sweep_size"),
-        )
-
-    def observables(self, samples):
+def _observables(trained: TrainedState, source: Any, samples: "Samples") -> "Observables | None":
+    """Return all observables, from samples; None for kinds of problems that have none."""
+    problem = trained.problem
+    if trained.name and trained.momentum is None:
+        return None
+    if trained.name:
         from nnbf.drivers.level_observables import draws_observables
 
-        trained = self.trained
-        if trained.record.get("momentum") is None:
-            return None
-        momentum = tuple(trained.record["momentum"])
-        return draws_observables(trained.model, momentum, trained.ansatz, trained.variables, samples)
+        return draws_observables(problem, trained.momentum, trained.network, trained.variables, samples)
+    from nnbf.determinants import pack_occupations
+    from nnbf.observables import molecular_observables
 
-    def recorded(self, evaluation, observables):
-        old = self.trained.record
-        warnings = _doubts(evaluation) + _far_from_exact(evaluation, old)
-        facts = evaluation.record()
-        level = {"vmc": {"upper_bound": old["upper_bound"], "seed": self.options.seed, **facts}}
-        if old["kind"] == "vmc":
-            own = ("energy", "error", "variance", "v_score", "r_hat", "acceptance", "n_samples")
-            level |= {name: facts[name] for name in own} | {"tau_corr": facts["tau"]}
-        result = _with_level(self.directory, self.trained.name, level, observables)
-        more = {"state": self.trained.name, "reference": old["reference"], "extrapolations": {}}
-        return _Recorded(result, True, old | level, more, warnings)
+    def log_psi(occupations):
+        sign, log_abs = trained.state.signed_log(pack_occupations(occupations))
+        return log_abs + math.pi * 1j * (sign < 0)
+
+    # psi is needed on all single excitations of the distinct samples.
+    size = problem.integrals.n_orbitals
+    singles = sum(n * (size - n) for n in problem.particles)
+    configurations = source.configurations(samples, min(16_384, max(1024, _AMPLITUDES // max(singles, 1))))
+    return molecular_observables(problem.integrals, configurations, problem.properties, log_psi=log_psi)
 
 
-def _so_far(directory: RunDirectory) -> dict[str, Any]:
+def _result_of(trained: TrainedState) -> tuple[dict[str, Any], bool, list[str]]:
+    """The result that the trained state belongs to, True where that is result.json, and warnings."""
+    directory = trained.directory
+    found = directory.read_result_or_none()
+    if found is not None and trained.step in (None, found["n_steps"]):
+        return found, True, [*trained.notes]
+    if found is None:
+        warning = "the run has not ended: there is no result.json to add the energies to"
+    else:
+        warning = (
+            f"result.json is that of step {found['n_steps']} and stays as it is, the wave function that of "
+            f"step {trained.step}: {typed('resume', directory.path)} brings them together"
+        )
     config = directory.read_config()
     keys = ("energy_unit", "references", "reference_notes", "truncation", "system", "method", "seed")
-    return {**{key: config.get(key) for key in keys}, "estimates": {}}
+    so_far: dict[str, Any] = {**{key: config.get(key) for key in keys}, "estimates": {}}
+    return so_far, False, [*trained.notes, warning]
+
+
+def _level_of(result: Mapping[str, Any], trained: TrainedState) -> dict[str, Any]:
+    """The level's entry in a result; empty where there is none yet."""
+    levels = result.get("levels", ())
+    if not trained.name:
+        return next(iter(levels), {})
+    return next(level for level in levels if trained.directory.state_file(level).stem == trained.name)
 
 
 def _full_sum(source: Any, options: "EvaluationOptions", result: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -275,19 +223,15 @@ def _full_sum(source: Any, options: "EvaluationOptions", result: Mapping[str, An
     }
 
 
-def _points(directory: RunDirectory, result: Mapping[str, Any] | None) -> "list[Point]":
-    from nnbf.evaluation import settled_points
+def _fits(
+    directory: RunDirectory, result: Mapping[str, Any] | None
+) -> "tuple[dict[str, Extrapolation | str], list[dict[str, Any]]]":
+    """Extrapolations of the stages of a growing space by abscissa, and the stages."""
+    from nnbf.evaluation import extrapolate, settled_points
 
-    return settled_points(directory.read_history(), result)
-
-
-def _fits(points: Sequence["Point"]) -> dict[str, "Extrapolation | str"]:
-    from nnbf.evaluation import extrapolate
-
-    if not points:
-        missing = "the history has no settled stages of a growing variational space"
-        return {"pt2": missing, "variance": missing}
-    return {method: extrapolate(points, method) for method in ("pt2", "variance")}
+    points = settled_points(directory.read_history(), result)
+    fits = {method: extrapolate(points, method) for method in ("pt2", "variance")}
+    return fits, [asdict(point) for point in points]
 
 
 def add_estimates(
@@ -295,9 +239,12 @@ def add_estimates(
     evaluation: "Evaluation",
     seed: int,
     full_sum: dict[str, Any] | None,
-    fits: Mapping[str, "Extrapolation | str"],
+    fits: "Mapping[str, Extrapolation | str]",
+    *,
+    level: dict[str, Any],
+    observables: Mapping[str, Any] | None = None,
 ) -> None:
-    """Add the sampled energy of a molecule, its full sum and an extrapolation to a result.
+    """Add the sampled energy of a level, its full sum and an extrapolation to a result.
 
     Args:
         result: Content of result.json; changed.
@@ -305,12 +252,17 @@ def add_estimates(
         seed: Seed of the samples.
         full_sum: The estimate of that kind, where it is known.
         fits: Extrapolations by abscissa, or why there is none.
+        level: The entry in ``levels`` of the result, which is changed; another dictionary where it has none.
+        observables: Observables of the samples; those of the result where its headline is sampled.
     """
+    facts = evaluation.record()
+    level["vmc"] = {"upper_bound": level.get("upper_bound") is not False, "seed": seed, **facts}
+    if level.get("kind") == "vmc":
+        own = ("energy", "error", "variance", "v_score", "r_hat", "acceptance", "n_samples")
+        level |= {name: facts[name] for name in own} | {"tau_corr": facts["tau"]}
     estimates = {key: value for key, value in result["estimates"].items() if key != "extrapolated"}
     if full_sum is not None:
         estimates["full_sum"] = full_sum
-    facts = evaluation.record()
-    estimates["vmc"] = {"upper_bound": True, "seed": seed, **facts}
     made = {name: fit for name, fit in fits.items() if not isinstance(fit, str)}
     if made:
         # Second-order corrections are the less noisy abscissa: small where only small terms are missing.
@@ -322,42 +274,18 @@ def add_estimates(
             "method": chosen.method,
             "n_points": len(chosen.x),
         }
-    result["estimates"] = estimates
-    if result.get("energy_kind") == "vmc":
-        headline = {name: facts[name] for name in ("energy", "error", "variance", "v_score")}
-        for level in result.get("levels", ())[:1]:
-            level |= headline
-        result["energy_error"] = headline.pop("error")
-        result |= headline
+    levels = result.get("levels") or ()
+    lowest = min(levels, key=lambda one: one["energy"], default=level)
+    if lowest is level:
+        result["estimates"] = {**estimates, "vmc": level["vmc"]}
+    if levels:
+        # Estimates of another level, that was the lowest before, are of no use.
+        kept = result["estimates"] if len(levels) == 1 else {}
+        result |= headline({**lowest, "estimates": kept})
+    if lowest is level and level.get("kind") == "vmc" and observables is not None:
+        result["observables"] = observables
+        result["s_squared"] = (observables.get("s_squared") or {}).get("value")
     result.update(with_correction(result))
-
-
-def _with_level(
-    directory: RunDirectory, name: str, found: Mapping[str, Any], observables: Mapping[str, Any] | None
-) -> dict[str, Any]:
-    """Return result.json with a level anew; its headline is that of the lowest level."""
-    from nnbf.runs.record import headline
-
-    result = directory.read_result()
-    levels = [{**old, **found} if directory.state_file(old).stem == name else old for old in result["levels"]]
-    lowest = min(levels, key=lambda one: one["energy"])
-    result |= {"levels": levels, **headline(lowest)}
-    is_headline = directory.state_file(lowest).stem == name
-    if is_headline and lowest["kind"] == "vmc" and observables is not None:
-        _add_observables(result, observables)
-    return result
-
-
-def _add_observables(result: dict[str, Any], observables: Mapping[str, Any]) -> None:
-    result["observables"] = observables
-    result["s_squared"] = (observables.get("s_squared") or {}).get("value")
-
-
-def _most_observed(integrals: "MolecularIntegrals") -> int:
-    """Samples for observables: psi is needed on all single excitations of the distinct ones."""
-    size = integrals.n_orbitals
-    singles = sum(n * (size - n) for n in (integrals.n_alpha, integrals.n_beta))
-    return min(16_384, max(1024, _AMPLITUDES // max(singles, 1)))
 
 
 def _doubts(evaluation: "Evaluation") -> list[str]:
@@ -395,16 +323,18 @@ def _outside_not_trained(evaluation: "Evaluation", result: Mapping[str, Any]) ->
     ]
 
 
-def _far_from_exact(evaluation: "Evaluation", record: Mapping[str, Any]) -> list[str]:
-    energy, error = evaluation.energy.value, evaluation.energy.error
+def _far_from_exact(evaluation: "Evaluation", level: Mapping[str, Any], unit: str) -> list[str]:
+    energy, error = evaluation.energy.value, max(evaluation.energy.error, _SMALLEST)
     found = []
-    apart = abs(energy - record["energy"])
-    if apart > _FAR * max(error, 1e-9) and record["kind"] == "full_sum":
+    if level.get("kind") == "full_sum" and abs(energy - level["energy"]) > _FAR * error:
+        apart = abs(energy - level["energy"])
         found.append(
-            f"the sampled energy is {apart:.1e} t away from the full sum, {apart / error:.0f} standard "
+            f"the sampled energy is {apart:.1e} {unit} away from the full sum, {apart / error:.0f} standard "
             "errors: the chains have not seen all of the state"
         )
-    exact = record.get("reference")
-    if exact is not None and record["upper_bound"] and energy < exact - _FAR * error:
-        found.append(f"the sampled energy lies {exact - energy:.1e} t below the exact one: do not trust it")
+    exact = level.get("reference")
+    if exact is not None and level.get("upper_bound") and energy < exact - _FAR * error:
+        found.append(
+            f"the sampled energy lies {exact - energy:.1e} {unit} below the exact one: do not trust it"
+        )
     return found

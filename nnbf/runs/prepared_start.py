@@ -79,7 +79,7 @@ def prepare_start(folder: str | Path, system: "Molecule", options: Any) -> Prepa
     }
     space = found.determinants
     # A run by Monte Carlo has a space at its end only.
-    checkpoint = Checkpoint(found.leaves, np.zeros((0, 2), np.uint64) if space is None else space)
+    checkpoint = replace(found, determinants=np.zeros((0, 2), np.uint64) if space is None else space)
     if _unknown(then) or _unknown(system):
         note = f"orbitals cannot be compared with those of {folder}: they are taken as they are"
         return PreparedStart(_warned(system, note), checkpoint, record)

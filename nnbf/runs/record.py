@@ -7,14 +7,16 @@ from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from nnbf.runs.provenance import git_state, hardware, versions
+from nnbf.runs.process import git_state, hardware, versions
 from nnbf.runs.schema import FORMAT
-from nnbf.runs.truncation import truncation_record, with_correction
 
 if TYPE_CHECKING:
     from hamiltonians import Molecule
     from nnbf.drivers.level import Level
     from nnbf.runs.job import Job
+
+MP2_CORRECTED = "mp2_corrected"
+"""Kind of the headline energy plus the MP2 correction for virtual orbitals that were left out."""
 
 _OF_RESULT = ("estimates", "observables", "message", "started_warm")
 """What a level has at the top of result.json alone, where it is the lowest."""
@@ -175,6 +177,32 @@ def result_record(
     return with_correction(record)
 
 
+def with_correction(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of a result.json with the estimate `mp2_corrected`, where orbitals were left out.
+
+    The headline stays as it is: that of the Hamiltonian without the orbitals that were left out. Its error
+    is that of the estimate too: how far off second order is, is unknown.
+
+    Args:
+        record: With `energy`, `energy_error`, `energy_kind`, `estimates` and, where orbitals were left out,
+            `truncation`.
+    """
+    truncation: Mapping[str, Any] | None = record.get("truncation")
+    energy = record.get("energy")
+    if truncation is None or energy is None:
+        return record
+    correction, kind, dropped = truncation["correction"], record.get("energy_kind"), truncation["n_dropped"]
+    estimate = {
+        "energy": energy + correction,
+        "error": record.get("energy_error"),
+        "upper_bound": False,
+        "correction": correction,
+        "corrected": kind,
+        "note": f"{kind} plus MP2 for {dropped} virtual orbitals left out",
+    }
+    return {**record, "estimates": {**(record.get("estimates") or {}), MP2_CORRECTED: estimate}}
+
+
 def headline(lowest: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return what result.json says of its lowest level."""
     of_lowest = ("energy", "variance", "v_score", "n_parameters")
@@ -220,10 +248,11 @@ def _described(job: "Job") -> dict[str, Any]:
     if not job.is_molecule:
         described = {"name": system.title, "kind": system.format, **(_fields(system) or {})}
         return {"system": described, "energy_unit": system.unit, "references": dict(system.references)}
+    truncation = system.truncation
     return {
         "system": system_record(system),
         "energy_unit": "Hartree",
         "references": dict(system.references),
         "reference_notes": dict(system.reference_notes),
-        "truncation": truncation_record(system),
+        "truncation": None if truncation is None else truncation.record(system.references),
     }

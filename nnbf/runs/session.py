@@ -4,24 +4,25 @@ import contextlib
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError, one_line
 from nnbf._program import typed
-from nnbf.runs.checkpoint import INTERVAL, Checkpointing, CheckpointStore, load_checkpoint, network_spec
-from nnbf.runs.density_files import write_observables
+from nnbf.runs.checkpoint import INTERVAL, Checkpointing, CheckpointStore, load_checkpoint, write_archive
 from nnbf.runs.directory import RunDirectory
 from nnbf.runs.history import HistoryWriter
 from nnbf.runs.job import Job, level_key, sector_key
-from nnbf.runs.provenance import MemoryMeter
+from nnbf.runs.process import MemoryMeter, StopRequest
 from nnbf.runs.record import level_record, result_record, row_record
-from nnbf.runs.signals import StopRequest
 
 if TYPE_CHECKING:
-    from hamiltonians import Sector
+    from hamiltonians import Molecule, Sector
     from nnbf.drivers.level import Level
+
+MOST_BYTES = 64_000_000
+"""Integrals larger than this (about 75 orbitals) are not written a second time in natural orbitals."""
 
 OnRow = Callable[[dict[str, Any]], None]
 OnLevel = Callable[[dict[str, Any]], None]
@@ -56,7 +57,7 @@ class RunError(RuntimeError):
         """What to do now."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Session:
     """A run that is about to start or to go on."""
 
@@ -70,6 +71,14 @@ class Session:
     """The open history: rows up to those of `resume`."""
     store: CheckpointStore
     """Where checkpoints go."""
+    request: StopRequest
+    """Asks for a stop."""
+    on_row: OnRow | None = None
+    """Called with every row of the history."""
+    on_level: OnLevel | None = None
+    """Called with the record of each level of a lattice."""
+    warn: Warn | None = None
+    """Told at once of what goes wrong without ending the run."""
     resume: dict[str, Any] | None = None
     """The snapshot to go on from."""
     done: tuple[dict[str, Any], ...] = ()
@@ -78,17 +87,14 @@ class Session:
     """Seconds of earlier sessions."""
     notes: tuple[str, ...] = ()
     """Warnings that belong into the result."""
-    _records: list[dict[str, Any]] = field(default_factory=list, init=False)
-    _levels: "list[Level]" = field(default_factory=list, init=False)
 
-    def run(
-        self,
-        request: StopRequest,
-        *,
-        on_row: OnRow | None = None,
-        on_level: OnLevel | None = None,
-        warn: Warn | None = None,
-    ) -> CompletedRun:
+    def __post_init__(self) -> None:
+        self._started, self._memory = time.monotonic(), MemoryMeter()
+        self._records, self._levels = list(self.done), list["Level"]()
+        interval = self.config.get("checkpoint_interval", INTERVAL)
+        self._checkpointing = Checkpointing(self.store, self.history, interval, self.warn)
+
+    def run(self) -> CompletedRun:
         """Compute, and write the outcome.
 
         Raises:
@@ -96,56 +102,34 @@ class Session:
             RunError: Solving broke off, or the outcome cannot be written.
             KeyboardInterrupt: On a second Ctrl-C, after the records were written.
         """
-        started, memory = time.monotonic(), MemoryMeter()
-        self._records.extend(self.done)
-        interval = self.config.get("checkpoint_interval", INTERVAL)
-        checkpointing = Checkpointing(self.store, self.history, interval, warn)
         try:
-            more = self._compute(request, on_row, on_level, checkpointing, started)
+            more = self._compute()
         except InputError:
             raise
         except (Exception, KeyboardInterrupt) as error:
             failure = self._failure(error)
-            self._record_end(error, failure, started, checkpointing.problems)
+            self._record_end(error, failure)
             if isinstance(error, KeyboardInterrupt):
                 raise
             raise failure from error
         try:
-            return self._conclude(request, more, started, checkpointing.problems, memory)
+            return self._conclude(more)
         except OSError as error:
             reason = f"the result cannot be written: {_reason(error)}"
             raise RunError(reason, self.directory, self._after_space()) from error
 
-    def _compute(
-        self,
-        request: StopRequest,
-        on_row: OnRow | None,
-        on_level: OnLevel | None,
-        checkpointing: Checkpointing,
-        started: float,
-    ) -> dict[str, Any] | None:
+    def _compute(self) -> dict[str, Any] | None:
         """Return what the result has beyond levels; None where the calculation is not complete."""
         from nnbf.drivers.monitor import Monitor, StoppedError
 
-        def row(row: dict[str, Any]) -> None:
-            # Steps of lattices are those of a level; in the history they rise from the first to the last.
-            row = {**row, "step": self.history.count} if self.job.is_lattice else row
-            self.history.append(row)
-            if on_row is not None:
-                on_row(row)
-
-        def level(found: "Level") -> None:
-            record = self._finished(found)
-            if record is not None and self.job.is_lattice:
-                self.directory.write_result(self._result("interrupted", started))
-                if on_level is not None:
-                    on_level(record)
-
-        def save(take: Callable[[], dict[str, Any]], must: bool) -> bool:
-            more = {"rows": self.history.count} if self.job.is_lattice else {}
-            return checkpointing(lambda: {**more, **take()}, must)
-
-        monitor = Monitor(row, request, save=save, resume=self.resume, on_level=level, recall=self._recalled)
+        monitor = Monitor(
+            self._row,
+            self.request,
+            save=self._save,
+            resume=self.resume,
+            on_level=self._finished,
+            recall=self._recalled,
+        )
         start = self.directory.start_file
         try:
             return self.job.compute(
@@ -154,11 +138,22 @@ class Session:
         except StoppedError:
             return None
 
-    def _finished(self, level: "Level") -> dict[str, Any] | None:
-        """Write the state of a level and keep its record, which is returned if it is new."""
+    def _row(self, row: dict[str, Any]) -> None:
+        # Steps of lattices are those of a level; in the history they rise from the first to the last.
+        row = {**row, "step": self.history.count} if self.job.is_lattice else row
+        self.history.append(row)
+        if self.on_row is not None:
+            self.on_row(row)
+
+    def _save(self, take: Callable[[], dict[str, Any]], must: bool) -> bool:
+        more = {"rows": self.history.count} if self.job.is_lattice else {}
+        return self._checkpointing(lambda: {**more, **take()}, must)
+
+    def _finished(self, level: "Level") -> None:
+        """Keep the record of a level that is new; of lattices write its state, and the result so far."""
         record = level_record(level, of_charge=self.job.command == "charge")
         if level_key(record) in map(level_key, self._records):
-            return None
+            return
         self._levels.append(level)
         if self.job.command == "lattice":
             from nnbf.drivers.level_observables import level_observables
@@ -167,9 +162,12 @@ class Session:
             record["observables"] = None if found is None else found.record()
         if self.job.is_lattice:
             with contextlib.suppress(OSError):  # a full disk costs the run nothing but that
-                self.directory.write_state(record, level.parameters, network_spec(level.model))
+                self.directory.write_state(record, level)
         self._records.append(record)
-        return record
+        if self.job.is_lattice:
+            self.directory.write_result(self._result("interrupted"))
+            if self.on_level is not None:
+                self.on_level(record)
 
     def _recalled(self, problem: Any, sector: "Sector", number: int) -> "Level | None":
         """A level that an earlier session finished, from its file; None where it is to be made."""
@@ -178,7 +176,7 @@ class Session:
         record = next((record for record in self._records if level_key(record) == key), None)
         if record is None:
             return None
-        from nnbf.runs.recall import recalled_level
+        from nnbf.runs.trained import recalled_level
 
         try:
             return recalled_level(self.directory, record, problem, sector, self.job.options)
@@ -186,57 +184,49 @@ class Session:
             self._records.remove(record)
             return None
 
-    def _conclude(
-        self,
-        request: StopRequest,
-        more: dict[str, Any] | None,
-        started: float,
-        problems: list[str],
-        memory: MemoryMeter,
-    ) -> CompletedRun:
+    def _conclude(self, more: dict[str, Any] | None) -> CompletedRun:
         self.history.sync()
         if not self.job.is_lattice:
             (level,) = self._levels
-            self.directory.write_checkpoint(level.parameters, level.determinants, network_spec(level.model))
+            self.directory.write_checkpoint(level)
             write_observables(self.directory, self.job.problem, level.observables)
         poor = [r["status"] for r in self._records if r["status"] not in ("converged", "exact")]
         status = poor[0] if poor else "converged"
         if more is None or len(self._records) < (self.job.n_wanted or 0):
-            status = "interrupted" if request() else "time_limit"
-        result = self._result(status, started, request.reason, problems, more)
-        self.directory.write_result({**result, **memory.record()})
+            status = "interrupted" if self.request() else "time_limit"
+        result = self._result(status, self.request.reason, more)
+        self.directory.write_result({**result, **self._memory.record()})
         return CompletedRun(self.directory, self.directory.read_result(), tuple(self._levels))
 
     def _result(
         self,
         status: str,
-        started: float,
         stopped_by: str | None = None,
-        problems: list[str] | None = None,
         more: Mapping[str, Any] | None = None,
         message: str | None = None,
     ) -> dict[str, Any]:
-        records = self._records
+        """Return the content of result.json; with a message where the run broke off."""
+        order = {sector_key(sector): place for place, sector in enumerate(self.job.sectors)}
+        records = sorted(self._records, key=lambda r: (order.get(level_key(r)[:-1], 0), r["level"]))
         warnings = [*self.job.warnings, *self.notes]
-        if self.job.is_lattice:
-            order = {sector_key(sector): place for place, sector in enumerate(self.job.sectors)}
-            records = sorted(records, key=lambda r: (order.get(level_key(r)[:-1], 0), r["level"]))
-            warnings += [f"{r['sector']['label']}: {text}" for r in records for text in r.get("warnings", ())]
-            more = {"n_levels_wanted": self.job.n_wanted, **(more or {})}
-        else:
-            warnings += [text for r in records for text in r.get("warnings", ())]
+        for record in records:
+            label = record["sector"]["label"]
+            warnings += [f"{label}: {text}" if label else text for text in record.get("warnings", ())]
         if stopped_by is not None and message is None:
             warnings.append(f"stopped by {stopped_by} before it was done")
-        # A molecule's level has the time of all sessions already.
-        own = records[0]["wall_time_s"] if records and not self.job.is_lattice and message is None else None
+        wall_time = self.spent + time.monotonic() - self._started
+        if self.job.is_lattice:
+            more = {"n_levels_wanted": self.job.n_wanted, **(more or {})}
+        elif records and message is None:  # a molecule's level has the time of all sessions already
+            wall_time = records[0]["wall_time_s"]
         return result_record(
             self.config,
             records,
             status=status,
-            wall_time=self.spent + time.monotonic() - started if own is None else own,
+            wall_time=wall_time,
             message=message,
             stopped_by=stopped_by,
-            warnings=tuple(dict.fromkeys((*warnings, *(problems or ())))),
+            warnings=tuple(dict.fromkeys((*warnings, *self._checkpointing.problems))),
             more=more,
         )
 
@@ -260,9 +250,7 @@ class Session:
             remedy = f"{again} tries again from the last checkpoint; or start anew with another seed"
         return RunError(_reason(error), self.directory, remedy)
 
-    def _record_end(
-        self, error: BaseException, failure: RunError, started: float, problems: list[str]
-    ) -> None:
+    def _record_end(self, error: BaseException, failure: RunError) -> None:
         interrupted = isinstance(error, KeyboardInterrupt)
         status = "interrupted" if interrupted else "failed"
         row = self.history.last
@@ -271,13 +259,40 @@ class Session:
         with contextlib.suppress(OSError):  # on a full disk what is said on the screen has to do
             self.directory.write_failure("".join(traceback.format_exception(error)))
             message = str(failure) if interrupted else f"{failure}; {failure.remedy}"
-            result = self._result(
-                status, started, "SIGINT" if interrupted else None, problems, message=message
-            )
+            result = self._result(status, "SIGINT" if interrupted else None, message=message)
             self.directory.write_result(result)
 
     def _after_space(self) -> str:
         return f"make room, then {typed('resume', self.directory.path)} goes on from the last checkpoint"
+
+
+def write_observables(directory: RunDirectory, system: "Molecule", found: Any) -> None:
+    """Write natural_orbitals.npz, and rdm.npz where there are two-particle density matrices.
+
+    Args:
+        directory: The run folder.
+        system: What was solved.
+        found: Observables of the final state, or None.
+
+    Raises:
+        OSError: A file cannot be written.
+    """
+    if found is None:
+        return
+    if found.two_body is not None:
+        from nnbf.observables.density_matrices import density_arrays
+
+        write_archive(directory.density_file, density_arrays(found))
+    if system.integrals.two_body.nbytes > MOST_BYTES:
+        return
+    from nnbf.observables import natural_orbital_system
+
+    try:
+        natural_orbital_system(system, found.natural).save(directory.natural_orbitals_file)
+    except InputError as error:
+        if isinstance(error.__cause__, OSError):
+            raise error.__cause__ from error
+        raise
 
 
 def cannot_write(path: Path, error: OSError) -> InputError:

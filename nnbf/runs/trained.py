@@ -1,7 +1,8 @@
-"""The trained wave function of a run folder: what it describes, and where its amplitudes are large."""
+"""Trained states in a run folder: of a molecule the newest, of other problems a level, from its file alone."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,11 +10,13 @@ import numpy as np
 from hamiltonians.errors import InputError
 from nnbf._program import typed
 from nnbf.drivers.methods import make_options
+from nnbf.runs.checkpoint import Checkpoint, load_checkpoint
 from nnbf.runs.directory import RunDirectory
-from nnbf.runs.schema import is_lattice
+from nnbf.runs.schema import is_molecule
 
 if TYPE_CHECKING:
-    from hamiltonians import Molecule
+    from hamiltonians import Lattice, Sector
+    from nnbf.drivers.level import Level
     from nnbf.states import SpaceState
 
 
@@ -23,100 +26,211 @@ class TrainedState:
 
     directory: RunDirectory
     """The folder of the run."""
-    system: "Molecule"
+    problem: Any
     """What was solved."""
     options: Any
-    """Options of the run's method."""
-    state: "SpaceState"
-    """The network with its parameters, on V; on the reference determinant where no V is known."""
-    determinants: np.ndarray | None
-    """V, (n, 2 W) bit strings; None where the run has none."""
-    step: int | None
+    """Options of the run."""
+    network: Any
+    """Flax module."""
+    variables: Any
+    """Its variables."""
+    determinants: np.ndarray | None = None
+    """V of a molecule, (n, 2 W) bit strings; None where the run has none."""
+    step: int | None = None
     """Optimisation steps that were made; None where only the final parameters are left."""
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     """One line for everything that is not as it should be."""
+    name: str = ""
+    """Name of a level of another problem than a molecule: that of its file, without the ending."""
+    momentum: Sequence[int] | None = None
+    """Momentum of a lattice's level."""
+
+    @cached_property
+    def state(self) -> "SpaceState":
+        """State of a molecule on V; on the reference determinant where no V is known."""
+        from nnbf.operators import MolecularHamiltonian
+        from nnbf.states import SpaceState
+
+        hamiltonian = MolecularHamiltonian(self.problem.integrals)
+        return SpaceState(hamiltonian, self.network, self.determinants, variables=self.variables)
 
 
-@dataclass(frozen=True, eq=False)
-class NewestParameters:
-    """Parameters of a run's network, and its V, as read from disk."""
-
-    leaves: Any
-    """The arrays of the network: a list, in the order of JAX, or nested dictionaries."""
-    determinants: np.ndarray | None
-    """V, (n, 2 W) bit strings, where the run has one."""
-    step: int | None
-    """Optimisation steps made; None where only the final parameters are left."""
-    notes: tuple[str, ...]
-    """One line for everything that is not as it should be."""
-    network: dict[str, Any] | None = None
-    """The network (`nnbf.ansatz.ansatz_spec`), where the files say which."""
-
-
-def newest_parameters(folder: RunDirectory, config: Mapping[str, Any]) -> NewestParameters:
-    """Read the newest whole checkpoint of a run, or else its final parameters.
+def newest_parameters(directory: RunDirectory, config: Mapping[str, Any]) -> Checkpoint:
+    """Read the newest whole checkpoint of a molecule's run, or else its final parameters.
 
     Raises:
         InputError: There are none.
     """
-    found = folder.checkpoints(config).load()
-    final = folder.read_checkpoint() if folder.checkpoint_file.is_file() else None
-    determinants = None if final is None else final.determinants
+    found = directory.checkpoints(config).load()
+    final = directory.read_checkpoint() if directory.checkpoint_file.is_file() else Checkpoint(None)
+    final = replace(final, notes=found.problems)
     if found.snapshot is not None:
         driver = found.snapshot["driver"]
-        determinants = driver.get("determinants", determinants)
-        network = found.snapshot.get("network", None if final is None else final.network)
-        return NewestParameters(
-            driver["variables"], determinants, int(driver["step"]), found.problems, network
+        return replace(
+            final,
+            parameters=driver["variables"],
+            determinants=driver.get("determinants", final.determinants),
+            network=found.snapshot.get("network", final.network),
+            step=int(driver["step"]),
         )
-    if final is None:
+    if final.parameters is None:
         raise InputError(
-            f"{folder.path} holds no checkpoint that is whole: run it for longer with "
-            f"{typed('resume', folder.path)}"
+            f"{directory.path} holds no checkpoint that is whole: run it for longer with "
+            f"{typed('resume', directory.path)}"
         )
-    return NewestParameters(final.parameters, determinants, None, found.problems, final.network)
+    return final
 
 
-def load_trained(folder: RunDirectory) -> TrainedState:
-    """Read the newest whole checkpoint of a run, or else its final parameters.
+def load_trained(directory: RunDirectory, name: str = "") -> TrainedState:
+    """Read a trained state: of a molecule the newest there is, of other problems a level that is finished.
+
+    Args:
+        directory: The run folder.
+        name: Name of a level of a lattice, see `TrainedState.name`; by default that of the lowest.
 
     Raises:
-        InputError: There is no trained wave function, or the files do not fit together.
+        InputError: There is no such state, or the files do not fit together.
     """
-    config = folder.read_config()
-    if is_lattice(config):
-        raise InputError(f"{folder.path} holds levels of a lattice model, no molecule")
-    if not folder.system_file.is_file():
-        raise InputError(f"{folder.path} has no {folder.system_file.name}: give the folder of a run")
-    system = folder.read_system()
-    if not hasattr(system, "integrals"):
-        raise InputError(f"{folder.path} holds no molecule: {typed('evaluate')} samples those only")
-    options = make_options(system.format, config.get("options"))
-    found = newest_parameters(folder, config)
-    state = _state(system, options, found, folder)
-    return TrainedState(folder, system, options, state, found.determinants, found.step, found.notes)
+    config = directory.read_config()
+    record, path = None, directory.checkpoint_folder
+    if not is_molecule(config):
+        record = _finished_level(directory, name)
+        path = directory.state_file(record)
+    problem = directory.read_problem(config)
+    options = make_options(problem.format, config["options"])
+    saved = newest_parameters(directory, config) if record is None else load_checkpoint(path)
+    network = _network(saved, problem, options, record)
+    try:
+        variables = fitted_variables(saved, network, problem)
+    except ValueError as error:
+        raise InputError(f"the parameters in {path} do not fit the run's options: {error}") from error
+    return TrainedState(
+        directory,
+        problem,
+        options,
+        network,
+        variables,
+        saved.determinants,
+        saved.step,
+        saved.notes,
+        "" if record is None else path.stem,
+        None if record is None else record.get("momentum"),
+    )
 
 
-def _state(system: "Molecule", options: Any, found: NewestParameters, folder: RunDirectory) -> "SpaceState":
-    """Return the state; its parameters are the leaves of all variables, or the tree of parameters."""
+def fitted_variables(saved: Checkpoint, network: Any, problem: Any) -> dict[str, Any]:
+    """Return the variables of a network with the arrays of a file.
+
+    Raises:
+        ValueError: They do not fit.
+    """
     import jax
 
-    from nnbf.ansatz import ansatz_from_spec
-    from nnbf.drivers import make_model
     from nnbf.drivers.monitor import unpack_tree
-    from nnbf.operators import MolecularHamiltonian
-    from nnbf.states import SpaceState
 
-    # Folders of format 1 do not say which network it is: that of their options.
-    model = make_model(system, options) if found.network is None else ansatz_from_spec(found.network)
-    state = SpaceState(MolecularHamiltonian(system.integrals), model, seed=options.seed)
+    leaves = jax.tree.leaves(saved.parameters)
+    return unpack_tree(leaves, like=_blank_variables(network, problem))
+
+
+def recalled_level(
+    directory: RunDirectory, record: Mapping[str, Any], problem: "Lattice", sector: "Sector", options: Any
+) -> "Level":
+    """Return a level by full summation that an earlier session finished, from its file and its record.
+
+    Args:
+        directory: The run folder.
+        record: Record of the level.
+        problem: The lattice, with the level's number of particles.
+        sector: Sector of the level.
+        options: Options of the run.
+
+    Raises:
+        InputError: The file is missing or damaged, does not say which network it is of, or does not fit.
+    """
+    from nnbf.ansatz import ansatz_from_spec
+    from nnbf.drivers.general import level_of_state
+    from nnbf.drivers.sector_sum import sector_state
+
+    path = directory.state_file(record)
+    saved = load_checkpoint(path)
+    if saved.network is None:
+        raise InputError(f"{path} does not say which network it is of")
+    state = sector_state(problem, sector, options, ansatz=ansatz_from_spec(saved.network))
     try:
-        if isinstance(found.leaves, list):
-            state.variables = unpack_tree(found.leaves, like=state.variables)
-        else:
-            state.parameters = unpack_tree(jax.tree.leaves(found.leaves), like=state.parameters)
+        state.variables = fitted_variables(saved, state.model, problem)
     except ValueError as error:
-        raise InputError(f"the checkpoint of {folder.path} does not fit its options: {error}") from error
-    if found.determinants is not None:
-        state.set_determinants(found.determinants)
-    return state
+        raise InputError(f"{path} does not fit its network: {error}") from error
+    level = level_of_state(problem, sector, state)
+    return replace(
+        level,
+        energy=replace(level.energy, upper_bound=record["upper_bound"]),
+        number=record["level"],
+        warnings=tuple(record.get("warnings", ())),
+        details={name: record.get(name, 0) for name in ("overlap", "attempt")},
+        **{name: record[name] for name in ("status", "n_steps", "wall_time_s", "reference")},
+    )
+
+
+def _finished_level(directory: RunDirectory, name: str) -> dict[str, Any]:
+    levels = directory.read_result()["levels"] if directory.result_file.is_file() else ()
+    records = {directory.state_file(level).stem: level for level in levels}
+    if not records:
+        path = directory.path
+        raise InputError(f"{path} has no levels yet: {typed('resume', path)} goes on")
+    chosen = name.removesuffix(".npz") or min(records, key=lambda name: records[name]["energy"])
+    if chosen not in records:
+        raise InputError(f"there is no state {chosen!r} in {directory.path}: it has {', '.join(records)}")
+    return records[chosen]
+
+
+def _network(saved: Checkpoint, problem: Any, options: Any, record: Mapping[str, Any] | None) -> Any:
+    """Network of a file; files of format 1 do not say which: that of the options."""
+    from nnbf.ansatz import ansatz_from_spec
+
+    if saved.network is not None:
+        return ansatz_from_spec(saved.network)
+    if record is not None:
+        return _network_of_level(saved, problem, options, record)
+    from nnbf.drivers import make_model
+
+    return make_model(problem, options)
+
+
+def _network_of_level(saved: Checkpoint, problem: "Lattice", options: Any, record: Mapping[str, Any]) -> Any:
+    """Network of a level in a folder of format 1: full sums were tried with several."""
+    import jax
+
+    from hamiltonians import space_group
+    from nnbf.drivers.sector_ansatz import make_lattice_ansatz
+    from nnbf.drivers.sector_loop import RETRIES, with_determinants
+
+    where = {"spin_flip": record["spin_flip"]}
+    sector = space_group(problem).sector(tuple(record["momentum"]), record["irrep"], **where)
+    if sector.dimension > 1:
+        sector = space_group(problem).sector(sector.momentum, sector.irrep, row=0, **where)
+    if record["kind"] == "vmc":
+        return make_lattice_ansatz(problem, sector, options, "vmc")
+    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(saved.parameters)]
+    for attempt in range(RETRIES + 1):
+        again = replace(options, seed=options.seed + 1000 * attempt)
+        again = with_determinants(problem, sector, again, int(record["level"]) + attempt)
+        network = make_lattice_ansatz(problem, sector, again, "full-sum")
+        if [leaf.shape for leaf in jax.tree.leaves(_blank_variables(network, problem))] == shapes:
+            break
+    return network
+
+
+def _blank_variables(network: Any, problem: Any) -> Any:
+    """Variables of a network, all zero: their shapes matter."""
+    import jax
+    import jax.numpy as jnp
+
+    from hamiltonians import Molecule
+    from nnbf.states.hop_chains import example_of, hamiltonian_of
+
+    if isinstance(problem, Molecule):
+        configurations = jnp.zeros((1, problem.n_modes), jnp.int8)
+    else:
+        configurations = example_of(hamiltonian_of(problem))
+    shapes = jax.eval_shape(network.init, jax.random.key(0), configurations)
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)

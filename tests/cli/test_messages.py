@@ -14,7 +14,7 @@ from nnbf.cli.parsing import option_fields, with_flags
 ROOT = Path(nnbf.__file__).parent
 FLAG = re.compile(r"(?:^|[\s('\"])--[a-z]")
 COMMAND = re.compile(r"'nnbf [a-z]")
-OTHER_PROGRAMS = ("sweep/", "_threads.py", "runs/provenance.py")
+OTHER_PROGRAMS = ("sweep/", "_threads.py", "runs/process.py")
 """Modules that start programs, with their flags."""
 
 

@@ -11,8 +11,7 @@ from nnbf.estimate import Estimate
 from nnbf.evaluation import Evaluation
 from nnbf.runs import RunDirectory, RunError, run_system
 from nnbf.runs.evaluate_run import add_estimates
-from nnbf.runs.record import result_record
-from nnbf.runs.truncation import with_correction
+from nnbf.runs.record import result_record, with_correction
 from nnbf.sweep.names import RESULT_COLUMNS
 
 CORRECTION = -0.0123
@@ -78,8 +77,10 @@ def test_systems_that_are_whole_have_no_such_estimate(system, solver, tmp_path):
 def test_sampling_a_run_again_moves_the_corrected_energy(cut, solver, tmp_path):
     energy, variance = Estimate(-1.1009, 2e-4, "vmc"), Estimate(1e-3, 1e-4)
     sampled = Evaluation(energy, variance, 1e-3, 10, 10.0, 5, None, "sector", "precision", 1.0, ())
-    result = run_system(cut, out=tmp_path / "run").result | {"energy_kind": "vmc"}
-    add_estimates(result, sampled, 0, None, {})
+    result = run_system(cut, out=tmp_path / "run").result
+    level = result["levels"][0] | {"kind": "vmc"}
+    result["levels"] = [level]
+    add_estimates(result, sampled, 0, None, {}, level=level)
     estimate = result["estimates"]["mp2_corrected"]
     assert estimate["energy"] == pytest.approx(-1.1009 + CORRECTION, abs=1e-14)
     assert (estimate["error"], estimate["corrected"]) == (2e-4, "vmc")

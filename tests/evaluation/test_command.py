@@ -72,6 +72,7 @@ def test_same_seed_same_numbers(run):
 
 def test_headline_of_a_monte_carlo_run_is_replaced(run):
     result = content(run / "result.json")
+    result["levels"][0] |= {"kind": "vmc", "energy": -1.0}
     (run / "result.json").write_text(json.dumps({**result, "energy_kind": "vmc", "energy": -1.0}))
     assert main(["evaluate", str(run), "--quiet"]) == 0
     after = content(run / "result.json")
@@ -135,7 +136,7 @@ class TestTrainedState:
         with np.load(final) as archive:
             arrays = {name: archive[name] for name in archive.files if name != "network"}
         np.savez(final, **arrays)
-        with pytest.raises(InputError, match="does not fit its options"):
+        with pytest.raises(InputError, match="do not fit the run's options"):
             load_trained(RunDirectory.open(run))
 
 

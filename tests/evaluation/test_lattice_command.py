@@ -17,7 +17,7 @@ from nnbf.drivers.sector_loop import with_determinants
 from nnbf.drivers.sector_sum import sector_state
 from nnbf.runs import RunDirectory, plan_resumption
 from nnbf.runs.checkpoint import load_checkpoint, save_checkpoint
-from nnbf.runs.trained_lattice import load_trained_level
+from nnbf.runs.trained import load_trained
 from nnbf.sampling import ordered_configuration
 
 MODEL = ("tv", "--size", "4x2", "--particles", "3", "--interaction", "1.5", "--boundary", "apbc,pbc")
@@ -149,7 +149,7 @@ def test_what_cannot_be_evaluated(summed, tmp_path, capsys):
     other = {**config, "options": {**config["options"], "features": 4}}
     (run / "config.json").write_text(json.dumps(other))
     with pytest.raises(InputError, match="do not fit the run's options"):
-        load_trained_level(run)
+        load_trained(RunDirectory.open(run))
     (run / "config.json").write_text(json.dumps(config))
     state.write_bytes(state.read_bytes()[:-5])
     assert "1-1_0.npz is not a readable checkpoint" in refused(str(run))
@@ -161,15 +161,15 @@ def test_parameters_of_a_level_with_more_determinants(summed, tmp_path):
     """Full sums that were tried again have other networks than the options say."""
     run = shutil.copytree(summed, tmp_path / "run")
     job = plan_resumption(run).job
-    plain = load_trained_level(run)
+    plain = load_trained(RunDirectory.open(run))
     (sector,) = job.sectors
     options = with_determinants(job.problem, sector, job.options, 1)
     ansatz = make_lattice_ansatz(job.problem, sector, options)
-    assert ansatz != plain.ansatz
+    assert ansatz != plain.network
     example = jnp.asarray(ordered_configuration(job.problem))[None]
     shapes = jax.eval_shape(ansatz.init, jax.random.key(0), example)["params"]
     halves = jax.tree.map(lambda leaf: np.full(leaf.shape, 0.5), shapes)
-    RunDirectory.open(run).write_state(plain.record, halves, None)
-    found = load_trained_level(run)
-    assert found.ansatz == ansatz
+    save_checkpoint(run / "states" / f"{plain.name}.npz", halves)
+    found = load_trained(RunDirectory.open(run))
+    assert found.network == ansatz
     assert all(np.all(leaf == 0.5) for leaf in jax.tree.leaves(found.variables))

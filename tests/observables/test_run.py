@@ -7,8 +7,8 @@ import pytest
 
 from hamiltonians import load_problem
 from nnbf.cli import main
-from nnbf.runs.archive import read_archive
-from nnbf.runs.density_files import write_observables
+from nnbf.runs.checkpoint import read_archive
+from nnbf.runs.session import write_observables
 
 SMALL = ("--hidden", "8", "--n-determinants", "1")
 

@@ -11,8 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nnbf.runs.archive import DamagedFileError, flatten_nested, read_archive, unflatten_nested, write_archive
-from nnbf.runs.checkpoint import KEPT, CheckpointStore
+from nnbf.runs.checkpoint import (
+    KEPT,
+    CheckpointStore,
+    DamagedFileError,
+    flatten_nested,
+    read_archive,
+    unflatten_nested,
+    write_archive,
+)
 
 
 def make_snapshot(step=0):
@@ -212,7 +219,7 @@ def test_on_a_full_disk_the_old_checkpoints_stay(store, monkeypatch, where):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     target = {
-        "write": "nnbf.runs.archive.hashlib.sha256",
+        "write": "nnbf.runs.checkpoint.hashlib.sha256",
         "fsync": "os.fsync",
         "replace": "pathlib.Path.replace",
     }

@@ -1,14 +1,18 @@
-"""Where numbers came from, and what they cost: versions, git commit of a checkout, processor, memory."""
+"""The process that computes: its versions, machine and memory, and the signals that ask it to stop."""
 
 import contextlib
 import os
 import platform
 import resource
+import signal
 import subprocess
 import sys
+import threading
 import tomllib
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 _DISTRIBUTIONS = ("jax", "jaxlib", "netket", "flax", "numpy", "scipy", "numba", "pyscf", "openfermion")
@@ -73,6 +77,51 @@ class MemoryMeter:
         """Return megabytes (1e6 bytes): of the process at its highest, and what has been added since."""
         peak = _peak_mb()
         return {"peak_memory_mb": round(peak, 1), "memory_mb": round(peak - self._before, 1)}
+
+
+class StopRequest:
+    """Context in which SIGINT and SIGTERM set a flag instead of ending the process.
+
+    Call it to ask whether to stop. A second Ctrl-C raises KeyboardInterrupt at once. Outside the
+    main thread signals cannot be caught: there, only `request` stops.
+
+    Example:
+        >>> with StopRequest() as stop:
+        ...     stop.request("SIGTERM")
+        ...     stop()
+        True
+    """
+
+    def __init__(self, announce: Callable[[str], None] | None = None) -> None:
+        self.reason: str | None = None
+        self._announce = announce
+        self._previous: dict[signal.Signals, Any] = {}
+
+    def __call__(self) -> bool:
+        """Return whether a stop was asked for."""
+        return self.reason is not None
+
+    def request(self, reason: str) -> None:
+        """Ask for a stop after the current step."""
+        self.reason = reason
+        if self._announce is not None:
+            self._announce(reason)
+
+    def __enter__(self) -> "StopRequest":
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._handle)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous.clear()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.reason is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.request(signal.Signals(number).name)
 
 
 def _peak_mb() -> float:
