@@ -1,4 +1,4 @@
-"""Trained states in a run folder: of a molecule the newest, of other problems a level, from its file alone."""
+"""Trained states in a run folder: of a molecule the newest, of other problems a level, from its file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
