@@ -117,7 +117,7 @@ def conclude(
 
 def _show(result: Mapping[str, Any], progress: Progress, lines: Sequence[str]) -> None:
     """Print warnings and tables of a result, with further lines below."""
-    from nnbf.report.run_tables import result_tables
+    from nnbf.report.tables import result_tables
 
     for warning in result["warnings"]:
         progress.warn(warning)

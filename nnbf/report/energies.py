@@ -36,9 +36,9 @@ def best_reference(references: Mapping[str, float | None]) -> Reference | None:
     return None
 
 
-def error_unit(result: Mapping[str, Any]) -> str:
-    """Return the name of a thousandth of the energy unit."""
-    unit = result.get("energy_unit") or "Hartree"
+def error_unit(unit: str | None) -> str:
+    """Return the name of a thousandth of a unit of energies; None is Hartree."""
+    unit = unit or "Hartree"
     return "mHa" if unit == "Hartree" else f"10⁻³ {unit}"
 
 
@@ -65,11 +65,12 @@ def truncation_lines(result: Mapping[str, Any]) -> list[str]:
     truncation = result.get("truncation")
     if not truncation or not truncation["n_dropped"]:
         return []
+    milli = error_unit(result.get("energy_unit"))
     kept, dropped, density = (truncation[key] for key in ("n_kept", "n_dropped", "density"))
     lines = [
         f"{kept} of {kept + dropped} virtual orbitals kept (natural orbitals of {reference_label(density)}): "
         f"all energies but HF and '{KINDS['mp2_corrected'][0]}' are those of this smaller space",
-        f"MP2 correction for the other {dropped}: {1e3 * truncation['correction']:+.4f} {error_unit(result)}",
+        f"MP2 correction for the other {dropped}: {1e3 * truncation['correction']:+.4f} {milli}",
     ]
     others = [
         f"{reference_label(key)} {1e3 * value:+.4f}"

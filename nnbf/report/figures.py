@@ -7,19 +7,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnbf.estimate import KINDS
-from nnbf.report.energies import best_reference, error_unit
-from nnbf.report.error_scale import SMALLEST, ErrorScale, draw_lines
+from nnbf.report.energies import best_reference
 from nnbf.report.style import (
+    CHEMICAL_ACCURACY,
     DASHED,
     GRID,
     INK,
     MUTED,
     PAPER,
     SERIES,
+    SMALLEST,
+    ErrorScale,
     draw_accuracy,
     draw_legend,
+    draw_lines,
     logarithmic,
     new_figure,
+    new_panels,
     style_axes,
     verbatim,
 )
@@ -28,12 +32,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from nnbf.report.reading import RunRecord
-    from nnbf.report.summary import Summary
 
-MOST_CURVES = 12
-"""Curves that can be told apart in one figure."""
-_MOST_SYSTEMS = 40
+_MOST_CURVES = 12  # that can be told apart
 _MOST_POINTS = 400
+_MOST_SYSTEMS = 40
 _MARKERS = {"full_sum": "D", "projected": "^", "pt2": "v", "vmc": "s", "extrapolated": "P"}
 _PANELS = (("pt2", "minus second-order correction"), ("variance", "variance"))
 
@@ -43,9 +45,6 @@ def draw_history(run: "RunRecord") -> "Figure":
 
     Args:
         run: Content of its folder.
-
-    Returns:
-        A Matplotlib figure that belongs to no window.
     """
     rows = [row for row in run.history if row.get("energy") is not None]
     if not rows:
@@ -147,7 +146,7 @@ def _panels(figure: "Figure", *, with_space: bool) -> list[tuple[Any, Any]]:
 
 def _scale(run: "RunRecord", rows: Sequence[Mapping[str, Any]]) -> ErrorScale:
     energies = [row["energy"] for row in rows]
-    return ErrorScale.for_runs(best_reference(run.references), energies, error_unit(run.result), run.unit)
+    return ErrorScale.for_energies(best_reference(run.references), energies, run.milli, run.unit)
 
 
 def _estimates(run: "RunRecord") -> dict[str, float]:
@@ -216,9 +215,8 @@ def _draw_many_levels(
         exact = {("", *key[1:]): value for key, value in exact.items()}
         curves = {("", *key[1:]): rows for key, rows in curves.items()}
     measured = all(key in exact for key in curves)
-    figure = new_figure((9.0, 3.9))
-    panels = figure.subplots(1, 2, sharey=True)
-    many = len(curves) > MOST_CURVES
+    figure, [panels] = new_panels((9.0, 3.9), columns=2, sharey=True)
+    many = len(curves) > _MOST_CURVES
     for index, (key, rows) in enumerate(curves.items()):
         rows = _thinned(rows)
         values = [_distance(row, exact.get(key), measured=measured) for row in rows]
@@ -230,13 +228,11 @@ def _draw_many_levels(
                 marker="." if len(rows) < 40 else None, markersize=4, label=_curve_name(key),
             )  # fmt: skip
     panels[0].set_yscale("log")
-    unit = error_unit(run.result)
-    panels[0].set_ylabel(f"distance to ED ({unit})" if measured else f"variance ({run.unit}²)")
+    panels[0].set_ylabel(f"distance to ED ({run.milli})" if measured else f"variance ({run.unit}²)")
     for axes, name in zip(panels, ("step of the level", "time (s)"), strict=True):
         axes.set_xlabel(name)
-        style_axes(axes)
     if not many:
-        draw_legend(panels[1], loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+        draw_legend(panels[1], beside=True)
     return figure
 
 
@@ -261,15 +257,10 @@ def draw_extrapolations(run: "RunRecord") -> "Figure":
 
     Args:
         run: Content of its folder; see `has_extrapolation`.
-
-    Returns:
-        A Matplotlib figure that belongs to no window.
     """
     fits = _fits(run)
-    figure = new_figure((4.6 * len(fits), 3.9))
-    panels = figure.subplots(1, len(fits), squeeze=False).ravel()
+    figure, [panels] = new_panels((4.6 * len(fits), 3.9), columns=len(fits))
     for axes, (label, fit) in zip(panels, fits, strict=True):
-        style_axes(axes)
         _draw_fit(axes, run, label, fit)
     return figure
 
@@ -297,47 +288,46 @@ def _draw_fit(axes: Any, run: "RunRecord", label: str, fit: Mapping[str, Any]) -
         axes.axhline(0.0, color=MUTED, linewidth=0.9, linestyle=DASHED, zorder=1)
     axes.set_xlim(left=-0.02 * x.max())
     axes.set_xlabel(f"{label} ({run.unit}²)" if label == "variance" else f"{label} ({run.unit})")
-    axes.set_ylabel(f"energy less {name} ({error_unit(run.result)})")
+    axes.set_ylabel(f"energy less {name} ({run.milli})")
     draw_legend(axes, loc="upper left")
 
 
-def draw_distances(summaries: Sequence["Summary"], anchors: Mapping[str, str]) -> "Figure":
+def draw_distances(runs: Sequence[tuple[str, "RunRecord"]]) -> "Figure":
     """Draw distances to the best reference, a row for each system; dots lead to the parts about runs.
 
     Args:
-        summaries: Runs with a reference, of one unit.
-        anchors: Part of the page for each name of a run.
+        runs: Runs with a reference, of one unit, each after the id of its part of the page.
     """
-    systems = list(dict.fromkeys(s.system for s in summaries))
+    systems = list(dict.fromkeys(run.title for _, run in runs))
     shown = systems[:_MOST_SYSTEMS]
-    known = [(s, s.difference) for s in summaries if s.system in shown and s.difference is not None]
-    figure = new_figure((7.0, 1.0 + 0.27 * len(shown)))
-    axes = figure.subplots()
+    known = [(anchor, run, run.difference or 0.0) for anchor, run in runs if run.title in shown]
+    figure, [[axes]] = new_panels((7.0, 1.0 + 0.27 * len(shown)))
     legend: dict[str, Any] = {}
     for exact, below in ((True, False), (True, True), (False, False), (False, True)):
-        chosen = [(s, x) for s, x in known if s.is_exact == exact and (x < -SMALLEST) == below]
+        chosen = [row for row in known if row[1].has_exact == exact and (row[2] < -SMALLEST) == below]
         if not chosen:
             continue
         color = SERIES[0] if exact else SERIES[1]
         label = f"to {'FCI or ED' if exact else 'a method that is not exact'}{', below' if below else ''}"
         legend[label] = axes.scatter(
-            [max(abs(x), SMALLEST) for _, x in chosen], [shown.index(s.system) for s, _ in chosen],
+            [max(abs(x), SMALLEST) for *_, x in chosen], [shown.index(run.title) for _, run, _ in chosen],
             s=34, facecolor=PAPER if below else color, edgecolor=color, linewidth=1.5, zorder=3,
         )  # fmt: skip
-        legend[label].set_urls([f"#{anchors[s.entry.name]}" for s, _ in chosen])
+        legend[label].set_urls([f"#{anchor}" for anchor, *_ in chosen])
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_yticks(range(len(shown)), [verbatim(system) for system in shown])
     axes.set_xscale("log")
     axes.margins(x=0.06)
-    milli = known[0][0].milli
+    milli = runs[0][1].milli
     left_out = len(systems) - len(shown)
     note = f"; {len(shown)} of {len(systems)} systems" if left_out else ""
     axes.set_xlabel(f"distance to the best reference ({milli}){note}")
-    style_axes(axes)
-    if milli == "mHa" and axes.get_xlim()[0] < 1.6:
-        axes.axvspan(axes.get_xlim()[0], 1.6, color=GRID, alpha=0.45, zorder=0)
-    figure.legend(list(legend.values()), list(legend), loc="outside upper right", ncols=4, fontsize=8,
-                  frameon=False, labelcolor=INK)  # fmt: skip
+    if milli == "mHa" and axes.get_xlim()[0] < CHEMICAL_ACCURACY:
+        axes.axvspan(axes.get_xlim()[0], CHEMICAL_ACCURACY, color=GRID, alpha=0.45, zorder=0)
+    handles, labels = list(legend.values()), list(legend)
+    figure.legend(
+        handles, labels, loc="outside upper right", ncols=4, fontsize=8, frameon=False, labelcolor=INK
+    )
     return figure
 
 
@@ -348,8 +338,7 @@ def draw_progress(curves: Sequence[tuple[str, Sequence[tuple[float, float]]]], m
         curves: Name, and (seconds, distance) of every step.
         milli: Unit of the distances.
     """
-    figure = new_figure((7.0, 3.4))
-    axes = figure.subplots()
+    figure, [[axes]] = new_panels((7.0, 3.4))
     for index, (name, points) in enumerate(curves):
         x, y = np.array(points[:: max(1, len(points) // _MOST_POINTS)]).T
         axes.plot(
@@ -360,6 +349,5 @@ def draw_progress(curves: Sequence[tuple[str, Sequence[tuple[float, float]]]], m
     logarithmic(axes.xaxis, [x for _, points in curves for x, _ in points])
     axes.set_xlabel("time (s)")
     axes.set_ylabel(f"distance ({milli})")
-    style_axes(axes)
-    draw_legend(axes, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    draw_legend(axes, beside=True)
     return figure

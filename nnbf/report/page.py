@@ -1,145 +1,105 @@
-"""The page and the Markdown file of one run: the same for molecules and lattices."""
+"""The report of one run, the same for molecules and lattices: a page, Markdown and pictures in its folder."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hamiltonians.errors import InputError, one_line
 from nnbf import _text
-from nnbf._text import Table
-from nnbf.report import run_tables
-from nnbf.report.collection_tables import difference, status_cell
+from nnbf._io import write_bytes
+from nnbf.estimate import KINDS
+from nnbf.report import tables
 from nnbf.report.energies import bound_words, missing_references, truncation_lines
-from nnbf.report.method import code_reference, sector_words, settings
-from nnbf.report.plots import DrawnPlot
-from nnbf.report.summary import Summary
+from nnbf.report.reading import UNFIT, RunRecord, read_run, sector_words, unfit
+from nnbf.report.sources import Entry, entry_of
+from nnbf.report.style import DrawnPlot, Plot, drawn
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 _LONGEST = 400  # characters of a value
-_SECTIONS = ("Energies", "Levels", "Charge gap", "Excitations", "Extrapolation", "Observables", "Stages")
 
 
 @dataclass(frozen=True)
-class Section:
-    """A part of the page of a run."""
+class WrittenReport:
+    """Paths of the report of a run."""
 
-    title: str
-    """Heading."""
-    tables: tuple[Table, ...]
-    """Tables, in order."""
-    notes: tuple[str, ...]
-    """Remarks below them, one line each."""
-    plots: tuple[DrawnPlot, ...]
-    """Figures."""
-
-
-@dataclass(frozen=True)
-class RunView:
-    """Content of the page of a run, without its form."""
-
-    summary: Summary
-    """The run in numbers."""
-    subtitle: str
-    """Sizes of the system, in words."""
-    sentence: str
-    """Kind of the headline energy, and its distance to the best reference."""
-    problem: str
-    """Reason why it failed, or what is damaged."""
-    warnings: tuple[str, ...]
-    """Warnings, one line each."""
-    tiles: tuple[tuple[str, str], ...]
-    """Small facts: name and value."""
-    history: tuple[DrawnPlot, ...]
-    """Figures that stand above all sections."""
-    sections: tuple[Section, ...]
-    """Parts with tables and figures; empty ones are left out."""
-    details: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
-    """Lists of names and values that unfold, with their titles."""
-    geometry: str
-    """Atoms in angstrom, one line each."""
-    command_line: str
-    """Command that made the run."""
-    provenance: str
-    """Begin, seed and program, in words."""
-    next_steps: tuple[tuple[str, str], ...]
-    """What can be done next: words and command."""
-
-    @property
-    def headline(self) -> str:
-        """The energy with its error; nothing without one."""
-        energy = self.summary.energy
-        return "" if energy is None else _text.value_with_error(energy.value, energy.error)
+    page: Path
+    """One HTML page with everything in it."""
+    markdown: Path
+    """The tables as Markdown."""
+    pictures: tuple[Path, ...]
+    """The figures as files."""
+    problems: tuple[str, ...]
+    """Figures that could not be made: one line each."""
 
 
-def run_view(
-    summary: Summary, plots: Sequence[DrawnPlot] = (), next_steps: Mapping[str, str] | None = None
-) -> RunView:
-    """Return the content of the page of a run.
+def write_report(
+    run: str | Path | RunRecord, *, next_steps: Mapping[str, str] | None = None
+) -> WrittenReport:
+    """Write report/ in a run folder, the same for every kind of run.
+
+    Needs neither the solver nor PySCF: everything comes from the files of the folder. A figure that cannot
+    be drawn or written costs no more than itself.
 
     Args:
-        summary: The run.
-        plots: Its figures.
-        next_steps: Commands that go on with it or evaluate it, by what they do.
+        run: The run folder, of a molecule or a lattice, in any state; or its content.
+        next_steps: Commands that go on with the run or evaluate it, by what they do, for the page.
+
+    Raises:
+        InputError: The folder holds no run, or cannot be written.
     """
-    run, result, config = summary.run, summary.run.result, summary.run.config
-    started = [f"started {config['created']}"] if config.get("created") else []
-    seed = result.get("seed", config.get("seed"))
-    origin = [*started, f"seed {seed}", code_reference(run), summary.method]
-    return RunView(
-        summary=summary,
-        subtitle=_subtitle(run.system),
-        sentence=_sentence(summary),
-        problem=summary.entry.reason,
-        warnings=tuple(map(str, result.get("warnings") or ())),
-        tiles=tuple((name, value) for name, value in _tiles(summary) if value),
-        history=tuple(plot for plot in plots if not plot.plot.section),
-        sections=tuple(_sections(summary, plots)),
-        details=tuple((title, found) for title, pairs in _details(summary) if (found := tuple(pairs))),
-        geometry=_geometry(run.system),
-        command_line=str(config.get("command_line") or ""),
-        provenance=", ".join(origin),
-        next_steps=tuple((next_steps or {}).items()),
-    )
+    run = run if isinstance(run, RunRecord) else read_run(run)
+    folder = run.path / "report"
+    try:
+        plots = drawn(run_plots(run), "plot", files=True)
+        pictures = {f"{plot.plot.name}.png": plot.png for plot in plots if plot.png}
+        view = run_view(entry_of(run), plots, next_steps)
+        texts = {
+            "index.html": render("run.html", view=view, title=run.title),
+            "report.md": render("run.md", view=view, pictures=pictures),
+        }
+    except UNFIT as error:
+        raise unfit(run.path, error) from error
+    problems = [plot.problem for plot in plots if plot.problem]
+    write_files(folder, texts)
+    written = []
+    for name, content in pictures.items():
+        try:
+            write_bytes(folder / name, content)
+            written.append(folder / name)
+        except OSError as error:
+            problems.append(f"{name} could not be written: {error.strerror or one_line(error)}")
+    return WrittenReport(folder / "index.html", folder / "report.md", tuple(written), tuple(problems))
 
 
-def run_page(view: RunView) -> str:
-    """Return the page of one run as HTML."""
-    return environment().get_template("run.html").render(view=view, title=view.summary.system)
+def write_files(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write texts into a folder, which is made.
 
-
-def run_markdown(view: RunView, pictures: Iterable[str] = ()) -> str:
-    """Return the report of one run as Markdown.
-
-    Args:
-        view: Its content.
-        pictures: Names of picture files beside the text.
+    Raises:
+        InputError: It cannot be written.
     """
-    summary = view.summary
-    lines = [f"# {_plain(summary.system)}", ""]
-    lines += [f"> **Warning:** {_plain(text)}\n" for text in view.warnings]
-    if view.problem:
-        lines += [f"> **The run failed:** {_plain(view.problem)}\n"]
-    if summary.energy is not None:
-        lines += [f"{view.headline} {summary.unit}: {_plain(view.sentence)}", ""]
-    for section in view.sections:
-        lines += [f"## {section.title}", ""]
-        for table in section.tables:
-            lines += [table.markdown(), ""]
-        lines += [f"{_plain(note)}\n" for note in section.notes]
-    facts = [("status", summary.entry.status), *view.tiles]
-    lines += [f"* {name}: {_plain(value)}" for name, value in facts]
-    if view.command_line:
-        lines.append(f"* command: `{view.command_line.replace('`', chr(39))}`")
-    lines += ["", *(f"![{name}]({name})" for name in pictures), ""]
-    return "\n".join(lines)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            write_bytes(folder / name, text)
+    except OSError as error:
+        raise InputError(f"cannot write {folder}: {error.strerror}; give a writable folder") from error
+
+
+def render(template: str, **content: Any) -> str:
+    """Return the text of a template, of HTML as safe markup: all that it is given is escaped."""
+    from markupsafe import Markup
+
+    text = _environment().get_template(template).render(**content)
+    return text if template.endswith(".md") else Markup(text)
 
 
 @cache
-def environment() -> "Environment":
-    """Return the templates, which escape whatever they are given."""
+def _environment() -> "Environment":
     from jinja2 import Environment, FunctionLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -149,24 +109,86 @@ def environment() -> "Environment":
         return (folder / name).read_text(encoding="utf-8")
 
     made = Environment(
-        loader=FunctionLoader(load), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
+        loader=FunctionLoader(load), autoescape=lambda name: not (name or "").endswith(".md"),
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
     made.globals.update(
-        style=Markup(load("page.css")), script=Markup(load("page.js")), status_cell=status_cell
-    )
+        style=Markup(load("page.css")), script=Markup(load("page.js")), status_cell=tables.status_cell,
+        kind_labels=KINDS,
+    )  # fmt: skip
     made.filters.update(
         table=lambda table: Markup(table.html()),
         sortable=lambda table, name: Markup(table.html(name, sortable=True)),
         svg=lambda plot: Markup(plot.svg),
         minus=lambda text: text.replace("-", _text.MINUS),
+        # Text of a user as one line of Markdown that is no markup.
+        plain=lambda text: " ".join(str(text).split()).replace("<", "&lt;").replace("`", "'"),
     )
     return made
 
 
-def _plain(text: str) -> str:
-    """Text of a user as one line that is no markup."""
-    return " ".join(text.split()).replace("<", "&lt;").replace("`", "'")
+def run_view(
+    entry: Entry, plots: Sequence[DrawnPlot] = (), next_steps: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return the content of the page of a run that can be read, for the templates.
+
+    Args:
+        entry: The run.
+        plots: Its figures.
+        next_steps: Commands that go on with it or evaluate it, by what they do.
+    """
+    run = entry.run
+    assert run is not None
+    energy, config = run.energy, run.config
+    started = [f"started {config['created']}"] if config.get("created") else []
+    seed = run.result.get("seed", config.get("seed"))
+    return {
+        "entry": entry,
+        "run": run,
+        "headline": "" if energy is None else _text.value_with_error(energy.value, energy.error),
+        "subtitle": _subtitle(run.system),
+        "sentence": _sentence(entry, run),
+        "tiles": [(name, value) for name, value in _tiles(run) if value],
+        "history": [plot for plot in plots if not plot.plot.section],
+        "sections": list(_sections(run, plots)),
+        "details": [(title, found) for title, pairs in _details(run) if (found := list(pairs))],
+        "command_line": str(config.get("command_line") or ""),
+        "provenance": ", ".join([*started, f"seed {seed}", run.code, run.method]),
+        "next_steps": next_steps or {},
+    }
+
+
+def run_plots(run: RunRecord) -> list[Plot]:
+    """Return the figures that the files of a run allow."""
+    from nnbf.report import figures, state_figures
+
+    title, found = run.title, run.result.get("observables") or {}
+    plots: list[Plot] = []
+
+    def add(name: str, section: str, words: str, draw: Callable, *content: Any) -> None:
+        plots.append(Plot(name, section, words, partial(draw, *content)))
+
+    if figures.has_history(run) or not run.history:
+        add("energy", "", f"Energies of {title} against steps and time", figures.draw_history, run)
+    if len(run.levels) > 1:
+        levels = run.levels, run.unit
+        add("spectrum", "Levels", f"Levels of {title} by momentum", state_figures.draw_levels, *levels)
+    if run.command == "charge" and run.result.get("momenta"):
+        peaks, words = (run.result, run.result.get("exact")), f"Spectral function of {title}"
+        add("spectral_function", "Excitations", words, state_figures.draw_spectral, *peaks)
+    if figures.has_extrapolation(run):
+        words = "Energies at the end of every stage against second-order correction and variance, with fits"
+        add("extrapolation", "Extrapolation", words, figures.draw_extrapolations, run)
+    kept = [found[name] for name in ("density", "spin") if found.get(name) is not None]
+    if kept:
+        words = "Correlations against distance"
+        add("correlations", "Observables", words, state_figures.draw_correlations, *kept)
+    for name in ("density", "spin"):
+        if (factor := found.get(f"{name}_structure")) is not None:
+            words = f"Structure factor of the {name} over the Brillouin zone"
+            draw = state_figures.draw_structure_factor
+            add(f"{name}_structure_factor", "Observables", words, draw, factor)
+    return plots
 
 
 def _subtitle(system: Mapping[str, Any]) -> str:
@@ -187,64 +209,68 @@ def _subtitle(system: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _sentence(summary: Summary) -> str:
-    energy = summary.energy
+def _sentence(entry: Entry, run: RunRecord) -> str:
+    energy = run.energy
     if energy is None:
         return ""
-    failed = summary.entry.status == "failed"
-    words = "Last energy before the run failed, of" if failed else "Energy of"
-    levels = len(summary.run.levels)
-    what = f"the lowest of {levels} levels, of" if levels > 1 and not failed else ""
-    text = f"{words} {what} kind “{summary.kind}”, {bound_words(energy.kind)} of the ground state"
-    if summary.reference is not None:
-        text += f"; {difference(summary)} to {summary.reference.label}"
-        text += "" if summary.is_exact else ", the best reference here, which is not exact"
-    return " ".join(f"{text}.".split(" ")).replace("  ", " ")
+    words = "Energy of"
+    if entry.status == "failed":
+        words = "Last energy before the run failed, of"
+    elif len(run.levels) > 1:
+        words += f" the lowest of {len(run.levels)} levels, of"
+    text = f"{words} kind “{run.kind}”, {bound_words(energy.kind)} of the ground state"
+    if run.reference is not None:
+        text += f"; {tables.difference(run)} to {run.reference.label}"
+        text += "" if run.has_exact else ", the best reference here, which is not exact"
+    return f"{text}."
 
 
-def _tiles(summary: Summary) -> list[tuple[str, str]]:
-    result, hot = summary.run.result, summary.infinite_temperature.energy
+def _tiles(run: RunRecord) -> list[tuple[str, str]]:
+    """Small facts: name and value."""
+    result, hot = run.result, run.hamiltonian.infinite_temperature
     spin = result.get("s_squared")
     in_sector = result.get("n_determinants") is None
     return [
-        ("states of the sector" if in_sector else "|V|, determinants", _text.count(summary.states)),
+        ("states of the sector" if in_sector else "|V|, determinants", _text.count(run.states)),
         ("|C|, connected", _text.count(result.get("n_connected"))),
         ("parameters", _text.count(result.get("n_parameters"))),
-        ("variance", _text.small(summary.variance)),
-        ("V-score", _text.small(summary.v_score)),
+        ("variance", _text.small(run.variance)),
+        ("V-score", _text.small(run.v_score)),
         ("E∞", "" if hot is None else f"{hot:.6f}"),
-        ("particles", _text.count(summary.dof)),
+        ("particles", _text.count(run.dof)),
         ("⟨S²⟩", "" if spin is None else f"{abs(spin):.4f}"),
         ("sector", sector_words(result.get("sector"))),
-        ("levels", _text.count(len(summary.run.levels)) if len(summary.run.levels) > 1 else ""),
+        ("levels", _text.count(len(run.levels)) if len(run.levels) > 1 else ""),
         ("steps", _text.count(result.get("n_steps"))),
-        ("time", _text.duration(summary.seconds)),
+        ("time", _text.duration(run.seconds)),
     ]
 
 
-def _sections(summary: Summary, plots: Sequence[DrawnPlot]) -> Iterable[Section]:
-    run, result = summary.run, summary.run.result
+def _sections(run: RunRecord, plots: Sequence[DrawnPlot]) -> Iterable[dict[str, Any]]:
+    """Parts with tables, remarks and figures; empty ones are left out."""
+    result = run.result
     notes = [f"{name} was not computed: {why}." for name, why in missing_references(result)]
     notes += [f"{line}." for line in truncation_lines(result)]
-    content: dict[str, list[Table]] = {
-        "Energies": [run_tables.energies_table(result, run.references)],
-        "Levels": [run_tables.levels_table(run.levels, run.unit)] if len(run.levels) > 1 else [],
-        "Charge gap": [run_tables.gap_table(result)],
-        "Excitations": [run_tables.excitations_table(result)],
+    content = {
+        "Energies": [tables.energies_table(result, run.references)],
+        "Levels": [tables.levels_table(run.levels, run.unit)] if len(run.levels) > 1 else [],
+        "Charge gap": [tables.gap_table(result)],
+        "Excitations": [tables.excitations_table(result)],
         "Extrapolation": [],
-        "Observables": [run_tables.observables_table(result), run_tables.determinants_table(result)],
-        "Stages": [run_tables.stages_table(run)],
+        "Observables": [tables.observables_table(result), tables.determinants_table(result)],
+        "Stages": [tables.stages_table(run)],
     }
-    for title in _SECTIONS:
-        found = tuple(table for table in content[title] if table.rows)
-        figures = tuple(plot for plot in plots if plot.plot.section == title)
-        below = tuple(notes) if title == "Energies" else ()
+    for title, made in content.items():
+        found = [table for table in made if table.rows]
+        figures = [plot for plot in plots if plot.plot.section == title]
+        below = notes if title == "Energies" else []
         if found or figures or below:
-            yield Section(title, found, below, figures)
+            yield {"title": title, "tables": found, "notes": below, "plots": figures}
 
 
-def _details(summary: Summary) -> Iterable[tuple[str, Iterable[tuple[str, str]]]]:
-    run, config = summary.run, summary.run.config
+def _details(run: RunRecord) -> Iterable[tuple[str, Iterable[tuple[str, str]]]]:
+    """Lists of names and values that unfold, with their titles."""
+    config = run.config
     limits = {**_object(config.get("sectors")), **_object(config.get("limits"))}
     versions = {**_object(run.result.get("versions")), **_object(config.get("hardware"))}
     git = _object(config.get("git"))
@@ -253,9 +279,9 @@ def _details(summary: Summary) -> Iterable[tuple[str, Iterable[tuple[str, str]]]
     yield "System", _pairs(run.system, skip=("atoms",))
     yield "Problem", _pairs(_object(config.get("problem")))
     yield "Sectors and limits", _pairs(limits)
-    yield "Options of the solver", _pairs(settings(run))
+    yield "Options of the solver", _pairs(run.options)
     yield "Evaluation", _pairs(run.evaluation, skip=("rounds", "points", "versions", "extrapolations"))
-    yield "Checks of the density matrices", run_tables.density_checks(run.result).items()
+    yield "Checks of the density matrices", tables.density_checks(run.result).items()
     yield "Versions and hardware", _pairs(versions)
 
 
@@ -268,9 +294,3 @@ def _pairs(content: Mapping[str, Any], skip: Sequence[str] = ()) -> Iterable[tup
 
 def _object(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
-
-
-def _geometry(system: Mapping[str, Any]) -> str:
-    return "\n".join(
-        f"{symbol:<2} {x:14.8f} {y:14.8f} {z:14.8f}" for symbol, (x, y, z) in system.get("atoms") or ()
-    )

@@ -1,6 +1,7 @@
-"""Read a run folder for a report: finished, broken off or still going, as plain data."""
+"""A run folder as it is read for a report: finished, broken off or still going, as plain data."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,7 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from hamiltonians.errors import InputError
+from nnbf import _text
 from nnbf._io import read_json
+from nnbf.estimate import KINDS, Estimate, v_score
+from nnbf.report.energies import Reference, best_reference, error_unit
+from nnbf.report.hamiltonian import HamiltonianFacts, hamiltonian_facts
 from nnbf.runs.schema import is_lattice, is_molecule, load_config, load_result, upgraded_result
 
 RUNNING = "running or broken off"
@@ -18,11 +23,17 @@ UNFIT = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """Errors of reading files that hold something else than those of a run."""
 
 _RUN_FILES = ("config.json", "result.json", "history.jsonl", "system.npz")
+_HOW = {
+    "selected": "selected determinants",
+    "vmc": "variational Monte Carlo",
+    "full_sum": "full sums",
+    "exact": "exact diagonalisation",
+}
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """Content of the files of a run folder, in format 2."""
+    """Content of the files of a run folder, in format 2, and what follows from it."""
 
     path: Path
     """The folder."""
@@ -53,6 +64,16 @@ class RunRecord:
         return is_molecule({"command": self.command})
 
     @property
+    def status(self) -> str:
+        """How the run ended."""
+        return str(self.result.get("status") or "unknown")
+
+    @property
+    def warnings(self) -> list[str]:
+        """Warnings, one line each."""
+        return [str(text) for text in self.result.get("warnings") or ()]
+
+    @property
     def levels(self) -> list[Mapping[str, Any]]:
         """Levels that have an energy."""
         return [level for level in self.result.get("levels") or () if level.get("energy") is not None]
@@ -61,6 +82,14 @@ class RunRecord:
     def system(self) -> Mapping[str, Any]:
         """Description of the molecule or lattice."""
         return self.result.get("system") or self.config.get("system") or {}
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Options of the solver as resolved, groups of options flattened."""
+        found: dict[str, Any] = {}
+        for key, value in (self.config.get("options") or {}).items():
+            found.update(value if isinstance(value, Mapping) else {key: value})
+        return found
 
     @property
     def title(self) -> str:
@@ -76,6 +105,11 @@ class RunRecord:
         """Unit of energies: Hartree, or t."""
         return str(self.result.get("energy_unit") or ("t" if self.is_lattice else "Hartree"))
 
+    @property
+    def milli(self) -> str:
+        """Name of a thousandth of the unit."""
+        return error_unit(self.unit)
+
     @cached_property
     def references(self) -> dict[str, float | None]:
         """Energies of other methods, in the unit of the run."""
@@ -84,6 +118,116 @@ class RunRecord:
         if isinstance(exact, Mapping) and exact.get("energy") is not None:
             found.setdefault("ed", exact["energy"])
         return found
+
+    @cached_property
+    def reference(self) -> Reference | None:
+        """The most trusted reference."""
+        return best_reference({key: _number(value) for key, value in self.references.items()})
+
+    @property
+    def has_exact(self) -> bool:
+        """True where the reference is exact."""
+        return self.reference is not None and self.reference.is_exact
+
+    @cached_property
+    def energy(self) -> Estimate | None:
+        """Energy that the run reports; None as long as it has none."""
+        value, kind = _number(self.result.get("energy")), str(self.result.get("energy_kind") or "")
+        if value is None:
+            return None
+        bound = KINDS.get(kind, ("", "no"))[1] != "no"
+        error = _number(self.result.get("energy_error")) or 0.0
+        return Estimate(value, error, kind, self.unit, upper_bound=bound, variance=self.variance)
+
+    @property
+    def kind(self) -> str:
+        """Label of the kind of the energy."""
+        return "" if self.energy is None else KINDS.get(self.energy.kind, (self.energy.kind, ""))[0]
+
+    @property
+    def difference(self) -> float | None:
+        """Energy less that of the reference, in thousandths of the unit."""
+        if self.energy is None or self.reference is None:
+            return None
+        return 1e3 * (self.energy.value - self.reference.energy)
+
+    @property
+    def variance(self) -> float | None:
+        """Variance of H in the state of the energy."""
+        return _number(self.result.get("variance"))
+
+    @property
+    def dof(self) -> int | None:
+        """Number of particles (electrons that are not frozen), as VarBench counts."""
+        if not self.is_lattice:
+            return self.system.get("n_electrons")
+        particles = self.system.get("particles")
+        return sum(particles) if particles else None
+
+    @cached_property
+    def hamiltonian(self) -> HamiltonianFacts:
+        """The Hamiltonian in brief, with its energy at infinite temperature."""
+        return hamiltonian_facts(self)
+
+    @cached_property
+    def v_score(self) -> float | None:
+        """Dof * variance / (energy - E_inf)^2 where these are known, else what is stored."""
+        hot = self.hamiltonian.infinite_temperature
+        if self.energy is None or self.variance is None or self.dof is None or hot is None:
+            return _number(self.result.get("v_score"))
+        return v_score(self.dof, self.variance, self.energy.value, hot)
+
+    @property
+    def states(self) -> int | None:
+        """Determinants in V, or states of the symmetry sector."""
+        energy = self.result.get("energy")
+        of_sector = (level.get("n_states") for level in self.levels if level["energy"] == energy)
+        return self.result.get("n_determinants") or next(of_sector, None)
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall time."""
+        return _number(self.result.get("wall_time_s"))
+
+    @property
+    def method(self) -> str:
+        """The method in words: "neural backflow (MLP 128, 2 determinants), selected determinants"."""
+        options, inside = self.options, []
+        if options.get("network"):
+            method = str(self.result.get("energy_kind") or self.config.get("method") or "")
+            given = f" ({options['network_options']})" if options.get("network_options") else ""
+            rest = [sector_words(self.result.get("sector")), _HOW.get(method, method)]
+            return ", ".join([f"network {options['network']}{given}", *(word for word in rest if word)])
+        if self.is_lattice:
+            plain = options.get("backflow") == "none"
+            name = "Slater determinants" if plain else "equivariant neural backflow"
+            if options.get("features") and options.get("depth"):
+                inside.append(f"CNN of {options['depth']} layers, {options['features']} features")
+            kind = str(self.result.get("energy_kind"))
+            rest = [sector_words(self.result.get("sector")), _HOW.get(kind, "")]
+        else:
+            name = "neural backflow"
+            if options.get("hidden"):
+                inside.append("MLP " + "-".join(map(str, options["hidden"])))
+            method = str(self.result.get("method") or self.config.get("method") or "")
+            rest = [_HOW.get(method, method)]
+        count = options.get("n_determinants")
+        if isinstance(count, int):
+            inside.append(f"{_text.count(count)} determinant{'s' if count != 1 else ''}")
+        if self.is_lattice and options.get("jastrow"):
+            inside.append("Jastrow factor")
+        head = f"{name} ({', '.join(inside)})" if inside else name
+        return ", ".join([head, *(word for word in rest if word)])
+
+    @property
+    def code(self) -> str:
+        """The program behind the numbers: "nnbf 0.1.0 (commit 0123456789)"."""
+        versions, git = self.result.get("versions") or {}, self.config.get("git")
+        name = f"nnbf {versions.get('nnbf') or ''}".strip()
+        if not git or not git.get("commit"):
+            return name
+        changed = ", with changes" if git.get("modified") else ""
+        return f"{name} (commit {str(git['commit'])[:10]}{changed})"
 
 
 def read_run(folder: str | Path) -> RunRecord:
@@ -99,23 +243,48 @@ def read_run(folder: str | Path) -> RunRecord:
     if not has_config and not finished:
         raise InputError(f"{path} is not a run folder: give one that holds config.json and history.jsonl")
     history = _rows(path / "history.jsonl")
+    evaluation = path / "evaluation.json"
     try:
         config = load_config(path) if has_config else {}
-        result = _result(path, config) if finished else _so_far(config, history)
+        if finished:
+            result = load_result(path) if config else upgraded_result(read_json(path / "result.json"), {})
+        else:
+            result = _so_far(config, history)
+        sampled = read_json(evaluation) if evaluation.is_file() else {}
+        run = RunRecord(path, config, result, history, finished, sampled)
+        _check_numbers(run)
     except UNFIT as error:
         if isinstance(error, InputError):
             raise
-        reason = f"{type(error).__name__}: {error}"
-        raise InputError(f"{path}: its files hold something else than those of a run ({reason})") from error
-    evaluation = path / "evaluation.json"
-    return RunRecord(
-        path, config, result, history, finished, read_json(evaluation) if evaluation.is_file() else {}
-    )
+        raise unfit(path, error) from error
+    return run
+
+
+def unfit(path: Path, error: Exception) -> InputError:
+    """Return the error of a folder whose files hold something else than those of a run."""
+    reason = f"{type(error).__name__}: {error}"
+    return InputError(f"{path}: its files hold something else than those of a run ({reason})")
 
 
 def is_run(path: Path) -> bool:
     """Return whether a folder is that of a run, be it one that was killed right after it began."""
     return any((path / name).is_file() for name in _RUN_FILES)
+
+
+def sector_words(sector: Mapping[str, Any] | None) -> str:
+    """Return a sector in words: "momentum (0,0), B2, even spin", with a total spin that was projected on."""
+    if not sector:
+        return ""
+    words = []
+    if sector.get("momentum") is not None:
+        words.append(f"momentum ({','.join(map(str, sector['momentum']))})")
+    if sector.get("irrep"):
+        words.append(str(sector["irrep"]))
+    if sector.get("spin_flip") in (1, -1):
+        words.append("even spin" if sector["spin_flip"] == 1 else "odd spin")
+    if sector.get("total_spin") is not None:
+        words.append(f"projected on total spin {sector['total_spin']:g}")
+    return ", ".join(words)
 
 
 def lattice_title(system: Mapping[str, Any]) -> str:
@@ -136,12 +305,28 @@ def lattice_title(system: Mapping[str, Any]) -> str:
     return f"{'t-V' if system['kind'] == 'tv' else 'Hubbard'} {', '.join(words)}"
 
 
-def _result(path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
-    return load_result(path) if config else upgraded_result(read_json(path / "result.json"), {})
+def _check_numbers(run: RunRecord) -> None:
+    """Raise what comes of text where numbers should be, and of levels that have none."""
+    if run.is_lattice and run.finished and len(run.levels) < len(run.result["levels"]):
+        raise TypeError("a level without energy")
+    for row in (*run.history, *run.levels):
+        for key in ("energy", "time_s", "variance"):
+            _number(row.get(key))
+    for name in ("energy", "reference", "v_score", "seconds", "states", "method"):
+        getattr(run, name)
+
+
+def _number(value: Any) -> float | None:
+    """A finite number, or None; TypeError for text, or another thing that is no number."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{value!r} where a number should be")
+    return float(value) if math.isfinite(value) else None
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    """Return the whole lines; the last may be cut short where a run was killed, or is being written."""
+    """The whole lines; the last may be cut short where a run was killed, or is being written."""
     if not path.is_file():
         return []
     try:

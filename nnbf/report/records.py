@@ -2,17 +2,16 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nnbf._io import plain
 from nnbf._text import Cell, Table
 from nnbf.estimate import REFERENCES, reference_label
-from nnbf.report.method import architecture, code_reference, settings
+from nnbf.report.hamiltonian import hamiltonian_record, varbench_file
+from nnbf.report.reading import RunRecord
 from nnbf.report.sources import Entry, SweepEntry
-from nnbf.report.summary import Summary
-from nnbf.report.varbench_names import hamiltonian_record, varbench_file
 
 VARBENCH_COLUMNS = (
     "energy", "sigma", "variance", "dof", "einf", "v_score", "method", "reference", "kind", "unit", "system",
@@ -30,41 +29,44 @@ _SHOWN = (
     "message", "warnings", "wall_time_s", "seed", "versions",
 )  # fmt: skip
 """Keys of result.json that have a place of their own."""
-_EVALUATION_LISTS = ("rounds",)
+_OF_RESULT = (
+    "estimates", "truncation", "sector", "exact", "n_determinants", "n_connected", "n_steps", "s_squared",
+    "observables", "versions",
+)  # fmt: skip
+_OF_CONFIG = ("problem", "limits", "command_line", "git", "hardware")
+_NETWORK = (
+    "network", "network_options", "hidden", "blocked", "spin_flip", "features", "depth", "kernel", "backflow",
+    "n_determinants", "cell", "orbitals", "jastrow", "network_jastrow",
+)  # fmt: skip
+"""Options that shape a wave function."""
 
 
-def records_json(
-    entries: Sequence[tuple[Entry, Summary | None]], sweeps: Sequence[SweepEntry], folder: Path
-) -> str:
+def records_json(entries: Sequence[Entry], sweeps: Sequence[SweepEntry], folder: Path) -> str:
     """Return records.json.
 
     Args:
-        entries: Runs, with their summaries where they can be read.
+        entries: Runs.
         sweeps: Sweeps that they are points of.
         folder: Where the file will be: paths are relative to it.
     """
     content = {
         "format": FORMAT,
-        "runs": [record(entry, summary, folder) for entry, summary in entries],
+        "runs": [_record(entry, folder) for entry in entries],
         "sweeps": [
-            {
-                "name": sweep.name,
-                "directory": _relative(sweep.path, folder),
-                # The points stand among the runs.
-                **{
-                    key: value
-                    for key, value in sweep.content.items()
-                    if key not in ("points", "name", "timings")
-                },
-            }
+            {"name": sweep.name, "directory": _relative(sweep.path, folder), **_without_points(sweep.content)}
             for sweep in sweeps
         ],
     }
     return json.dumps(plain(content), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def record(entry: Entry, summary: Summary | None, folder: Path) -> dict[str, Any]:
-    """Return the record of a run; of one that cannot be read its name, state and reason."""
+def _without_points(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Content of sweep.json but for its points, which stand among the runs."""
+    return {key: value for key, value in content.items() if key not in ("points", "name", "timings")}
+
+
+def _record(entry: Entry, folder: Path) -> dict[str, Any]:
+    """The record of a run; of one that cannot be read its name, state and reason."""
     head = {
         "run": entry.name,
         "directory": _relative(entry.path, folder),
@@ -73,24 +75,22 @@ def record(entry: Entry, summary: Summary | None, folder: Path) -> dict[str, Any
         "sweep": entry.sweep,
         "coordinates": dict(entry.coordinates) or None,
     }
-    if summary is None:
+    run = entry.run
+    if run is None:
         return head
-    run, result, config, energy = summary.run, summary.run.result, summary.run.config, summary.energy
+    result, config, energy = run.result, run.config, run.energy
     return {
         **head,
-        "hamiltonian": hamiltonian_record(run, summary.integrals),
+        "hamiltonian": hamiltonian_record(run),
         "energy": None if energy is None else energy.value,
-        "energy_unit": summary.unit,
+        "energy_unit": run.unit,
         "energy_kind": str(result.get("energy_kind") or ""),
         "sigma": (energy and energy.error) or None,
-        "variance": summary.variance,
-        "v_score": summary.v_score,
-        "dof": summary.dof,
-        "einf": summary.infinite_temperature.energy,
-        "einf_definition": summary.infinite_temperature.definition,
-        "estimates": result.get("estimates"),
-        "truncation": result.get("truncation"),
-        "sector": result.get("sector"),
+        "variance": run.variance,
+        "v_score": run.v_score,
+        "dof": run.dof,
+        "einf": run.hamiltonian.infinite_temperature,
+        "einf_definition": run.hamiltonian.definition,
         "levels": result.get("levels") if run.is_lattice else None,
         "references": [
             {
@@ -101,27 +101,17 @@ def record(entry: Entry, summary: Summary | None, folder: Path) -> dict[str, Any
             }
             for key, energy in run.references.items()
         ],
-        "exact": result.get("exact"),
-        "method": summary.method,
-        "architecture": architecture(run),
-        "hyperparameters": dict(settings(run)),
-        "problem": config.get("problem"),
-        "limits": config.get("limits"),
+        "method": run.method,
+        "architecture": _architecture(run),
+        "hyperparameters": dict(run.options),
         "command": run.command,
-        "command_line": config.get("command_line"),
         "seed": result.get("seed", config.get("seed")),
-        "n_determinants": result.get("n_determinants"),
-        "n_connected": result.get("n_connected"),
-        "n_steps": result.get("n_steps"),
-        "wall_time_s": summary.seconds,
-        "s_squared": result.get("s_squared"),
-        "observables": result.get("observables"),
-        "evaluation": {k: v for k, v in run.evaluation.items() if k not in _EVALUATION_LISTS} or None,
-        "warnings": list(result.get("warnings") or ()),
-        "code": code_reference(run),
-        "versions": result.get("versions"),
-        "git": config.get("git"),
-        "hardware": config.get("hardware"),
+        "wall_time_s": run.seconds,
+        "evaluation": {key: value for key, value in run.evaluation.items() if key != "rounds"} or None,
+        "warnings": run.warnings,
+        "code": run.code,
+        **{key: result.get(key) for key in _OF_RESULT},
+        **{key: config.get(key) for key in _OF_CONFIG},
         "started": config.get("created"),
         "more": {key: value for key, value in result.items() if key not in _SHOWN} or None,
     }
@@ -131,32 +121,39 @@ def _relative(path: Path, folder: Path) -> str:
     return Path(os.path.relpath(path.absolute(), folder.absolute())).as_posix()
 
 
-def has_row(summary: Summary) -> bool:
-    """Return whether a run has a row: it has ended with an energy, and has not failed."""
-    return summary.energy is not None and summary.run.finished and summary.entry.status != "failed"
+def _architecture(run: RunRecord) -> dict[str, Any]:
+    """The wave function as data: its kind and those options that shape it."""
+    kind = "equivariant convolutional backflow" if run.is_lattice else "backflow of a multilayer perceptron"
+    shape = {key: run.options[key] for key in _NETWORK if key in run.options}
+    return {
+        "kind": str(run.options.get("network") or kind),
+        **shape,
+        "n_parameters": run.result.get("n_parameters"),
+    }
 
 
-def varbench_table(summaries: Sequence[Summary]) -> Table:
+def varbench_table(entries: Sequence[Entry]) -> Table:
     """Return the rows of runs; numbers are in full, unknown ones empty."""
-    return Table(VARBENCH_COLUMNS, ([_cell(value) for value in _row(summary)] for summary in summaries))
+    rows = [(entry.name, entry.run) for entry in entries if entry.run is not None]
+    return Table(VARBENCH_COLUMNS, ([_cell(value) for value in _row(name, run)] for name, run in rows))
 
 
-def _row(summary: Summary) -> list[Any]:
-    energy, run = summary.energy, summary.run
+def _row(name: str, run: RunRecord) -> list[Any]:
+    energy = run.energy
     return [
         None if energy is None else energy.value,
         (energy and energy.error) or None,
-        summary.variance,
-        summary.dof,
-        summary.infinite_temperature.energy,
-        summary.v_score,
-        summary.method,
-        code_reference(run),
+        run.variance,
+        run.dof,
+        run.hamiltonian.infinite_temperature,
+        run.v_score,
+        run.method,
+        run.code,
         None if energy is None else energy.kind,
-        summary.unit,
-        summary.system,
+        run.unit,
+        run.title,
         varbench_file(run.system) if run.is_lattice else None,
-        summary.entry.name,
+        name,
     ]
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,13 @@ _PICTURE_FOLDERS = ("", "pictures", "figures", "plots")
 class Entry:
     """A run of the report, whatever state it is in."""
 
-    name: str
-    """End of its path, long enough to tell it from the others."""
     path: Path
     """Its folder."""
-    run: RunRecord | None
+    name: str = ""
+    """End of its path, long enough to tell it from the others."""
+    run: RunRecord | None = None
     """Content of its files; None where they cannot be read, or are not there."""
-    status: str
+    status: str = ""
     """As result.json says; "running or broken off" without one; "damaged"; else what its sweep says."""
     reason: str = ""
     """Reason why it failed, or what is damaged."""
@@ -36,6 +36,12 @@ class Entry:
     """Name of the sweep that it is a point of."""
     coordinates: Mapping[str, Any] = field(default_factory=dict)
     """Place in that sweep."""
+
+    @property
+    def has_result(self) -> bool:
+        """Whether the run has ended with an energy, and has not failed."""
+        ended = self.run is not None and self.run.finished and self.run.energy is not None
+        return ended and self.status != "failed"
 
 
 @dataclass(frozen=True)
@@ -66,15 +72,6 @@ class Collection:
     """Arguments that are no run: one line each."""
 
 
-@dataclass(frozen=True)
-class _Found:
-    path: Path
-    status: str = ""
-    reason: str = ""
-    sweep: str | None = None
-    coordinates: Mapping[str, Any] = field(default_factory=dict)
-
-
 def read_collection(folders: Sequence[str | Path]) -> Collection:
     """Read run folders and sweep folders.
 
@@ -85,7 +82,7 @@ def read_collection(folders: Sequence[str | Path]) -> Collection:
     Raises:
         InputError: One does not exist, or is the folder of neither; or no run is left.
     """
-    found: list[_Found] = []
+    found: list[Entry] = []
     sweeps: list[SweepEntry] = []
     left_out: list[str] = []
     for folder in folders:
@@ -99,22 +96,22 @@ def read_collection(folders: Sequence[str | Path]) -> Collection:
             sweeps.append(sweep)
             found += points
         elif is_run(path):
-            found.append(_Found(path))
+            found.append(Entry(path))
         elif (path / RECORDS).is_file():
             left_out.append(f"{path} is a report")
         else:
             raise InputError(f"{path} is the folder of neither a run nor a sweep{_hint(path)}")
     # A point counts as one of its sweep, however often and in whichever order it is given.
-    unique: dict[Path, _Found] = {}
-    for item in sorted(found, key=lambda item: item.sweep is None):
-        unique.setdefault(item.path.resolve(), item)
-    kept = [item for item in found if unique[item.path.resolve()] is item]
+    unique: dict[Path, Entry] = {}
+    for entry in sorted(found, key=lambda entry: entry.sweep is None):
+        unique.setdefault(entry.path.resolve(), entry)
+    kept = [entry for entry in found if unique[entry.path.resolve()] is entry]
     if not kept:
         why = f" ({left_out[0]})" if left_out else ""
         raise InputError(f"no run given{why}: give the folders of runs or sweeps")
-    names = _names([item.path for item in kept], [1 if item.sweep is None else 2 for item in kept])
-    entries = tuple(_entry(name, item) for name, item in zip(names, kept, strict=True))
-    return Collection(entries, tuple(sweeps), tuple(left_out))
+    names = _names([entry.path for entry in kept], [1 if entry.sweep is None else 2 for entry in kept])
+    entries = [replace(_read(entry), name=name) for entry, name in zip(kept, names, strict=True)]
+    return Collection(tuple(entries), tuple(sweeps), tuple(left_out))
 
 
 def left_out(lines: Sequence[str]) -> str:
@@ -124,42 +121,38 @@ def left_out(lines: Sequence[str]) -> str:
     return f"{lines[0]}, and {len(lines) - 1} more files or reports"
 
 
-def entry_of(run: RunRecord, name: str = "") -> Entry:
-    """Return the entry of a run that stands alone."""
-    status = str(run.result.get("status") or "unknown")
-    reason = str(run.result.get("message") or "") if status == "failed" else ""
-    return Entry(name or run.path.resolve().name, run.path, run, status, reason)
-
-
-def _entry(name: str, item: _Found) -> Entry:
-    def entry(run: RunRecord | None, status: str, reason: str) -> Entry:
-        return Entry(name, item.path, run, status, reason, item.sweep, item.coordinates)
-
-    path = item.path
-    if not path.is_dir() or not is_run(path):
-        return entry(None, item.status or "missing", item.reason)
-    if not (path / "config.json").is_file() and not (path / "result.json").is_file():
-        return entry(None, "broken off", "it was killed before its first step")
-    try:
-        run = read_run(path)
-    except InputError as error:
-        reason = (
-            str(error)
-            .removesuffix(": give another run")
-            .removesuffix(": is it that of a run?")
-            .replace(f"{path}/", "")
-        )
-        return entry(None, "damaged", reason)
-    status = str(run.result.get("status") or "unknown")
-    reason = item.reason if item.status == "failed" else ""
+def entry_of(run: RunRecord, planned: Entry | None = None) -> Entry:
+    """Return the entry of a run, which may be a `planned` point of a sweep."""
+    entry = planned or Entry(run.path, run.path.resolve().name)
+    failed = entry.status == "failed"
+    reason, status = entry.reason if failed else "", run.status
     if status == "failed":
         reason = str(run.result.get("message") or reason)
-    elif not run.finished and item.status == "failed":
+    elif failed and not run.finished:
         status = "failed"
-    return entry(run, status, reason)
+    return replace(entry, run=run, status=status, reason=reason)
 
 
-def _sweep(path: Path, taken: Sequence[str]) -> tuple[SweepEntry, list[_Found]]:
+def _read(entry: Entry) -> Entry:
+    path = entry.path
+    if not is_run(path):
+        return replace(entry, status=entry.status or "missing")
+    if not (path / "config.json").is_file() and not (path / "result.json").is_file():
+        return replace(entry, status="broken off", reason="it was killed before its first step")
+    try:
+        return entry_of(read_run(path), entry)
+    except InputError as error:
+        return damaged(entry, error)
+
+
+def damaged(entry: Entry, error: InputError) -> Entry:
+    """Return the entry of a run whose files cannot be used, with the reason."""
+    reason = str(error).removesuffix(": give another run").removesuffix(": is it that of a run?")
+    reason = reason.removeprefix(f"{entry.path}: ").replace(f"{entry.path}/", "")
+    return replace(entry, run=None, status="damaged", reason=reason)
+
+
+def _sweep(path: Path, taken: Sequence[str]) -> tuple[SweepEntry, list[Entry]]:
     content, problem = _read_sweep(path)
     name = str(content.get("name") or path.resolve().name)
     while name in taken:
@@ -170,18 +163,18 @@ def _sweep(path: Path, taken: Sequence[str]) -> tuple[SweepEntry, list[_Found]]:
         if not isinstance(point, dict) or not isinstance(point.get("directory"), str):
             problem = problem or "a point is not described as it should be"
             continue
-        coordinates = point.get("coordinates")
+        place = point.get("coordinates")
         found.append(
-            _Found(
+            Entry(
                 path / point["directory"],
-                str(point.get("status") or ""),
-                str(point.get("reason") or ""),
-                name,
-                coordinates if isinstance(coordinates, dict) else {},
+                status=str(point.get("status") or ""),
+                reason=str(point.get("reason") or ""),
+                sweep=name,
+                coordinates=place if isinstance(place, dict) else {},
             )
         )
     if not found:
-        found = [_Found(run, sweep=name) for run in sorted(path.iterdir()) if run.is_dir() and is_run(run)]
+        found = [Entry(run, sweep=name) for run in sorted(path.iterdir()) if run.is_dir() and is_run(run)]
     return SweepEntry(name, path, content, _pictures(path), problem), found
 
 

@@ -2,11 +2,16 @@
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+
+from hamiltonians.errors import one_line
+from nnbf.estimate import reference_label
+from nnbf.report.energies import Reference
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,8 +21,14 @@ SERIES = ("#1f5fd0", "#c2410c", "#0f766e", "#7e3fb5", "#a16207", "#be185d", "#03
 CHEMICAL_ACCURACY = 1.6
 """Chemical accuracy in mHa: one kcal/mol."""
 
+SMALLEST = 1e-5
+"""Thousandths of the unit; below, differences are rounding and convergence thresholds."""
+
 DASHED = (0, (4, 3))
 """Line style of references."""
+
+_LINEAR_WITHIN = 1.0  # of a scale with negative values
+_LABEL_GAP = 9.5  # points between two labels
 
 # The style sheet of a page says what each is in light, in dark and on paper.
 _VARIABLES = {
@@ -27,17 +38,40 @@ _VARIABLES = {
 
 
 def new_figure(
-    size: tuple[float, float], *, layout: Literal["constrained"] | None = "constrained"
+    size: tuple[float, float], *, title: str = "", layout: Literal["constrained"] | None = "constrained"
 ) -> "Figure":
     """Return a figure that belongs to no window.
 
     Args:
         size: Width and height in inches.
+        title: Above the picture.
         layout: Layout engine; None for fixed margins, which take less time than all the rest.
     """
     from matplotlib.figure import Figure
 
-    return Figure(figsize=size, dpi=150, facecolor=PAPER, layout=layout)
+    figure = Figure(figsize=size, dpi=150, facecolor=PAPER, layout=layout)
+    if title:
+        figure.suptitle(title, color=INK, fontsize=10)
+    return figure
+
+
+def new_panels(
+    size: tuple[float, float], rows: int = 1, columns: int = 1, *, title: str = "", **options: Any
+) -> "tuple[Figure, np.ndarray]":
+    """Return a figure that belongs to no window, and its axes (rows, columns) in the house style.
+
+    Args:
+        size: Width and height in inches.
+        rows: Number of rows.
+        columns: Number of columns.
+        title: Above the picture.
+        options: Further ones of `matplotlib.figure.Figure.subplots`.
+    """
+    figure = new_figure(size, title=title)
+    panels = figure.subplots(rows, columns, squeeze=False, **options)
+    for axes in panels.flat:
+        style_axes(axes)
+    return figure, panels
 
 
 def style_axes(axes: Any) -> None:
@@ -55,14 +89,14 @@ def style_axes(axes: Any) -> None:
         label.set_fontsize(9.5)
 
 
-def draw_legend(axes: Any, **options: Any) -> None:
-    """Draw the legend of these axes, if there is anything to name."""
+def draw_legend(axes: Any, *, beside: bool = False, **options: Any) -> None:
+    """Draw the legend of these axes, if there is anything to name; `beside` them, or inside."""
     if not axes.get_legend_handles_labels()[0]:
         return
-    legend = axes.legend(**{"fontsize": 8, "framealpha": 0.85, "edgecolor": GRID, **options})
-    legend.get_frame().set_facecolor(PAPER)
-    for text in legend.get_texts():
-        text.set_color(INK)
+    if beside:
+        options |= {"loc": "center left", "bbox_to_anchor": (1.0, 0.5), "frameon": False}
+    shared = {"fontsize": 8, "framealpha": 0.85, "facecolor": PAPER, "edgecolor": GRID, "labelcolor": INK}
+    axes.legend(**shared, **options)
 
 
 def logarithmic(axis: Any, values: Sequence[float]) -> None:
@@ -96,6 +130,124 @@ def draw_accuracy(axes: Any, *, label: bool = True) -> None:
     )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class ErrorScale:
+    """Map from energies to heights of a plot."""
+
+    reference: Reference | None
+    """Reference that is subtracted; None plots energies as they are."""
+    unit: str
+    """Name of the unit on the axis."""
+    logarithmic: bool
+    """True where all errors are positive, so that a logarithmic axis can show them."""
+
+    @classmethod
+    def for_energies(
+        cls, reference: Reference | None, energies: Sequence[float], unit: str, energy_unit: str
+    ) -> "ErrorScale":
+        """Choose the scale that can show these energies."""
+        if reference is None:
+            return cls(None, energy_unit, False)
+        errors = 1e3 * (np.asarray(energies, dtype=float) - reference.energy)
+        return cls(reference, unit, bool(errors.size and np.all(errors > -SMALLEST)))
+
+    @property
+    def label(self) -> str:
+        """Text of the axis."""
+        if self.reference is None:
+            return f"energy ({self.unit})"
+        return f"energy above {self.reference.label} ({self.unit})"
+
+    def heights(self, energies: Sequence[float]) -> np.ndarray:
+        """Return what is plotted for these energies."""
+        values = np.asarray(energies, dtype=float)
+        if self.reference is None:
+            return values
+        errors = 1e3 * (values - self.reference.energy)
+        return np.maximum(errors, SMALLEST) if self.logarithmic else errors
+
+    def place(self, energy: float) -> tuple[float, bool]:
+        """Return (height, below): on an axis that cannot show what lies below, distances count."""
+        if (
+            not self.logarithmic
+            or self.reference is None
+            or energy >= self.reference.energy - 1e-3 * SMALLEST
+        ):
+            return float(self.heights([energy])[0]), False
+        return float(self.heights([2 * self.reference.energy - energy])[0]), True
+
+    def apply(self, axes: Any, heights: np.ndarray) -> None:
+        """Set scale and limits of an axis to these heights."""
+        if self.logarithmic:
+            axes.set_yscale("log")
+            axes.set_ylim(max(heights.min(), SMALLEST) / 2.5, max(heights.max(), 2 * SMALLEST) * 2.5)
+        elif self.reference is not None:
+            axes.set_yscale("symlog", linthresh=_LINEAR_WITHIN)
+            span = max(abs(heights.min()), abs(heights.max()), _LINEAR_WITHIN)
+            axes.set_ylim(min(2.5 * heights.min(), -0.1 * _LINEAR_WITHIN), 2.5 * span)
+        else:
+            pad = 0.05 * max(np.ptp(heights), 1e-6)
+            axes.set_ylim(heights.min() - pad, heights.max() + pad)
+
+    def lines(self, references: Mapping[str, float | None]) -> list[tuple[float, str]]:
+        """Return (height, label) of the other methods; on a logarithmic axis, distances below count too."""
+        found = []
+        for key, energy in references.items():
+            if energy is None or (self.reference is not None and key == self.reference.key):
+                continue
+            label = reference_label(key)
+            if self.reference is None:
+                found.append((energy, label))
+                continue
+            error = 1e3 * (energy - self.reference.energy)
+            if self.logarithmic and error < 0:
+                label += " (below)"
+                error = -error
+            if not self.logarithmic or error >= SMALLEST:
+                found.append((error, label))
+        if self.reference is not None and not self.logarithmic:
+            found.append((0.0, self.reference.label))
+        return found
+
+
+def draw_lines(axes: Any, lines: Sequence[tuple[float, str]], *, labels: bool) -> None:
+    """Draw horizontal lines that are on the axis, with labels to the right that do not overlap."""
+    lowest, highest = axes.get_ylim()
+    shown = sorted((height, label) for height, label in lines if lowest <= height <= highest)
+    for height, _ in shown:
+        axes.axhline(height, color=MUTED, linewidth=0.9, linestyle=DASHED, zorder=1)
+    if not labels:
+        return
+    to_points = 72.0 / axes.figure.dpi
+    wanted = [axes.transData.transform((0, height))[1] * to_points for height, _ in shown]
+    for (height, label), at, place in zip(shown, wanted, spread(wanted, _LABEL_GAP), strict=True):
+        axes.annotate(
+            label,
+            xy=(1.0, height),
+            xycoords=axes.get_yaxis_transform(),
+            xytext=(5, place - at),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+            color=MUTED,
+            annotation_clip=False,
+        )
+
+
+def spread(wanted: Sequence[float], gap: float) -> list[float]:
+    """Return ascending places at least `gap` apart, as near as possible to the `wanted` ones."""
+    # Pool-adjacent-violators on places less their minimal offsets: [sum, count] of every pool.
+    pools: list[list[float]] = []
+    for index, place in enumerate(wanted):
+        pools.append([place - gap * index, 1.0])
+        while len(pools) > 1 and pools[-2][0] / pools[-2][1] > pools[-1][0] / pools[-1][1]:
+            total, count = pools.pop()
+            pools[-1][0] += total
+            pools[-1][1] += count
+    levels = [total / count for total, count in pools for _ in range(int(count))]
+    return [level + gap * index for index, level in enumerate(levels)]
+
+
 def bars(errors: Any) -> np.ndarray | None:
     """Return error bars; None for exact sums."""
     errors = np.nan_to_num(np.asarray(errors, dtype=float))
@@ -112,6 +264,54 @@ def verbatim(text: str, longest: int = 40) -> str:
     """Return text of a user that is drawn as it is, without formulas; a long one is cut."""
     text = " ".join(text.split())
     return (text if len(text) <= longest else f"{text[: longest - 1]}…").replace("$", r"\$")
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure that has not been drawn yet."""
+
+    name: str
+    """Name of its file, without suffix."""
+    section: str
+    """Part of the page that it belongs to."""
+    description: str
+    """Content in words."""
+    draw: "Callable[[], Figure]"
+    """Makes the figure."""
+
+
+@dataclass(frozen=True)
+class DrawnPlot:
+    """A figure, or the reason why there is none."""
+
+    plot: Plot
+    """Name, place and description."""
+    svg: str = ""
+    """The figure inside a page."""
+    png: bytes = b""
+    """The figure as a file."""
+    problem: str = ""
+    """Reason why it could not be drawn, in one line."""
+
+
+def drawn(plots: Sequence[Plot], prefix: str, *, files: bool) -> list[DrawnPlot]:
+    """Draw figures; one that cannot be drawn costs no more than itself.
+
+    Args:
+        plots: The figures.
+        prefix: Begin of the ids in the page.
+        files: Draw PNG files, too.
+    """
+    return [_drawn(plot, f"{prefix}-{plot.name}", files=files) for plot in plots]
+
+
+def _drawn(plot: Plot, prefix: str, *, files: bool) -> DrawnPlot:
+    try:
+        figure = plot.draw()
+        return DrawnPlot(plot, svg(figure, plot.description, prefix), png(figure) if files else b"")
+    except Exception as error:  # Matplotlib and the files of other versions raise whatever they like
+        name = plot.name.replace("_", " ")
+        return DrawnPlot(plot, problem=f"no picture of {name}: {type(error).__name__}: {one_line(error)}")
 
 
 def png(figure: "Figure") -> bytes:

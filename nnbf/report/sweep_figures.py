@@ -1,6 +1,6 @@
 """Figures of sweeps: potential-energy curves, basis-set limits, growth with size.
 
-Each takes plain records and returns a Matplotlib figure; `nnbf.report.style.png` turns it into a file.
+Each takes plain records, and belongs to no window; `nnbf.report.style.png` turns it into a file.
 """
 
 import re
@@ -25,6 +25,7 @@ from nnbf.report.style import (
     draw_legend,
     logarithmic,
     new_figure,
+    new_panels,
     number,
     style_axes,
 )
@@ -33,8 +34,27 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _DRAWN = ("hf", "ccsd", "ccsd_t", "fci")
-_SMALLEST = 1e-4  # mHa; below, differences are convergence thresholds
-_LEGEND_COLUMNS = 2
+_LEAST_ERROR = 1e-4  # mHa; below, differences along a scan are convergence thresholds
+
+
+def draw_finding(kind: str, record: Mapping[str, Any], sweep: str) -> "Figure":
+    """Draw a finding of a sweep.
+
+    Args:
+        kind: Key in `analysis` of sweep.json: basis_limits, curves or scaling.
+        record: The entry there.
+        sweep: Name of the sweep, for findings without a name.
+    """
+    title = str(record.get("name") or sweep)
+    if kind == "basis_limits":
+        family = f" {record['family']}" if record.get("family") else ""
+        return draw_basis_limit(record, exact=record.get("exact"), title=title + family)
+    if kind == "curves":
+        constants = (record.get("constants") or {}).get("energy")
+        label = record["x_label"]
+        return draw_curve(record["points"], x="x", x_label=label, constants=constants, title=title)
+    group, against = "series" if any(record["series"]) else None, record["against"]
+    return draw_scaling(record["points"], record["quantities"], against=against, group=group, title=sweep)
 
 
 def draw_curve(
@@ -55,9 +75,6 @@ def draw_curve(
         constants: `nnbf.analysis.DiatomicConstants.record()`, whose minimum is marked.
         title: Above the picture.
 
-    Returns:
-        A Matplotlib figure that belongs to no window.
-
     Raises:
         InputError: No row has both `x` and an energy.
     """
@@ -65,10 +82,9 @@ def draw_curve(
     reference = _reference(table)
     spins = np.isfinite(table["s_squared"]).any()
     heights = [2.0, *([1.4] if reference else []), *([0.7] if spins else [])]
-    figure = new_figure((6.4, 1.0 + 1.5 * sum(heights)))
-    panels = list(figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0])
-    for axes in panels:
-        style_axes(axes)
+    size = (6.4, 1.0 + 1.5 * sum(heights))
+    figure, columns = new_panels(size, len(heights), title=title, sharex=True, height_ratios=heights)
+    panels = columns[:, 0]
     _draw_energies(panels[0], table, constants)
     if reference:
         _draw_errors(panels[1], table, reference)
@@ -76,8 +92,6 @@ def draw_curve(
         _draw_spin(panels[-1], table)
     panels[-1].set_xlabel(x_label)
     figure.align_ylabels()
-    if title:
-        figure.suptitle(title, color=INK, fontsize=10)
     return figure
 
 
@@ -122,7 +136,7 @@ def _draw_energies(axes: Any, table: Mapping[str, np.ndarray], constants: Any) -
     axes.ticklabel_format(axis="y", useOffset=False)
     axes.set_ylabel("energy (Ha)")
     _frame_well(axes, table)
-    draw_legend(axes, ncols=_LEGEND_COLUMNS, loc="upper right")
+    draw_legend(axes, ncols=2, loc="upper right")
 
 
 def _frame_well(axes: Any, table: Mapping[str, np.ndarray]) -> None:
@@ -145,7 +159,7 @@ def _draw_errors(axes: Any, table: Mapping[str, np.ndarray], reference: str) -> 
             continue
         style = _styles()[key] if key in _DRAWN else {"color": SERIES[0], "linewidth": 1.2}
         marker = "o" if key == "energy" else "."
-        magnitude = np.maximum(np.abs(error), _SMALLEST)
+        magnitude = np.maximum(np.abs(error), _LEAST_ERROR)
         axes.plot(table["x"], magnitude, zorder=3, **style)
         below = error < 0
         # Hollow where the method lies below: a logarithmic axis has no sign.
@@ -189,11 +203,8 @@ def draw_basis_limit(limit: Mapping[str, Any], *, exact: float | None = None, ti
         limit: `nnbf.analysis.BasisLimit.record()`.
         exact: Energy of a complete basis from elsewhere, Hartree.
         title: Above the picture.
-
-    Returns:
-        A Matplotlib figure that belongs to no window.
     """
-    figure = new_figure((8.6, 5.2))
+    figure = new_figure((8.6, 5.2), title=title)
     grid = figure.add_gridspec(2, 2, width_ratios=(1.25, 1.0))
     total = figure.add_subplot(grid[0, 0])
     distance = figure.add_subplot(grid[1, 0], sharex=total)
@@ -203,8 +214,6 @@ def draw_basis_limit(limit: Mapping[str, Any], *, exact: float | None = None, ti
     _draw_total(total, limit, exact)
     _draw_distance(distance, limit)
     _draw_formulas(formulas, limit, exact)
-    if title:
-        figure.suptitle(title, color=INK, fontsize=10)
     return figure
 
 
@@ -258,10 +267,7 @@ def _draw_formulas(axes: Any, limit: Mapping[str, Any], exact: float | None) -> 
     for index, (part, name) in enumerate(_PARTS):
         colour, chosen = SERIES[2 + index], limit[part]
         rows = [value for value in chosen["values"] if value["energy"] is not None]
-        axes.annotate(
-            name, (0.0, row), xycoords=axes.get_yaxis_transform(), xytext=(4, 0), textcoords="offset points",
-            color=colour, fontsize=8.5, va="center",
-        )  # fmt: skip
+        _name_row(axes, row, name, colour)
         top = row + 0.55
         for value in rows:
             row += 1
@@ -274,10 +280,7 @@ def _draw_formulas(axes: Any, limit: Mapping[str, Any], exact: float | None) -> 
         half = 1e3 * chosen["error"]
         axes.fill_betweenx([top, row + 0.45], -half, half, color=colour, alpha=0.13, linewidth=0)
         row += 1
-    axes.annotate(
-        "total", (0.0, row), xycoords=axes.get_yaxis_transform(), xytext=(4, 0), textcoords="offset points",
-        color=SERIES[1], fontsize=8.5, va="center",
-    )  # fmt: skip
+    _name_row(axes, row, "total", SERIES[1])
     row += 1
     axes.errorbar(
         [0.0], [row], xerr=[1e3 * limit["error"]], fmt="P", color=SERIES[1], capsize=4, markersize=7
@@ -294,6 +297,13 @@ def _draw_formulas(axes: Any, limit: Mapping[str, Any], exact: float | None) -> 
     axes.grid(False, axis="y")
     axes.margins(x=0.12)
     axes.set_xlabel("limit less the recommended one (mHa)")
+
+
+def _name_row(axes: Any, row: float, name: str, colour: str) -> None:
+    axes.annotate(
+        name, (0.0, row), xycoords=axes.get_yaxis_transform(), xytext=(4, 0), textcoords="offset points",
+        color=colour, fontsize=8.5, va="center",
+    )  # fmt: skip
 
 
 def _typeset(label: str) -> str:
@@ -323,9 +333,6 @@ def draw_scaling(
         labels: Names of keys, beside `LABELS`.
         title: Above the picture.
 
-    Returns:
-        A Matplotlib figure that belongs to no window.
-
     Raises:
         InputError: No quantities, or no row has the size and one of them.
     """
@@ -335,10 +342,10 @@ def draw_scaling(
         raise InputError(f"no run has {against!r} and one of {', '.join(quantities) or 'no quantities'}")
     columns = min(len(quantities), 2 if len(quantities) in (2, 4) else 3)
     lines = -(-len(quantities) // columns)
-    figure = new_figure((3.7 * columns + 0.5, 3.1 * lines + 0.3))
-    panels = figure.subplots(lines, columns, sharex=True, squeeze=False).ravel()
+    size = (3.7 * columns + 0.5, 3.1 * lines + 0.3)
+    figure, grid = new_panels(size, lines, columns, title=title, sharex=True)
+    panels = grid.ravel()
     for axes, key in zip(panels, quantities):
-        style_axes(axes)
         _draw_quantity(axes, drawable, key, against, group)
         axes.set_ylabel(names.get(key, key))
     for spare in panels[len(quantities) :]:
@@ -349,8 +356,6 @@ def draw_scaling(
             panels[index].tick_params(labelbottom=True)
     logarithmic(panels[0].xaxis, [number(row, against) for row in drawable])
     figure.align_ylabels()
-    if title:
-        figure.suptitle(title, color=INK, fontsize=10)
     return figure
 
 

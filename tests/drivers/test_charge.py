@@ -21,7 +21,7 @@ from nnbf.observables.quasiparticle import (
     plane_wave,
     with_changed_filling,
 )
-from nnbf.report.spectral_figure import draw_spectral
+from nnbf.report.state_figures import draw_spectral
 from nnbf.states.amplitudes import log_psi_function
 from tests.observables.vectors import enumerated_weight
 

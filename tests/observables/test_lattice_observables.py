@@ -16,7 +16,7 @@ from nnbf.observables import Configurations, lattice_observables
 from nnbf.observables.correlations import correlation_ratio, correlations, structure_factor
 from nnbf.observables.measured_symmetry import measured_symmetry, symmetry_parts
 from nnbf.observables.spin import double_occupancy, lattice_s_squared
-from nnbf.report.lattice_figures import draw_correlations, draw_structure_factor
+from nnbf.report.state_figures import draw_correlations, draw_structure_factor
 
 TV = Lattice("tv", "4x4", 5, V=1.0)
 HUBBARD = Lattice("hubbard", "4x2", "2,2", U=4.0)

@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,9 @@ import pytest
 from hamiltonians import InputError
 from nnbf.cli import main
 from nnbf.report import Reference, best_reference, read_run, write_report
-from nnbf.report.error_scale import ErrorScale, spread
 from nnbf.report.figures import draw_history
-from nnbf.report.run_tables import energies_table, stages
-from nnbf.report.style import png, svg
+from nnbf.report.style import ErrorScale, png, spread, svg
+from nnbf.report.tables import energies_table, stages_table
 
 FOLDERS = Path(__file__).parents[1] / "fixtures" / "folders"
 FCI = -1.1011503302326
@@ -158,9 +158,9 @@ def test_energies_say_what_bounds():
 
 def test_scale_is_logarithmic_only_where_it_can_be():
     fci = Reference("fci", "FCI", -1.0)
-    assert ErrorScale.for_runs(fci, [-0.9, -0.99], "mHa", "Hartree").logarithmic
-    assert not ErrorScale.for_runs(fci, [-0.9, -1.01], "mHa", "Hartree").logarithmic
-    assert not ErrorScale.for_runs(None, [-0.9], "mHa", "Hartree").logarithmic
+    assert ErrorScale.for_energies(fci, [-0.9, -0.99], "mHa", "Hartree").logarithmic
+    assert not ErrorScale.for_energies(fci, [-0.9, -1.01], "mHa", "Hartree").logarithmic
+    assert not ErrorScale.for_energies(None, [-0.9], "mHa", "Hartree").logarithmic
 
 
 def test_spread_moves_labels_as_little_as_possible():
@@ -171,12 +171,14 @@ def test_spread_moves_labels_as_little_as_possible():
     assert spread([], 10.0) == []
 
 
-def test_stages_group_steps():
+def test_stages_group_steps(run_folder):
+    run = read_run(run_folder())
     history = [{"step": k, "stage": k // 2, "n_space": 4 ** (k // 2), "energy": -k} for k in range(5)]
-    assert [(s.first_step, s.last_step, s.n_space, s.energy) for s in stages(history)] == [
-        (0, 1, 1, -1),
-        (2, 3, 4, -3),
-        (4, 4, 16, -4),
+    table = stages_table(replace(run, history=history))
+    assert [(row[0].text, row[1].value, row[2].value) for row in table.rows] == [
+        ("0–1", 1, -1),
+        ("2–3", 4, -3),
+        ("4–4", 16, -4),
     ]
 
 
@@ -238,12 +240,12 @@ def test_a_figure_that_cannot_be_drawn_costs_itself_alone(run_folder, monkeypatc
 def test_a_full_disk_costs_pictures_alone(run_folder, monkeypatch):
     from nnbf import _io
 
-    def full(path, write):
+    def full(path, content):
         if path.suffix == ".png":
             raise OSError(28, "No space left on device")
-        _io.write_atomically(path, write)
+        _io.write_bytes(path, content)
 
-    monkeypatch.setattr("nnbf.report.write.write_atomically", full)
+    monkeypatch.setattr("nnbf.report.page.write_bytes", full)
     written = write_report(run_folder())
     assert written.pictures == ()
     assert written.problems == ("energy.png could not be written: No space left on device",)
