@@ -70,7 +70,7 @@ class PseudoField:
         """Return PySCF's CCSD object (restricted for a closed shell, else unrestricted)."""
         from pyscf import cc, scf
 
-        field = _scf_object(scf.RHF if self.restricted else scf.UHF, self)
+        field = scf_object(scf.RHF if self.restricted else scf.UHF, self)
         occupations = []
         for number in self.numbers:
             occupation = np.zeros(self.size)
@@ -162,7 +162,7 @@ def relaxed_integrals(integrals: MolecularIntegrals) -> MolecularIntegrals | Non
         return None
     start = pseudo_field(integrals)
     closed = integrals.two_S == 0
-    field = _scf_object(scf.RHF if closed else scf.ROHF, start)
+    field = scf_object(scf.RHF if closed else scf.ROHF, start)
     field.conv_tol = 1e-11
     field.max_cycle = 200
     densities = []
@@ -223,7 +223,8 @@ def _doubled(integrals: MolecularIntegrals) -> tuple[np.ndarray, np.ndarray]:
     return one_body, two_body
 
 
-def _scf_object(kind: Any, source: PseudoField) -> Any:
+def scf_object(kind: Any, source: PseudoField) -> Any:
+    """Return PySCF's mean-field object of a class on the pretended basis, before any iteration."""
     from pyscf import gto
 
     molecule = gto.Mole()

@@ -7,9 +7,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from netket.utils import HashableArray
 
 from nnbf.ansatz.logdet import signed_logsumexp, slogdet
 from nnbf.ansatz.registry import register_ansatz
+from nnbf.ansatz.spin_projection import rotated, spin_rotations
 
 
 @register_ansatz("neural_backflow")
@@ -20,8 +22,12 @@ class NeuralBackflow(nn.Module):
 
     with :math:`\Phi_d(n)` of shape (2M, N), or with ``blocked`` a product of an alpha determinant,
     (M, N_alpha), and a beta determinant, (M, N_beta), which is smaller and faster. The output bias
-    starts at the reference determinant, the output weights start small: at step 0 the state is close
-    to the reference.
+    starts at the reference determinant, or other orbitals, the output weights start small: at step 0 the
+    state is close to that determinant.
+
+    With a ``total_spin`` S the product of the two determinants becomes a sum over rotations of one
+    determinant of all electrons (:mod:`nnbf.ansatz.spin_projection`), and the network sees the charge of
+    every orbital, not the spins: :math:`S^2 \psi = S (S + 1) \psi` for any parameters, as on lattices.
     """
 
     n_orbitals: int
@@ -41,6 +47,11 @@ class NeuralBackflow(nn.Module):
     even-spin state and need as many alpha as beta electrons."""
     reference: tuple[tuple[int, ...], tuple[int, ...]] | None = None
     """Occupied alpha and beta orbitals of the reference determinant (default: the first ones)."""
+    initial_orbitals: tuple[HashableArray, HashableArray] | None = None
+    """Alpha and beta orbitals, (M, N_alpha) and (M, N_beta), that the state starts from instead of those of
+    the reference; with ``blocked`` alone."""
+    total_spin: float | None = None
+    """Total spin S that the determinants are projected on; with ``blocked``, without ``spin_flip``."""
     orbital_irreps: tuple[int, ...] | None = None
     """XOR codes (M,) of the orbitals' irreps in an Abelian group (``hamiltonians.irrep_bits``): psi is zero
     on determinants of another irrep than the reference's. None for no such restriction."""
@@ -74,9 +85,29 @@ class NeuralBackflow(nn.Module):
                         f"got {tuple(orbitals)}"
                     )
 
+        if not self.blocked and (self.initial_orbitals is not None or self.total_spin is not None):
+            raise ValueError(
+                "initial_orbitals and total_spin are for determinants of each spin: give blocked"
+            )
+        if self.initial_orbitals is not None:
+            shapes = [np.asarray(orbitals).shape for orbitals in self.initial_orbitals]
+            expected = [(self.n_orbitals, n) for n in (self.n_alpha, self.n_beta)]
+            if shapes != expected:
+                raise ValueError(f"initial_orbitals must have shapes {expected}, got {shapes}")
+        if self.total_spin is not None:
+            if self.spin_flip != "none":
+                raise ValueError("a total spin has its parity under spin flip: give spin_flip none")
+            self._rotations()
+
+    def _rotations(self):
+        """Half-angle cosines, sines and weights, (A,), of the sum over rotations."""
+        return spin_rotations(self.total_spin, (self.n_alpha, self.n_beta), self.n_orbitals)
+
     @property
     def spin_flip_parity(self) -> int | None:
-        """1 where psi is even under spin flip by construction, else None."""
+        """1 or -1 where psi is even or odd under spin flip by construction, else None."""
+        if self.total_spin is not None and self.n_alpha == self.n_beta:
+            return 1 - 2 * (round(self.total_spin) % 2)
         return None if self.spin_flip == "none" else 1
 
     @property
@@ -114,7 +145,7 @@ class NeuralBackflow(nn.Module):
         # occupations (..., copies, 2M); the copies are added up.
         m, n_a, n_b, n_det = self.n_orbitals, self.n_alpha, self.n_beta, self.n_determinants
         n = n_a + n_b
-        x = (2.0 * occupations - 1.0).astype(self.param_dtype)
+        x = self._features(occupations).astype(self.param_dtype)
         for layer, width in enumerate(self.hidden):
             x = self.activation(nn.Dense(width, param_dtype=self.param_dtype, name=f"hidden_{layer}")(x))
         n_out = m * n if self.blocked else 2 * m * n
@@ -131,6 +162,8 @@ class NeuralBackflow(nn.Module):
         if self.blocked:
             alpha = x[..., : m * n_a].reshape(*x.shape[:-1], m, n_a)
             beta = x[..., m * n_a :].reshape(*x.shape[:-1], m, n_b)
+            if self.total_spin is not None:
+                return self._rotated_sum((alpha, beta), (up, down))
             sign_a, log_a = slogdet(jnp.take_along_axis(alpha, up, axis=-2))
             sign_b, log_b = slogdet(jnp.take_along_axis(beta, down, axis=-2))
             sign, log_abs = sign_a * sign_b, log_a + log_b
@@ -143,6 +176,22 @@ class NeuralBackflow(nn.Module):
             flat = (*sign.shape[:-2], -1)
             return signed_logsumexp(sign.reshape(flat), log_abs.reshape(flat))
         return sign[..., 0, 0], log_abs[..., 0, 0]
+
+    def _features(self, occupations):
+        """Input (..., 2M) of the network, from -1 to 1."""
+        if self.total_spin is None:
+            return 2.0 * occupations - 1.0
+        m = self.n_orbitals
+        charge = occupations[..., :m] + occupations[..., m:] - 1.0
+        return jnp.concatenate([charge, 2.0 * jnp.abs(charge) - 1.0], axis=-1)
+
+    def _rotated_sum(self, orbitals, electrons):
+        """Sign and log|psi| (...,) from orbitals (..., copies, D, M, N_t), rows (..., copies, 1, N_s, 1)."""
+        cosines, sines, weights = self._rotations()
+        blocks = [[jnp.take_along_axis(of_spin, rows, axis=-2) for of_spin in orbitals] for rows in electrons]
+        sign, log_abs = slogdet(rotated(blocks, cosines, sines))
+        flat = (*sign.shape[:-3], -1)
+        return signed_logsumexp((weights * sign).reshape(flat), log_abs.reshape(flat))
 
     def _in_reference_irrep(self, occupations):
         # An irrep code is a bit string; the product of irreps is the parity of every bit over the electrons.
@@ -161,7 +210,9 @@ class NeuralBackflow(nn.Module):
         if self.spin_flip == "canonical" and sorted(alpha, reverse=True) > sorted(beta, reverse=True):
             # Only the smaller of n and its flip is ever looked at.
             alpha, beta = beta, alpha
-        if self.blocked:
+        if self.initial_orbitals is not None:
+            orbitals = np.concatenate([np.asarray(of_spin).ravel() for of_spin in self.initial_orbitals])
+        elif self.blocked:
             up, down = np.zeros((m, n_a)), np.zeros((m, n_b))
             up[list(alpha), np.arange(n_a)] = 1.0
             down[list(beta), np.arange(n_b)] = 1.0

@@ -13,7 +13,7 @@ from nnbf.drivers.level import Level
 from nnbf.drivers.methods import Task
 from nnbf.drivers.monte_carlo import LARGEST_R_HAT, MonteCarloDriver, StepSchedule
 from nnbf.drivers.options import SolverOptions
-from nnbf.drivers.selected_space import evaluated, make_model, make_optimizer
+from nnbf.drivers.selected_space import evaluated, make_model, make_optimizer, make_penalties
 from nnbf.drivers.start import take_over
 from nnbf.drivers.supervision import Stopwatch, supervise
 from nnbf.estimate import Estimate, v_score
@@ -21,6 +21,7 @@ from nnbf.operators import MolecularHamiltonian
 from nnbf.sampling import ExcitationRule, SectorSampler
 from nnbf.states import (
     DistinctSamples,
+    Objective,
     SpaceState,
     distinct_samples,
     reference_sector,
@@ -50,10 +51,11 @@ def vmc_level(task: Task) -> Level:
         InputError: The options do not fit the system, or the snapshot is that of other options.
     """
     system, options, monitor = task.problem, task.options, task.monitor
-    _check(options)
+    _check(system, options)
     stopwatch = Stopwatch(monitor.resume)
     model = make_model(system, options) if task.model is None else task.model
     hamiltonian = MolecularHamiltonian(system.integrals)
+    objective = Objective(hamiltonian, make_penalties(system, options))
     selected = SpaceState(hamiltonian, model, seed=options.seed)
     taken = None if task.start is None else take_over(selected, task.start, system)
     irreps = irrep_bits(system.integrals)
@@ -71,7 +73,7 @@ def vmc_level(task: Task) -> Level:
         state.sample(chain_length=1, n_discard_per_chain=THERMALISATION)
     driver = MonteCarloDriver(
         state,
-        hamiltonian,
+        objective,
         optimizer=_optimizer(options) if task.optimizer is None else task.optimizer,
         schedule=StepSchedule(tolerance=0.2 * options.precision),
         n_reachable=None if known is None else len(known),
@@ -254,12 +256,13 @@ def _optimizer(options):
     return make_optimizer(replace(options, damping=10.0 * options.damping))
 
 
-def _check(options):
+def _check(system, options):
     if options.optimizer == "rgn":
         raise InputError("optimizer rgn needs exact sums: with method vmc take sr or adam")
-    for name, neutral in (("spin_penalty", 0.0), ("tail_steps", 0)):
-        if getattr(options, name) != neutral:
-            raise InputError(f"{name} needs method selected")
+    if options.tail_steps:
+        raise InputError("tail_steps needs method selected")
+    if options.spin_penalty and system.integrals.is_spin_resolved:
+        raise InputError("spin_penalty of samples needs one set of orbitals: give reference rohf")
     if options.n_temperatures > 1 and options.n_temperatures % 2:
         raise InputError(f"n_temperatures must be 1 or even, got {options.n_temperatures}")
 

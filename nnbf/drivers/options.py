@@ -39,7 +39,13 @@ class SolverOptions(Checked):
     blocked: bool = True
     """Product of an alpha and a beta determinant; otherwise one determinant over all spin orbitals."""
     spin_flip: Literal["auto", "none", "average", "canonical"] = "auto"
-    """Spin flip symmetry: psi(n) + psi(flipped n), or psi of one of the two; auto is canonical for 2S = 0."""
+    """Spin flip symmetry: psi(n) + psi(flipped n), or psi of one of the two; auto is canonical for 2S = 0,
+    average with start_orbitals uhf, none with a total_spin (which has its own)."""
+    total_spin: Annotated[float, MultipleOf(0.5)] | None = None
+    """Total spin S that determinants are projected on, by an exact sum over rotations; left out: none."""
+    start_orbitals: Literal["reference", "rhf", "uhf"] = "reference"
+    """Orbitals of the network at the start: those of the reference determinant, or the lowest Hartree-Fock
+    determinant over the orbitals of the problem, with the spins alike or apart (broken symmetry)."""
     noise: Positive = 0.05
     """Size of the random part of the initial orbitals."""
     max_space: Annotated[int, Ge(1), Le(5_000_000)] = 50000

@@ -5,9 +5,12 @@ from typing import Any
 
 import numpy as np
 import optax
+from netket.utils import HashableArray
 
 from hamiltonians import InputError, Molecule, irrep_bits
+from hamiltonians.molecule.lowest_determinant import lowest_determinant
 from nnbf.ansatz import NeuralBackflow, named_network
+from nnbf.ansatz.spin_projection import spin_rotations
 from nnbf.drivers.level import Level
 from nnbf.drivers.level_observables import check_observables, final_observables, spin_warnings
 from nnbf.drivers.methods import Task
@@ -33,9 +36,19 @@ def make_model(system: Molecule, options: SolverOptions) -> Any:
     """The network that ``options`` describe, for ``system``.
 
     Raises:
-        InputError: Spin flip symmetry is asked for where there is none, or the network is not registered.
+        InputError: Spin flip symmetry, a total spin or orbitals are asked for that the system or the network
+            does not have, or the network is not registered.
     """
     integrals = system.integrals
+    orbitals = None
+    if options.total_spin is not None or options.start_orbitals != "reference":
+        if not options.blocked or options.network is not None:
+            raise InputError(
+                "total_spin and start_orbitals are for determinants of each spin: leave out network, and "
+                "give blocked true"
+            )
+        if options.start_orbitals != "reference":
+            orbitals = lowest_determinant(integrals, options.start_orbitals).orbitals
     if options.network is not None:
         alpha, beta = integrals.reference_occupation
         size = integrals.n_orbitals
@@ -47,12 +60,6 @@ def make_model(system: Molecule, options: SolverOptions) -> Any:
             "is_real": True,
         }
         return named_network(options.network, options.network_options, known)
-    can_flip = integrals.n_alpha == integrals.n_beta and not integrals.is_spin_resolved
-    spin_flip = options.spin_flip
-    if spin_flip == "auto":
-        spin_flip = "canonical" if can_flip and integrals.n_electrons > 0 else "none"
-    elif spin_flip != "none" and not can_flip:
-        raise InputError(f"spin_flip {spin_flip} needs 2S = 0 and one set of orbitals: give spin_flip none")
     return NeuralBackflow(
         n_orbitals=integrals.n_orbitals,
         n_alpha=integrals.n_alpha,
@@ -60,11 +67,46 @@ def make_model(system: Molecule, options: SolverOptions) -> Any:
         n_determinants=options.n_determinants,
         hidden=tuple(options.hidden),
         blocked=options.blocked,
-        spin_flip=spin_flip,
+        spin_flip=_spin_flip(integrals, options),
         reference=(_plain(integrals.reference_occupation[0]), _plain(integrals.reference_occupation[1])),
+        initial_orbitals=None
+        if orbitals is None
+        else (HashableArray(orbitals[0]), HashableArray(orbitals[1])),
+        total_spin=options.total_spin,
         orbital_irreps=_plain(irrep_bits(integrals)),
         noise=options.noise,
     )
+
+
+def _spin_flip(integrals, options):
+    """Spin flip symmetry of the network itself."""
+    can_flip = integrals.n_alpha == integrals.n_beta and not integrals.is_spin_resolved
+    if options.total_spin is not None:
+        _check_total_spin(integrals, options)
+        return "none"
+    if options.spin_flip == "auto":
+        if not can_flip or integrals.n_electrons == 0:
+            return "none"
+        # Of a broken symmetry each half has another determinant.
+        return "average" if options.start_orbitals == "uhf" else "canonical"
+    if options.spin_flip != "none" and not can_flip:
+        raise InputError(
+            f"spin_flip {options.spin_flip} needs 2S = 0 and one set of orbitals: give spin_flip none"
+        )
+    return options.spin_flip
+
+
+def _check_total_spin(integrals, options):
+    if integrals.is_spin_resolved:
+        raise InputError("total_spin needs one set of orbitals for both spins: give reference rohf")
+    if options.spin_flip not in ("auto", "none"):
+        raise InputError(
+            f"a state of one total_spin has its spin flip: leave out spin_flip {options.spin_flip}"
+        )
+    try:
+        spin_rotations(options.total_spin, (integrals.n_alpha, integrals.n_beta), integrals.n_orbitals)
+    except ValueError as error:
+        raise InputError(f"total_spin does not fit the system ({error}): give another one") from error
 
 
 def make_optimizer(options: SolverOptions) -> Any:

@@ -120,7 +120,7 @@ def test_doubtful_samples_are_not_called_converged(lih):
 
 
 def test_what_makes_no_sense_is_refused(lih):
-    for wrong in ({"optimizer": "rgn"}, {"spin_penalty": 0.1}, {"tail_steps": 3}, {"n_temperatures": 3}):
+    for wrong in ({"optimizer": "rgn"}, {"tail_steps": 3}, {"n_temperatures": 3}):
         with pytest.raises(InputError):
             solve(lih, dataclasses.replace(SMALL, **wrong), method="vmc")
     state, _, hamiltonian, _ = states_of(lih, SMALL)

@@ -1,0 +1,161 @@
+"""The Slater determinant of lowest energy over the orbitals of a Hamiltonian: Hartree-Fock on integrals."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+from scipy.linalg import expm
+from scipy.linalg.lapack import dpstrf
+from scipy.sparse.linalg import LinearOperator, eigsh
+
+from hamiltonians.errors import InputError
+from hamiltonians.integrals import MolecularIntegrals
+from hamiltonians.molecule.mean_field import silent
+from hamiltonians.molecule.pseudo_scf import PseudoField, pseudo_field, scf_object
+
+#: Times that an unstable solution is followed downhill.
+_MOST_DESCENTS = 10
+#: How far the frontier orbitals of a start are turned into each other, one way for alpha, the other for beta.
+_ANGLES = (0.0, np.pi / 4)
+#: Random turns of all orbitals that are tried besides, and their size.
+_RANDOM_STARTS, _TURN = 1, 0.5
+#: Curvature (Hartree) down to which a solution counts as stable; rotations up to which all are diagonalised.
+_STABLE, _DENSE = -1e-5, 300
+
+
+@dataclass(frozen=True, eq=False)
+class LowestDeterminant:
+    """A solution of Hartree-Fock."""
+
+    energy: float
+    """Hartree."""
+    orbitals: tuple[np.ndarray, np.ndarray]
+    """Occupied alpha and beta orbitals, (M, N_alpha) and (M, N_beta), orthonormal, made of the density matrix
+    alone: they do not depend on how degenerate orbitals came out."""
+    converged: bool
+    """True where it is self-consistent."""
+
+
+@lru_cache(maxsize=4)  # a plan asks for it, then the run
+def lowest_determinant(integrals: MolecularIntegrals, kind: Literal["rhf", "uhf"]) -> LowestDeterminant:
+    """Solve Hartree-Fock on integrals, wherever they come from.
+
+    Unrestricted: from the reference determinant, from one with its frontier orbitals mixed, and from a random
+    turn, always the same; unstable solutions are followed to where all rotations raise the energy. The
+    lowest counts, also where it breaks the symmetry of the spins.
+
+    Args:
+        integrals: The Hamiltonian; any orthonormal orbitals.
+        kind: "rhf" (ROHF for open shells) or "uhf".
+
+    Raises:
+        InputError: The integrals are those of different alpha and beta orbitals.
+    """
+    if integrals.is_spin_resolved:
+        raise InputError("the orbitals of alpha and beta electrons differ already: start from the reference")
+    if integrals.two_S < 0:
+        found = lowest_determinant(integrals.spin_flipped(), kind)
+        return LowestDeterminant(found.energy, (found.orbitals[1], found.orbitals[0]), found.converged)
+    if not integrals.n_electrons:
+        nothing = np.zeros((integrals.n_orbitals, 0))
+        return LowestDeterminant(integrals.constant, (nothing, nothing), True)
+    source = pseudo_field(integrals)
+    fields = [_descended(source, kind, start) for start in _starts(source, kind)]
+    # Solutions of the same energy: the first, so that rounding does not choose.
+    lowest = min(fields, key=lambda field: (not field.converged, round(field.e_tot, 7)))
+    density = np.asarray(lowest.make_rdm1())
+    if density.ndim == 2:
+        density = np.stack([0.5 * density] * 2)
+    alpha, beta = (_occupied(part, number) for part, number in zip(density, source.numbers, strict=True))
+    return LowestDeterminant(float(lowest.e_tot), (alpha, beta), bool(lowest.converged))
+
+
+def _starts(source: PseudoField, kind: str) -> list[np.ndarray]:
+    """Spin densities (2, M, M) that iterations start from."""
+    orbitals = source.coefficients
+    plain = _densities(source, orbitals)
+    if kind == "rhf":
+        return [plain]
+    starts = []
+    for angle in _ANGLES:
+        turned = []
+        for sign, of_spin, number in zip((1.0, -1.0), (orbitals[0],) * 2, source.numbers, strict=True):
+            mixed = of_spin.copy()
+            if 0 < number < source.size:
+                homo, lumo = of_spin[:, number - 1], of_spin[:, number]
+                mixed[:, number - 1] = np.cos(angle) * homo + sign * np.sin(angle) * lumo
+            turned.append(mixed)
+        starts.append(_densities(source, turned))
+    rng = np.random.default_rng(0)
+    for _ in range(_RANDOM_STARTS):
+        turned = [np.linalg.qr(of_spin + _TURN * rng.normal(size=of_spin.shape))[0] for of_spin in orbitals]
+        starts.append(_densities(source, turned))
+    return starts
+
+
+def _densities(source, orbitals):
+    return np.stack([c[:, :n] @ c[:, :n].T for c, n in zip(orbitals, source.numbers, strict=True)])
+
+
+def _descended(source: PseudoField, kind: str, density: np.ndarray) -> Any:
+    """Converged mean field from a density; a stable one, where the spins are free."""
+    from pyscf import scf
+
+    closed = source.numbers[0] == source.numbers[1]
+    method = scf.UHF if kind == "uhf" else scf.RHF if closed else scf.ROHF
+    field = scf_object(method, source)
+    field.conv_tol, field.max_cycle = 1e-11, 200
+    field.kernel(density[0] + density[1] if method is scf.RHF else density)
+    if not field.converged:
+        field = _second_order(field, field.mo_coeff)
+    for _ in range(_MOST_DESCENTS if kind == "uhf" else 0):
+        turned = _downhill(field)
+        if turned is None:
+            break
+        field = _second_order(field, turned)
+    return field
+
+
+def _downhill(field: Any) -> np.ndarray | None:
+    """Orbitals turned along the most negative curvature of an unrestricted solution; None where none is."""
+    from pyscf.soscf import newton_ah
+
+    gradient, curvature, _ = newton_ah.gen_g_hop_uhf(field, field.mo_coeff, field.mo_occ)
+    if not gradient.size:
+        return None
+    operator = LinearOperator(2 * (gradient.size,), lambda x: curvature(x.ravel()), dtype=float)
+    if gradient.size <= _DENSE:
+        values, vectors = np.linalg.eigh(operator @ np.eye(gradient.size))
+    else:
+        random = np.random.default_rng(0).normal(size=gradient.size)
+        values, vectors = eigsh(operator, k=1, which="SA", v0=random, tol=1e-4)
+    if values[0] > _STABLE:
+        return None
+    pairs = [(occupation == 0)[:, None] & (occupation > 0) for occupation in field.mo_occ]
+    steps = np.split(vectors[:, 0], [np.count_nonzero(pairs[0])])
+    turned = []
+    for orbitals, mixed, step in zip(field.mo_coeff, pairs, steps, strict=True):
+        rotation = np.zeros(mixed.shape)
+        rotation[mixed] = step
+        turned.append(orbitals @ expm(rotation - rotation.T))
+    return np.stack(turned)
+
+
+def _second_order(field: Any, orbitals: Any) -> Any:
+    second = silent(field.newton())
+    second.conv_tol, second.max_cycle = 1e-11, 100
+    second.kernel(orbitals, field.mo_occ)
+    return silent(second.undo_newton()) if hasattr(second, "undo_newton") else second
+
+
+def _occupied(density: np.ndarray, number: int) -> np.ndarray:
+    """Orthonormal orbitals (M, N) of an idempotent density matrix: its Cholesky factor with pivots."""
+    if not number:
+        return np.zeros((len(density), 0))
+    factor, pivots, _, _ = dpstrf(density, lower=1, tol=-1.0)
+    orbitals = np.zeros((len(density), number))
+    orbitals[pivots - 1] = np.tril(factor)[:, :number]
+    # Rounding left them a little less orthogonal than they are.
+    orthonormal, triangle = np.linalg.qr(orbitals)
+    return orthonormal * np.sign(np.diag(triangle))
