@@ -240,7 +240,7 @@ def level_of_state(problem: Any, sector: Any, state: SpaceState, lower: Sequence
     """
     value, variance = state.energy_and_variance()
     energy = Estimate(value, 0.0, "full_sum", unit=problem.unit, upper_bound=not lower, variance=variance)
-    overlap = float(np.abs(_vectors(state, lower).conj() @ state.vector()).max()) if lower else 0.0
+    overlaps = [float(np.abs(np.vdot(level.state.vector(), state.vector()))) for level in lower]
     hot = state.hamiltonian.infinite_temperature_energy()
     return Level(
         problem=problem,
@@ -255,7 +255,7 @@ def level_of_state(problem: Any, sector: Any, state: SpaceState, lower: Sequence
         number=len(lower),
         estimates={"full_sum": energy},
         v_score=v_score(state.hamiltonian.n_particles, variance, value, hot),
-        details={"overlap": overlap},
+        details={"overlap": max(overlaps, default=0.0)},
         state=state,
     )
 
@@ -350,10 +350,6 @@ def sampled_level(
         state=state,
         samples=draws,
     )
-
-
-def _vectors(state: SpaceState, levels: Sequence[Level]) -> np.ndarray:
-    return np.array([level.state.vector() for level in levels]).reshape(len(levels), state.n_states)
 
 
 def _largest_gap(state: SpaceState, lower: Sequence[float]) -> float:

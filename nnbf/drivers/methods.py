@@ -66,8 +66,8 @@ KINDS: dict[str, Kind] = {
     "lattice": Kind(
         "nnbf.drivers.options:LatticeOptions",
         {
-            "full-sum": "nnbf.drivers.sector_sum:full_sum_level",
-            "vmc": "nnbf.drivers.sector_sampling:vmc_level",
+            "full-sum": "nnbf.drivers.sector_levels:full_sum_level",
+            "vmc": "nnbf.drivers.sector_levels:vmc_level",
         },
     ),
 }

@@ -106,8 +106,44 @@ class SolverOptions(Checked):
 
 
 @dataclass(frozen=True)
-class LatticeOptions(Checked):
-    """Network, orbitals and optimisation of lattice models. Energies are in units of t."""
+class SumOptions(Checked):
+    """Steps and end of full sums."""
+
+    dense_limit: Annotated[int, Ge(0)] = 3000
+    """Full sums: largest number of coordinates, or of parameters, for which steps are solved directly; above
+    by conjugate gradients."""
+    tolerance: Positive = 1e-8
+    """Full sums: a level has settled when five steps in a row change it by less than this, relative to its
+    size, or by next to nothing compared with its variance."""
+
+
+@dataclass(frozen=True)
+class SamplingOptions(Checked):
+    """Samples, steps and final energy of Monte Carlo."""
+
+    n_samples: Annotated[int, Ge(16), Le(1_000_000)] = 1024
+    """vmc: samples a step."""
+    sampling_power: Annotated[float, Interval(gt=0, le=2)] = 2.0
+    """vmc: power of |psi| that is sampled, above 0, at most 2; samples are weighted. Below 2 more of them lie
+    beside the nodes of psi, where local energies are large."""
+    sweep_size: Annotated[int, Ge(1)] | None = None
+    """vmc: proposals between two samples of a chain; left out: one for each particle (or
+    mode), at least 8."""
+    spring: Annotated[float, Interval(ge=0, lt=1)] = 0.8
+    """vmc: share of the last step that is carried on (SPRING momentum), from 0 (plain stochastic
+    reconfiguration) to below 1."""
+    window: Annotated[int, Ge(2)] = 40
+    """vmc: steps shrink when the energies of so many steps are lower than those of as many before by less
+    than a standard error."""
+    precision: Positive = 1e-4
+    """vmc: relative error of the final energy at which sampling ends."""
+    final_samples: Annotated[int, Ge(16)] = 65_536
+    """vmc: most samples of the final energy."""
+
+
+@dataclass(frozen=True)
+class LatticeNetwork(Checked):
+    """Method, network and orbitals of lattice models."""
 
     method: Literal["auto", "full-sum", "vmc"] = "auto"
     """full-sum: exact sums over a sector; vmc: variational Monte Carlo, the energy with a statistical error;
@@ -148,45 +184,32 @@ class LatticeOptions(Checked):
     """Scale of the initial random output weights."""
     seed: Seed = 0
     """Seed of the initial parameters, and of samples."""
+
+
+@dataclass(frozen=True)
+class LatticeOptions(SamplingOptions, SumOptions, LatticeNetwork):
+    """Network, orbitals and optimisation of lattice models. Energies are in units of t."""
+
     damping: Positive | None = None
     """Full sums: initial damping of the optimiser (default 1e-3). vmc: diagonal shift (default 1e-4)."""
-    dense_limit: Annotated[int, Ge(0)] = 3000
-    """Full sums: largest number of coordinates, or of parameters, for which steps are solved directly; above
-    by conjugate gradients."""
-    tolerance: Positive = 1e-8
-    """Full sums: a level has settled when five steps in a row change it by less than this, relative to its
-    size, or by next to nothing compared with its variance."""
     max_steps: Annotated[int, Ge(1)] | None = None
     """Most steps for each level (default 200, or 2000 with vmc)."""
     full_sum_limit: Annotated[int, Ge(0)] = 50_000
     """Largest sector (states) that is summed."""
-    n_samples: Annotated[int, Ge(16), Le(1_000_000)] = 1024
-    """vmc: samples a step."""
-    sampling_power: Annotated[float, Interval(gt=0, le=2)] = 1.4
-    """vmc: power of |psi| that is sampled, above 0, at most 2; samples are weighted. Below 2 more of them lie
-    beside the nodes of psi, where local energies are large."""
-    sweep_size: Annotated[int, Ge(1)] | None = None
-    """vmc: proposals between two samples of a chain; left out: one for each particle, at
-    least 8."""
     learning_rate: Positive | None = None
     """vmc: step of stochastic reconfiguration, in units of 1/t (default 0.05, with a repulsion above 3 t
     smaller in proportion)."""
-    spring: Annotated[float, Interval(ge=0, lt=1)] = 0.8
-    """vmc: share of the last step that is carried on (SPRING momentum), from 0 (plain stochastic
-    reconfiguration) to below 1."""
     warm_up: Annotated[int, Ge(0)] = 100
     """vmc with many determinants: steps before on plane waves with a momentum alone, which cost a fraction,
     where their lowest filling is in the sector."""
-    window: Annotated[int, Ge(2)] = 40
-    """vmc: steps shrink when the energies of so many steps are lower than those of as many before by less
-    than a standard error."""
     spin_penalty: Annotated[float, Ge(0)] | None = None
     """vmc, spinful models: this times S^2 is added to what is minimised (units of t), not to energies. Left
     out: nothing is."""
+    sampling_power: Annotated[float, Interval(gt=0, le=2)] = 1.4
+    """vmc: power of |psi| that is sampled, above 0, at most 2; samples are weighted. Below 2 more of them lie
+    beside the nodes of psi, where local energies are large."""
     precision: Positive = 5e-5
     """vmc: relative error of the final energy at which sampling ends."""
-    final_samples: Annotated[int, Ge(16)] = 65_536
-    """vmc: most samples of the final energy."""
 
     def __post_init__(self):
         super().__post_init__()
@@ -270,7 +293,7 @@ class LatticeOptions(Checked):
 
 
 @dataclass(frozen=True)
-class GeneralOptions(Checked):
+class GeneralOptions(SamplingOptions, SumOptions):
     """Network and optimisation of any problem with a Hamiltonian, in its unit of energy."""
 
     network: str = "dense"
@@ -281,10 +304,6 @@ class GeneralOptions(Checked):
     """Seed of the initial parameters, and of samples."""
     damping: Positive = 1e-3
     """Initial damping of full sums; vmc: diagonal shift."""
-    dense_limit: Annotated[int, Ge(0)] = 3000
-    """Full sums: largest number of coordinates, or of parameters, for which steps are solved directly."""
-    tolerance: Positive = 1e-8
-    """Full sums: settled when five steps in a row change the energy by less than this share."""
     max_steps: Annotated[int, Ge(1)] = 400
     """Most optimisation steps."""
     time_limit: Positive | None = None
@@ -293,19 +312,5 @@ class GeneralOptions(Checked):
     """Largest number of configurations that are summed."""
     exact_limit: Annotated[int, Ge(0)] = 20_000
     """Diagonalise exactly beside, for comparison, up to this many configurations; 0: never."""
-    n_samples: Annotated[int, Ge(16), Le(1_000_000)] = 1024
-    """vmc: samples a step."""
-    sampling_power: Annotated[float, Interval(gt=0, le=2)] = 2.0
-    """vmc: power of |psi| that is sampled; samples are weighted."""
-    sweep_size: Annotated[int, Ge(1)] | None = None
-    """vmc: proposals between two samples of a chain; left out: one for each mode or particle, at least 8."""
     learning_rate: Positive = 0.05
     """vmc: step of stochastic reconfiguration."""
-    spring: Annotated[float, Interval(ge=0, lt=1)] = 0.8
-    """vmc: share of the last step that is carried on (SPRING momentum)."""
-    window: Annotated[int, Ge(2)] = 40
-    """vmc: steps shrink when the energies of so many steps are not lower than those of as many before."""
-    precision: Positive = 1e-4
-    """vmc: relative error of the final energy at which sampling ends."""
-    final_samples: Annotated[int, Ge(16)] = 65_536
-    """vmc: most samples of the final energy."""

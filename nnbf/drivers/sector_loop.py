@@ -21,7 +21,7 @@ from nnbf.drivers.level import Level, Outcome
 from nnbf.drivers.monitor import Monitor, pack_tree, unpack_tree
 from nnbf.drivers.options import LatticeOptions
 from nnbf.drivers.sector_ansatz import make_lattice_ansatz
-from nnbf.drivers.sector_sum import sector_state
+from nnbf.drivers.sector_levels import sector_state
 
 #: A level may end on a higher state than the one sought, or be out of reach of one determinant: it is started
 #: again this often, with another seed and one determinant more.

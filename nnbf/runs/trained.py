@@ -149,7 +149,7 @@ def recalled_level(
     """
     from nnbf.ansatz import ansatz_from_spec
     from nnbf.drivers.general import level_of_state
-    from nnbf.drivers.sector_sum import sector_state
+    from nnbf.drivers.sector_levels import sector_state
 
     path = directory.state_file(record)
     saved = load_checkpoint(path)

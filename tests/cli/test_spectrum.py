@@ -101,7 +101,7 @@ def test_a_failed_run_says_how_to_go_on(tmp_path, monkeypatch, capsys):
     def broken(*arguments, **options):
         raise RuntimeError("no room\nfor arrays")
 
-    monkeypatch.setattr("nnbf.drivers.sector_sum.full_sum_level", broken)
+    monkeypatch.setattr("nnbf.drivers.sector_levels.full_sum_level", broken)
     path = tmp_path / "run"
     assert main(["spectrum", *MODEL, *QUICK, "--quiet", "--out", str(path)]) == 1
     shown = capsys.readouterr().err

@@ -12,7 +12,7 @@ from nnbf.drivers.charge_levels import charge_excitations, sampled_charge_weight
 from nnbf.drivers.level import Level, Outcome
 from nnbf.drivers.monitor import Monitor
 from nnbf.drivers.options import LatticeOptions
-from nnbf.drivers.sector_sum import sector_state
+from nnbf.drivers.sector_levels import sector_state
 from nnbf.estimate import Estimate
 from nnbf.observables.exact_excitations import exact_charge_excitations
 from nnbf.observables.quasiparticle import (

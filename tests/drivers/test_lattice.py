@@ -9,7 +9,7 @@ from jax.flatten_util import ravel_pytree
 
 from hamiltonians import InputError, Lattice, exact_levels, space_group
 from nnbf.drivers import LatticeOptions, Monitor, solve
-from nnbf.drivers.sector_sum import sector_state
+from nnbf.drivers.sector_levels import sector_state
 
 MODEL = Lattice("tv", (4, 3), 3, V=1.0)
 SMALL = LatticeOptions(features=4, depth=1, noise=0.3)

@@ -20,7 +20,7 @@ from hamiltonians import (
 from hamiltonians.lattice.hartree_fock import mean_field
 from nnbf.drivers import LatticeOptions, Monitor, make_lattice_ansatz, solve
 from nnbf.drivers.level_observables import level_observables
-from nnbf.drivers.sector_sampling import _single_determinant, sampled_lattice_state
+from nnbf.drivers.sector_levels import _single_determinant, sampled_lattice_state
 from nnbf.operators import LatticeHamiltonian
 from nnbf.operators.spin_exchange import s_squared_diagonal, spin_exchanges
 from nnbf.states import Objective, SpinPenalty, sampled_step
