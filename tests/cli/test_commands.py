@@ -202,7 +202,8 @@ def test_without_pyscf_a_molecule_is_refused(refused, monkeypatch):
 
 def test_hydrogen_for_real(here, capsys):
     """From the command line through Hartree-Fock and the solver to FCI."""
-    assert main(["molecule", "H2", "--out", "run", "--time-limit", "60"]) == 0
+    words = ["--hidden", "8", "--n-determinants", "1", "--time-limit", "60"]
+    assert main(["molecule", "H2", "--out", "run", *words]) == 0
     result = json.loads((here / "run" / "result.json").read_text())
     assert result["status"] == "converged"
     assert result["energy"] == pytest.approx(result["references"]["fci"], abs=1e-8)
