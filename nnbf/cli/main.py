@@ -74,8 +74,8 @@ COMMANDS = {
     "evaluate": Command(
         "DIR",
         "sample the trained state: energy with an error bar, extrapolations",
-        "nnbf.cli.evaluate",
-        "nnbf.cli.evaluate:EvaluateCommand",
+        "nnbf.cli.report",
+        "nnbf.cli.report:EvaluateCommand",
     ),
     "report": Command(
         "DIR [DIR ...]",
