@@ -39,7 +39,7 @@ def solve(
         model: A Flax module of log psi instead of the network of the options.
         optimizer: An optimiser of ``nnbf.optimize`` instead of that of the options.
         sector: Symmetry sector of a lattice; left out: the momentum of a lowest filling of free particles.
-        lower: Known levels of the sector: the next one is found (full sums).
+        lower: Known levels of the sector: the next one is found (method full-sum, of any problem).
         monitor: Rows, stop requests, deadline, checkpoints, NetKet's callbacks and loggers. It resumes
             snapshots of the same arguments (``max_steps`` and ``time_limit`` may differ; the time limit is
             that of the session).

@@ -143,8 +143,7 @@ def vmc_level(task: Task) -> Level:
         InputError: Levels below are given, or the snapshot is that of other options.
         FloatingPointError: Numbers ran away, also with smaller steps.
     """
-    if task.lower:
-        raise InputError("levels above others need method full-sum")
+    task.require_lowest()
     options, monitor, hamiltonian = task.options, task.monitor, task.problem.hamiltonian()
     stopwatch = Stopwatch(monitor.resume)
     network = _network(task, hamiltonian)
@@ -214,10 +213,7 @@ def summed_level(
         stopwatch: Of the run; default: one that starts now.
     """
     stopwatch = Stopwatch(task.monitor.resume) if stopwatch is None else stopwatch
-    if task.lower:
-        strength = PENALTY * _largest_gap(state, [float(level.energy) for level in task.lower])
-        penalty = Exclude(tuple(level.state for level in task.lower), strength)
-        state.objective = Objective(state.hamiltonian, (penalty,))
+    exclude(state, task.lower)
     driver = FullSumDriver(state, optimizer=optimizer, tolerance=task.options.tolerance)
     ending = supervise(driver, max_steps, task.monitor, stopwatch=stopwatch)
     return replace(
@@ -227,6 +223,14 @@ def summed_level(
         wall_time_s=stopwatch.total,
         warnings=ending.warnings,
     )
+
+
+def exclude(state: SpaceState, lower: Sequence[Level]) -> None:
+    """Push known levels up, by a penalty on their part in a state of the whole sector."""
+    if lower:
+        strength = PENALTY * _largest_gap(state, [float(level.energy) for level in lower])
+        penalty = Exclude(tuple(level.state for level in lower), strength)
+        state.objective = Objective(state.hamiltonian, (*state.objective.penalties, penalty))
 
 
 def level_of_state(problem: Any, sector: Any, state: SpaceState, lower: Sequence[Level] = ()) -> Level:

@@ -40,6 +40,15 @@ class Task:
     lower: "tuple[Level, ...]" = ()
     """Levels of the sector that the new one is orthogonal to."""
 
+    def require_lowest(self) -> None:
+        """Require that no levels below are given.
+
+        Raises:
+            InputError: There are some, which this method cannot exclude.
+        """
+        if self.lower:
+            raise InputError("levels above others need method full-sum")
+
 
 Method = Callable[[Task], "Level"]
 

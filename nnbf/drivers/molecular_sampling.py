@@ -52,6 +52,7 @@ def vmc_level(task: Task) -> Level:
     """
     system, options, monitor = task.problem, task.options, task.monitor
     _check(system, options)
+    task.require_lowest()
     stopwatch = Stopwatch(monitor.resume)
     model = make_model(system, options) if task.model is None else task.model
     hamiltonian = MolecularHamiltonian(system.integrals)

@@ -11,6 +11,7 @@ from hamiltonians import InputError, Molecule, irrep_bits
 from hamiltonians.molecule.lowest_determinant import lowest_determinant
 from nnbf.ansatz import NeuralBackflow, named_network
 from nnbf.ansatz.spin_projection import spin_rotations
+from nnbf.drivers.general import exclude
 from nnbf.drivers.level import Level
 from nnbf.drivers.level_observables import check_observables, final_observables, spin_warnings
 from nnbf.drivers.methods import Task
@@ -197,7 +198,10 @@ def _exact_level(task: Task, *, whole_sector: bool) -> Level:
                 "give method selected or vmc, or a larger limit"
             )
         state.set_determinants(sector)
+        exclude(state, task.lower)
         growth = replace(growth, max_size=len(sector), free_size=len(sector))
+    else:
+        task.require_lowest()
     driver = SelectedSpaceDriver(
         state,
         optimizer=optimizer,
@@ -215,6 +219,9 @@ def _exact_level(task: Task, *, whole_sector: bool) -> Level:
     level = evaluated(
         system, options, state, sector, ending, stopwatch, driver.step_count, driver.progress.n_connected
     )
+    if task.lower:
+        above = {kind: replace(found, upper_bound=False) for kind, found in level.estimates.items()}
+        level = replace(level, number=len(task.lower), energy=above[level.energy.kind], estimates=above)
     return replace(level, started_warm=taken is not None and taken.used)
 
 

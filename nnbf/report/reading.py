@@ -194,7 +194,7 @@ class RunRecord:
         """The method in words: "neural backflow (MLP 128, 2 determinants), selected determinants"."""
         options, inside = self.options, []
         if options.get("network"):
-            method = str(self.result.get("energy_kind") or self.config.get("method") or "")
+            method = str(self.result.get("method" if self.is_molecule else "energy_kind") or "")
             given = f" ({options['network_options']})" if options.get("network_options") else ""
             rest = [sector_words(self.result.get("sector")), _HOW.get(method, method)]
             return ", ".join([f"network {options['network']}{given}", *(word for word in rest if word)])

@@ -12,6 +12,7 @@ from netket.utils import HashableArray
 from hamiltonians.lattice.model import Lattice
 from hamiltonians.lattice.space_group import space_group
 from nnbf.ansatz.equivariant import EquivariantBackflow, ProjectedBackflow
+from nnbf.ansatz.general import ProjectedNetwork
 from nnbf.ansatz.orbitals import free_orbitals, given_orbitals
 from nnbf.ansatz.projection import SymmetryElements, projection_plan
 from tests.ansatz.lattice_oracles import (
@@ -190,6 +191,27 @@ def test_gradient_is_the_derivative():
     numerical = (at(step) - at(-step)) / (2 * step)
     psi = np.exp(evaluate(variables))
     assert np.allclose(slope * psi, numerical, rtol=1e-6, atol=1e-6 * np.abs(numerical).max())
+
+
+@pytest.mark.parametrize(
+    ("model", "sector"),
+    [
+        (TWISTED, {"momentum": (0, 1)}),
+        (Lattice("hubbard", "2x2", "2,2"), {"momentum": (0, 0), "spin_flip": 1}),
+    ],
+    ids=["twisted", "spin flip"],
+)
+def test_any_network_is_projected_by_the_sum_over_the_group(model, sector):
+    symmetry = elements(space_group(model).sector(**{"irrep": None, **sector}))
+    orbitals = free_orbitals(model, sector["momentum"], cell=model.size)
+    own = ProjectedBackflow(network(model, orbitals), symmetry)
+    general = ProjectedNetwork(own.backflow, symmetry)
+    x = all_configurations(model.n_sites, model.particles)[::3]
+    variables = with_random_parameters(own, x)
+    renamed = {"params": {"network": variables["params"]["backflow"]}}
+    np.testing.assert_allclose(np.exp(general.apply(renamed, x)), np.exp(own.apply(variables, x)), atol=1e-10)
+    assert general.is_real == own.is_real
+    assert general.n_passes == np.count_nonzero(np.asarray(symmetry.weights))
 
 
 def test_orbitals_of_another_momentum_are_refused():

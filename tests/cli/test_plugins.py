@@ -1,6 +1,7 @@
 """A kind of problem in a file of a user's: commands, a kill, resuming, evaluating, the report."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from nnbf.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 HEISENBERG = str(ROOT / "docs" / "examples" / "heisenberg.py")
+TRANSFORMER = str(ROOT / "docs" / "examples" / "transformer.py")
 SAMPLED = "solve heisenberg --size 6 --method vmc --n-samples 64 --final-samples 4096 --checkpoint-interval 0"
 
 
@@ -135,3 +137,28 @@ def test_names_are_taken_once():
         register_problem("other")(type("Other", (), {}))
     with pytest.raises(ValueError, match="is taken"):
         register_problem("lattice")(known)
+
+
+@pytest.mark.parametrize(
+    ("words", "method"),
+    [
+        ("molecule H2 --basis sto-3g", "selected determinants"),
+        ("lattice tv --size 3x2 --particles 2", "full sums"),
+    ],
+    ids=["molecule", "lattice"],
+)
+def test_a_network_of_a_plug_in(here, words, method):
+    network = ["--network", "transformer", "--network-options", "width = 8"]
+    plugin = ["--plugin", TRANSFORMER]
+    steps = ["--time-limit", "1e-3"] if "lattice" in words else ["--max-steps", "1"]
+    assert main([*plugin, *words.split(), *network, *steps, "--out", "run", "--quiet"]) == 0
+    more = ["--time-limit", "inf"] if "lattice" in words else ["--max-steps", "100"]
+    assert main([*plugin, "resume", "run", *more, "--quiet"]) == 0
+    found = result(here / "run")
+    exact = found["references"].get("ed", found["references"].get("fci"))
+    assert found["energy"] == pytest.approx(exact, abs=2e-5)
+    assert main(["evaluate", "run", "--precision", "1e-3", "--chains", "16", "--quiet"]) == 0
+    sampled = result(here / "run")["estimates"]["vmc"]
+    assert sampled["energy"] == pytest.approx(exact, abs=max(2e-5, 5 * sampled["error"]))
+    page = (here / "run" / "report" / "index.html").read_text()
+    assert re.search(rf"network transformer \(width = 8\), .*{method}", page)

@@ -314,3 +314,19 @@ def test_hardly_any_electrons(size, n_alpha, n_beta):
 
 def test_parameters_are_doubles():
     assert {leaf.dtype.name for leaf in jax.tree.leaves(solved("LiH")[0].parameters)} == {"float64"}
+
+
+def test_a_second_level_of_the_same_irrep():
+    options = SolverOptions(
+        hidden=(16,), n_determinants=4, energy_tolerance=1e-10, pt2=False, projected=False
+    )
+    system = molecule("LiH")
+    ground = solve(system, options, method="full-sum").lowest
+    exact = np.linalg.eigvalsh(ground.state.matrix.toarray())
+    assert float(ground.energy) == pytest.approx(system.references["fci"], abs=1e-6)
+    excited = solve(system, options, method="full-sum", lower=[ground]).lowest
+    assert float(excited.energy) == pytest.approx(exact[1], abs=1e-6)
+    assert (excited.number, excited.energy.upper_bound) == (1, False)
+    for method in ("selected", "vmc"):
+        with pytest.raises(InputError, match="need method full-sum"):
+            solve(system, options, method=method, lower=[ground])
