@@ -2,8 +2,8 @@
 
 from nnbf.sweep.names import Option, Vocabulary
 from nnbf.sweep.point_records import milli_error
+from nnbf.sweep.point_runs import PointRun, SweepObserver, run_locally
 from nnbf.sweep.points import Point, curves, neighbours
-from nnbf.sweep.process import PointRun, SweepObserver, run_locally
 from nnbf.sweep.slurm import PointJob, SlurmOptions, run_as_jobs
 from nnbf.sweep.sweep_folder import FINAL, PointState, SweepFolder, last_row, require_unchanged
 from nnbf.sweep.sweep_plan import SweepPlan, plan_sweep, start_words, with_starts

@@ -9,8 +9,8 @@ from annotated_types import Ge
 
 from hamiltonians.errors import InputError, one_line
 from nnbf._options import Checked
+from nnbf.sweep.point_runs import PointRun, SweepObserver
 from nnbf.sweep.points import Point
-from nnbf.sweep.process import PointRun, SweepObserver
 from nnbf.sweep.sweep_folder import PointState, SweepFolder
 from nnbf.sweep.sweep_plan import SweepPlan
 from nnbf.sweep.table import tables_kept
