@@ -323,8 +323,6 @@ class Checkpointing:
         """Why checkpoints could not be written, one line for each reason."""
         self.count = 0
         """Checkpoints written."""
-        self.seconds = 0.0
-        """Time that took."""
 
     def __call__(self, take: Callable[[], Mapping[str, Any]], must: bool) -> bool:
         """Save `take()` if it is time to or `must`; return whether it is saved."""
@@ -333,7 +331,6 @@ class Checkpointing:
             return False
         saved = self._save(take)
         ended = time.monotonic()
-        self.seconds += ended - started
         wait = max(self._interval, (ended - started) / LARGEST_SHARE) if self._interval > 0 else 0.0
         self._due = ended + wait
         return saved

@@ -68,8 +68,8 @@ def require_free(folder: str | Path) -> Path:
 class _Place:
     """A file or folder of a run."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, name: str, what: str) -> None:
+        self._name, self.__doc__ = name, what
 
     def __get__(self, run: "RunDirectory", owner: type) -> Path:
         return run.path / self._name
@@ -117,30 +117,23 @@ class RunDirectory:
             raise InputError(f"{path} is not a run folder: give one that holds config.json")
         return cls(path)
 
-    config_file = _Place("config.json")
-    """Resolved options, versions, command line."""
-    system_file = _Place("system.npz")
-    """The problem: enough to run again without PySCF."""
-    start_file = _Place("start.npz")
-    """Parameters and determinants that the run began with, where it started from another one."""
-    history_file = _Place("history.jsonl")
-    """One line of JSON a step."""
-    result_file = _Place("result.json")
-    """The outcome."""
-    evaluation_file = _Place("evaluation.json")
-    """Rounds, samples and fits, where the trained state was sampled."""
-    failure_file = _Place("failure.txt")
-    """The traceback of a run that broke off."""
-    checkpoint_folder = _Place("checkpoint")
-    """States to resume from, and the final wave function."""
-    checkpoint_file = _Place("checkpoint/final.npz")
-    """Final parameters and determinants of a molecule."""
-    density_file = _Place("rdm.npz")
-    """Density matrices of the final state (with the option rdm2)."""
-    natural_orbitals_file = _Place("natural_orbitals.npz")
-    """The system in natural orbitals: what another run can start from."""
-    report_folder = _Place("report")
-    """Plot and page."""
+    config_file = _Place("config.json", "Resolved options, versions, command line.")
+    system_file = _Place("system.npz", "The problem: enough to run again without PySCF.")
+    start_file = _Place(
+        "start.npz", "Parameters and determinants that the run began with, where it started from another one."
+    )
+    history_file = _Place("history.jsonl", "One line of JSON a step.")
+    result_file = _Place("result.json", "The outcome.")
+    evaluation_file = _Place(
+        "evaluation.json", "Rounds, samples and fits, where the trained state was sampled."
+    )
+    failure_file = _Place("failure.txt", "The traceback of a run that broke off.")
+    checkpoint_folder = _Place("checkpoint", "States to resume from, and the final wave function.")
+    checkpoint_file = _Place("checkpoint/final.npz", "Final parameters and determinants of a molecule.")
+    density_file = _Place("rdm.npz", "Density matrices of the final state (with the option rdm2).")
+    natural_orbitals_file = _Place(
+        "natural_orbitals.npz", "The system in natural orbitals: what another run can start from."
+    )
 
     def state_file(self, record: Mapping[str, Any]) -> Path:
         """Parameters and network of a level, from its record."""
@@ -179,37 +172,20 @@ class RunDirectory:
         _save_level(self.state_file(record), level)
 
     def history(self) -> HistoryWriter:
-        """Open history.jsonl for appending rows, and lock it; a context that closes it.
-
-        Raises:
-            InputError: Another process is working in the folder.
-            OSError: The file cannot be opened.
-        """
+        """Open history.jsonl for appending rows, and lock it; see `HistoryWriter`."""
         return HistoryWriter(self.history_file)
 
     def checkpoints(self, config: Mapping[str, Any] | None = None) -> CheckpointStore:
-        """Return the store of the states to resume from.
-
-        Args:
-            config: The content of config.json, where it is known already.
-        """
+        """Return the store of the states to resume from; config.json is read where it is not given."""
         config = self.read_config() if config is None else config
         return CheckpointStore(self.checkpoint_folder, config.get("run"))
 
     def read_config(self) -> dict[str, Any]:
-        """Return config.json, in format 2.
-
-        Raises:
-            InputError: It is damaged.
-        """
+        """Return config.json; see `load_config`."""
         return load_config(self.path)
 
     def read_result(self) -> dict[str, Any]:
-        """Return result.json, in format 2.
-
-        Raises:
-            InputError: The run has not finished, or the file is damaged.
-        """
+        """Return result.json; see `load_result`."""
         return load_result(self.path)
 
     def read_result_or_none(self) -> dict[str, Any] | None:

@@ -1,23 +1,31 @@
 """What goes into config.json and result.json, as plain dictionaries: format 2, for every command."""
 
-import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from hamiltonians.molecule.references import fci_dimension
 from nnbf.runs.process import git_state, hardware, versions
-from nnbf.runs.schema import FORMAT
+from nnbf.runs.schema import FORMAT, plain_level
 
 if TYPE_CHECKING:
     from hamiltonians import Molecule
     from nnbf.drivers.level import Level
     from nnbf.runs.job import Job
 
-MP2_CORRECTED = "mp2_corrected"
-"""Kind of the headline energy plus the MP2 correction for virtual orbitals that were left out."""
-
+_OF_MOLECULE = (
+    "name",
+    "point_group",
+    "reference_method",
+    "orbitals",
+    "n_frozen_core",
+    "active_space",
+    "ecp",
+    "atoms",
+    "source",
+)
 _OF_RESULT = ("estimates", "observables", "message", "started_warm")
 """What a level has at the top of result.json alone, where it is the lowest."""
 
@@ -33,16 +41,8 @@ def system_record(system: "Molecule") -> dict[str, Any]:
         "n_electrons": integrals.n_electrons,
         "charge": info.charge,
         "two_S": integrals.two_S,
-        "name": info.name,
-        "point_group": info.point_group,
-        "reference_method": info.reference_method,
-        "orbitals": info.orbitals,
-        "n_frozen_core": info.n_frozen_core,
-        "active_space": info.active_space,
-        "ecp": info.ecp,
-        "atoms": info.atoms,
-        "source": info.source,
-        "fci_dimension": math.comb(size, integrals.n_alpha) * math.comb(size, integrals.n_beta),
+        **{name: getattr(info, name) for name in _OF_MOLECULE},
+        "fci_dimension": fci_dimension(integrals),
     }
 
 
@@ -99,26 +99,18 @@ def row_record(row: Mapping[str, Any], status: str) -> dict[str, Any]:
     """Return the record of a molecule's level that broke off, from the last row of its history."""
     energy, kind = row.get("energy"), row.get("energy_kind", "variational")
     error = row.get("energy_error")
-    return {
-        "sector": {"momentum": None, "irrep": None, "spin_flip": None, "label": ""},
-        "level": 0,
-        "energy": energy,
-        "error": error,
-        "kind": kind,
-        "upper_bound": None,
-        "reference": None,
-        "variance": row.get("variance"),
-        "v_score": None,
-        "s_squared": None,
-        "status": status,
-        "n_steps": row["step"] + 1,
-        "n_determinants": row.get("n_space"),
-        "n_connected": row.get("n_connected"),
-        "n_parameters": None,
-        "wall_time_s": row.get("time_s"),
-        "warnings": [],
-        "estimates": {kind: {"energy": energy, "error": error}},
-    }
+    return plain_level(
+        energy=energy,
+        error=error,
+        kind=kind,
+        variance=row.get("variance"),
+        status=status,
+        n_steps=row["step"] + 1,
+        n_determinants=row.get("n_space"),
+        n_connected=row.get("n_connected"),
+        wall_time_s=row.get("time_s"),
+        estimates={kind: {"energy": energy, "error": error}},
+    )
 
 
 def result_record(
@@ -200,7 +192,7 @@ def with_correction(record: dict[str, Any]) -> dict[str, Any]:
         "corrected": kind,
         "note": f"{kind} plus MP2 for {dropped} virtual orbitals left out",
     }
-    return {**record, "estimates": {**(record.get("estimates") or {}), MP2_CORRECTED: estimate}}
+    return {**record, "estimates": {**(record.get("estimates") or {}), "mp2_corrected": estimate}}
 
 
 def headline(lowest: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -33,7 +33,12 @@ MOLECULE = ("molecule", "fcidump")
 COMMANDS = (*MOLECULE, "solve", *LATTICE)
 """Commands that make run folders."""
 
-_MOLECULAR = (
+_OF_LEVEL = (
+    "energy",
+    "error",
+    "kind",
+    "upper_bound",
+    "reference",
     "variance",
     "v_score",
     "s_squared",
@@ -43,7 +48,6 @@ _MOLECULAR = (
     "n_parameters",
     "wall_time_s",
 )
-_OF_EVERY_LEVEL = {"level", "energy", "kind", "status"}
 _SECTOR = ("momentum", "irrep", "spin_flip")
 
 
@@ -107,6 +111,12 @@ def sector_label(momentum: Any, irrep: str | None, spin_flip: int | None) -> str
     parts += [] if irrep is None else [irrep]
     parts += [] if spin_flip is None else ["even spin" if spin_flip == 1 else "odd spin"]
     return " ".join(parts)
+
+
+def plain_level(**known: Any) -> dict[str, Any]:
+    """Return the record of the level of a molecule, with None for what is not given."""
+    sector = {**dict.fromkeys(_SECTOR), "label": ""}
+    return {"sector": sector, "level": 0, **dict.fromkeys(_OF_LEVEL), "warnings": [], **known}
 
 
 def upgraded_config(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,18 +215,16 @@ def _molecular_command(config: Mapping[str, Any]) -> str:
 
 def _molecular_level(result: Mapping[str, Any]) -> dict[str, Any]:
     kind = result.get("energy_kind")
-    estimate = (result.get("estimates") or {}).get(kind) or {}
-    return {
-        "sector": {**dict.fromkeys(_SECTOR), "label": ""},
-        "level": 0,
-        "energy": result.get("energy"),
-        "error": result.get("energy_error"),
-        "kind": kind,
-        "upper_bound": estimate.get("upper_bound"),
-        "reference": (result.get("references") or {}).get("fci"),
-        "warnings": [],
-        **{key: result.get(key) for key in _MOLECULAR},
-    }
+    of_result = {key: result.get(key) for key in _OF_LEVEL}
+    return plain_level(
+        **of_result
+        | {
+            "error": result.get("energy_error"),
+            "kind": kind,
+            "upper_bound": ((result.get("estimates") or {}).get(kind) or {}).get("upper_bound"),
+            "reference": (result.get("references") or {}).get("fci"),
+        }
+    )
 
 
 def _lattice_level(level: Mapping[str, Any]) -> dict[str, Any]:

@@ -96,6 +96,7 @@ class OneSector:
             InputError: No such momentum or irrep.
         """
         from hamiltonians import named_momenta, space_group
+        from nnbf.ansatz.orbitals import lowest_momentum
 
         group = space_group(model)
         if self.momentum:
@@ -106,16 +107,9 @@ class OneSector:
                 )
             momentum = group.sector(words[0]).momentum
         else:
-            momentum = free_momentum(model)
+            momentum = lowest_momentum(model)  # with an open boundary (0, 0)
         if len(self.irrep.split()) > 1:
             raise InputError(f"irrep {self.irrep!r}: give one; {typed('spectrum')} takes several")
         return SectorChoice(
             momenta=f"{momentum[0]},{momentum[1]}", irreps=self.irrep or "none", spin=self.spin
         )
-
-
-def free_momentum(model: "Lattice") -> tuple[int, int]:
-    """Return the total momentum of the lowest filling of free particles; (0, 0) with an open boundary."""
-    from nnbf.ansatz.orbitals import lowest_momentum
-
-    return lowest_momentum(model)

@@ -25,7 +25,7 @@ from nnbf.runs import (
 )
 from nnbf.runs.sector_choice import ChargeChoice, SectorChoice
 
-PROBLEM = LatticeSpec("tv", size="3x2", particles="3", interaction=1.0)
+PROBLEM = LatticeSpec("tv", size="3x2", particles="2", interaction=1.0)
 OPTIONS = LatticeOptions(method="full-sum", features=2, depth=1, max_steps=40)
 LEVEL = (
     "particles", "sector", "level", "energy", "variance", "status", "n_steps", "n_parameters", "upper_bound",
@@ -148,7 +148,7 @@ def test_a_damaged_state_is_made_again(undisturbed, tmp_path):
 def test_charge_excitations_survive_sigkill(undisturbed, tmp_path):
     """The process itself is killed, in the middle of what it does."""
     folder, _ = undisturbed["charge"]
-    words = ["charge", "tv", "--size", "3x2", "--particles", "3", "--interaction", "1", "--momenta", "0,0"]
+    words = ["charge", "tv", "--size", "3x2", "--particles", "2", "--interaction", "1", "--momenta", "0,0"]
     words += ["--features", "2", "--depth", "1", "--max-steps", "40", "--method", "full-sum", "--no-exact"]
     out = tmp_path / "run"
     command = [sys.executable, "-m", "nnbf.cli", *words, "--out", str(out)]

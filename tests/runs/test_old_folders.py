@@ -111,8 +111,8 @@ def test_a_spectrum_goes_on(copy_of):
 def test_a_sampled_level_of_a_lattice_goes_on(copy_of):
     folder = copy_of("hubbard_vmc")
     rows = len(RunDirectory.open(folder).read_history())
-    assert plan_resumption(folder, time_limit=5.0).nothing_to_do is None
-    assert main(["resume", str(folder), "--time-limit", "5", "--quiet"]) == 0
+    assert plan_resumption(folder, time_limit=2.0).nothing_to_do is None
+    assert main(["resume", str(folder), "--time-limit", "2", "--quiet"]) == 0
     result = RunDirectory.open(folder).read_result()
     assert result["status"] in ("time_limit", "converged", "max_steps")
     assert result["energy_kind"] == "vmc"
