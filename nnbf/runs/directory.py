@@ -119,9 +119,7 @@ class RunDirectory:
 
     config_file = _Place("config.json", "Resolved options, versions, command line.")
     system_file = _Place("system.npz", "The problem: enough to run again without PySCF.")
-    start_file = _Place(
-        "start.npz", "Parameters and determinants that the run began with, where it started from another one."
-    )
+    start_file = _Place("start.npz", "State that the run began with, where it started from another one.")
     history_file = _Place("history.jsonl", "One line of JSON a step.")
     result_file = _Place("result.json", "The outcome.")
     evaluation_file = _Place(
@@ -132,7 +130,7 @@ class RunDirectory:
     checkpoint_file = _Place("checkpoint/final.npz", "Final parameters and determinants of a molecule.")
     density_file = _Place("rdm.npz", "Density matrices of the final state (with the option rdm2).")
     natural_orbitals_file = _Place(
-        "natural_orbitals.npz", "The system in natural orbitals: what another run can start from."
+        "natural_orbitals.npz", "The system in natural orbitals: a start of another run."
     )
 
     def state_file(self, record: Mapping[str, Any]) -> Path:
