@@ -50,7 +50,7 @@ def __getattr__(name: str) -> Any:
     """Load a public name, with double precision switched on first."""
     if name not in _LAZY:
         raise AttributeError(f"module 'nnbf' has no attribute {name!r}")
-    from nnbf._precision import enable_double_precision
+    from nnbf._runtime import enable_double_precision
 
     enable_double_precision()
     return getattr(import_module(_LAZY[name]), name)

@@ -1,10 +1,11 @@
-"""Numbers and tables as people read them: the same on the terminal, in Markdown, HTML, LaTeX and CSV."""
+"""Numbers, tables and commands as people read them: on the terminal, in Markdown, HTML, LaTeX and CSV."""
 
 import csv
 import html
 import io
 import math
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -89,6 +90,20 @@ def setting(value: Any) -> str:
             for item in value
         )
     return str(value)
+
+
+def typed(command: str, *words: Any) -> str:
+    """Return a command as a message quotes it.
+
+    Args:
+        command: Word after the name of the program.
+        words: What follows, such as a run folder.
+
+    Example:
+        >>> print(typed("resume", "runs/demo"))
+        'nnbf resume runs/demo'
+    """
+    return f"'{shlex.join(['nnbf', command, *map(str, words)])}'"
 
 
 @dataclass(frozen=True)

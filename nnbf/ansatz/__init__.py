@@ -1,6 +1,6 @@
 """Wave functions as Flax modules."""
 
-from nnbf._precision import enable_double_precision
+from nnbf._runtime import enable_double_precision
 from nnbf.ansatz.backflow import NeuralBackflow
 from nnbf.ansatz.equivariant import EquivariantBackflow, ProjectedBackflow
 from nnbf.ansatz.general import DenseNetwork, ProjectedNetwork, named_network

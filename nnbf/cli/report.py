@@ -12,7 +12,7 @@ from nnbf._text import setting, value_with_error
 from nnbf.cli.console import Progress, clock, say_error, say_warning
 from nnbf.cli.main import DONE, FAILED, typed_line
 from nnbf.cli.parsing import parse_command
-from nnbf.evaluation.evaluation_options import EvaluationOptions
+from nnbf.evaluation.samples import EvaluationOptions
 
 if TYPE_CHECKING:
     from nnbf.runs.evaluate_run import EvaluatedRun

@@ -11,8 +11,8 @@ from typing import Any
 from hamiltonians.errors import InputError
 from nnbf._io import read_json
 from nnbf._options import Checked, Positive, Workers
+from nnbf._runtime import threads_environment
 from nnbf._text import value_with_error
-from nnbf._threads import threads_environment
 from nnbf.analysis import findings_sections
 from nnbf.cli.console import Progress, clock, say_error
 from nnbf.cli.main import DONE, FAILED

@@ -1,4 +1,4 @@
-"""Configurations as bit strings: any modes, and determinants of two spins.
+"""Configurations as bit strings: any modes, determinants of two spins, and all of a symmetry sector.
 
 Bit ``p & 63`` of word ``p >> 6`` is the occupation of mode ``p`` (little endian, 64-bit words). A
 determinant of M spatial orbitals is one row of ``2 W`` words, ``W = ceil(M / 64)``: first the W words of the
@@ -8,6 +8,8 @@ orbital indices ascending.
 """
 
 from collections.abc import Sequence
+from itertools import combinations
+from math import comb
 
 import numpy as np
 
@@ -107,8 +109,72 @@ def spin_flip_representatives(determinants: np.ndarray) -> np.ndarray:
     return np.where(smaller[:, None], flipped, determinants)
 
 
-def spin_flip_multiplicity(determinants: np.ndarray) -> np.ndarray:
-    """Orbit sizes under spin flip: 1 where alpha and beta strings agree, else 2 (int64)."""
+def multiplicities(determinants: np.ndarray, fold: bool = True) -> np.ndarray:
+    """How many determinants each representative stands for (float64): 1, or 2 with a distinct flip.
+
+    Args:
+        determinants: (n, 2 W).
+        fold: Whether entries stand for spin-flip pairs; else all stand for themselves.
+    """
     n_words = determinants.shape[1] // 2
     same = np.all(determinants[:, :n_words] == determinants[:, n_words:], axis=1)
-    return np.where(same, 1, 2)
+    return np.where(same | (not fold), 1.0, 2.0)
+
+
+def sector_dimension(n_orbitals: int, n_alpha: int, n_beta: int) -> int:
+    """Number of determinants with the given electrons, before point-group symmetry."""
+    return comb(n_orbitals, n_alpha) * comb(n_orbitals, n_beta)
+
+
+def enumerate_sector(
+    n_orbitals: int,
+    n_alpha: int,
+    n_beta: int,
+    irreps: np.ndarray | None = None,
+    irrep: int = 0,
+    fold: bool = False,
+) -> np.ndarray:
+    """All determinants of a sector.
+
+    Args:
+        n_orbitals: Spatial orbitals M.
+        n_alpha: Alpha electrons.
+        n_beta: Beta electrons.
+        irreps: (M,) codes of the orbital irreps, products by XOR; None for no point group.
+        irrep: Code of the wanted irrep.
+        fold: Keep one representative of every spin-flip pair (needs ``n_alpha == n_beta``).
+
+    Returns:
+        (n, 2 W) bit strings.
+    """
+    alpha, alpha_irreps = _strings(n_orbitals, n_alpha, irreps)
+    beta, beta_irreps = _strings(n_orbitals, n_beta, irreps)
+    blocks = []
+    for code in np.unique(alpha_irreps):
+        left = alpha[alpha_irreps == code]
+        right = beta[beta_irreps == (code ^ irrep)]
+        block = np.concatenate([np.repeat(left, len(right), axis=0), np.tile(right, (len(left), 1))], axis=1)
+        if fold:
+            block = block[np.all(spin_flip_representatives(block) == block, axis=1)]
+        blocks.append(block)
+    return np.concatenate(blocks)
+
+
+def determinant_irreps(determinants: np.ndarray, irreps: np.ndarray) -> np.ndarray:
+    """XOR codes (n,) of the irreps of bit strings (n, 2 W) from those (M,) of their orbitals."""
+    occupations = unpack_occupations(determinants, len(irreps))
+    return np.bitwise_xor.reduce(np.where(occupations, np.tile(irreps, 2), 0), axis=1)
+
+
+def _strings(n_orbitals, n_electrons, irreps):
+    n_words = words_per_spin(n_orbitals)
+    count = comb(n_orbitals, n_electrons)
+    orbitals = np.array(list(combinations(range(n_orbitals), n_electrons)), dtype=np.int64)
+    orbitals = orbitals.reshape(count, n_electrons)
+    strings = np.zeros((count, n_words), dtype=np.uint64)
+    codes = np.zeros(count, dtype=np.int64)
+    for column in orbitals.T:
+        strings[np.arange(count), column >> 6] |= np.uint64(1) << (column & 63).astype(np.uint64)
+        if irreps is not None:
+            codes ^= np.asarray(irreps, dtype=np.int64)[column]
+    return strings, codes

@@ -1,5 +1,7 @@
 """Hash table from bit strings to row numbers (open addressing, linear probing)."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
@@ -55,7 +57,8 @@ def find(slots, keys, words, h):
 
 
 @njit(cache=True, nogil=True)
-def _fill(slots, keys, count):
+def fill(slots, keys, count):
+    """Enter the first ``count`` rows of ``keys``; the first that is there already, or -1."""
     for row in range(count):
         position = find(slots, keys, keys[row], hash_words(keys[row]))
         if position >= 0:
@@ -76,7 +79,7 @@ def build_hash_table(determinants: np.ndarray) -> np.ndarray:
         ValueError: If a determinant occurs twice.
     """
     slots = np.full(table_size(len(determinants)), -1, dtype=np.int64)
-    duplicate = _fill(slots, determinants, len(determinants))
+    duplicate = fill(slots, determinants, len(determinants))
     if duplicate >= 0:
         raise ValueError(f"determinant {duplicate} occurs twice")
     return slots
@@ -119,6 +122,14 @@ def first_rows(index: np.ndarray, count: int) -> np.ndarray:
 
 
 @njit(cache=True, nogil=True)
+def grown(array, used, room):
+    """An array with ``room`` rows that begins with the first ``used`` of the given one."""
+    larger = np.empty((room, *array.shape[1:]), array.dtype)
+    larger[:used] = array[:used]
+    return larger
+
+
+@njit(cache=True, nogil=True)
 def _find_rows(slots, keys, queries, out):
     for row in range(queries.shape[0]):
         position = find(slots, keys, queries[row], hash_words(queries[row]))
@@ -130,3 +141,33 @@ def find_rows(slots: np.ndarray, keys: np.ndarray, queries: np.ndarray) -> np.nd
     out = np.empty(len(queries), dtype=np.int64)
     _find_rows(slots, keys, queries, out)
     return out
+
+
+class Amplitudes(NamedTuple):
+    """psi of listed bit strings, 0 for all others; also a list alone. Compiled kernels take it."""
+
+    keys: np.ndarray
+    """(k, 2 W) bit strings."""
+    slots: np.ndarray
+    """Hash table of them."""
+    values: np.ndarray
+    """(k,) psi; empty where only the list matters."""
+    fold: bool
+    """True where bit strings are spin-flip representatives of an even state."""
+
+    @classmethod
+    def listed(cls, keys: np.ndarray, values: np.ndarray | None = None, fold: bool = False) -> "Amplitudes":
+        """Make the hash table of distinct bit strings."""
+        keys = np.ascontiguousarray(keys)
+        values = np.zeros(0) if values is None else np.asarray(values, dtype=np.float64)
+        return cls(keys, build_hash_table(keys), values, bool(fold))
+
+
+@njit(cache=True, nogil=True)
+def lookup(psi, words, work):
+    """Amplitude of one bit string, 0 where it is absent; ``work`` is overwritten."""
+    work[:] = words
+    if psi.fold:
+        canonicalise(work)
+    position = find(psi.slots, psi.keys, work, hash_words(work))
+    return psi.values[position] if position >= 0 else 0.0

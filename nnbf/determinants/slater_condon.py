@@ -92,14 +92,22 @@ def _diagonal_rows(tables, determinants, lo, hi, out):
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _empty(determinant, offset, p):
+def is_empty(determinant, offset, p):
+    """True where orbital p holds no electron of the spin whose words begin at ``offset``."""
     return (determinant[offset + (p >> 6)] >> np.uint64(p & 63)) & np.uint64(1) == np.uint64(0)
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _between(parity, p, q):
-    # Parity of the electrons strictly between p and q, where the lower one is occupied or p > q.
+def between(parity, p, q):
+    """Parity of the electrons strictly between p and q, where the lower one is occupied or p > q."""
     return parity[q] ^ parity[p + 1] if p < q else parity[p] ^ parity[q + 1]
+
+
+@njit(cache=True, nogil=True)
+def move(words, offset, p, q):
+    """Exchange the occupations of two orbitals, one occupied and one empty; none for p = q."""
+    words[offset + (p >> 6)] ^= np.uint64(1) << np.uint64(p & 63)
+    words[offset + (q >> 6)] ^= np.uint64(1) << np.uint64(q & 63)
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -141,7 +149,7 @@ def connections_of(tables, determinant, threshold, scratch):
         for x in range(n_same):
             i = occupied[spin, x]
             for a in range(n):
-                if not _empty(determinant, offset, a):
+                if not is_empty(determinant, offset, a):
                     continue
                 value = tables.one_body[spin, i, a]
                 for y in range(n_same):
@@ -153,7 +161,7 @@ def connections_of(tables, determinant, threshold, scratch):
                 _write(out, count, determinant, n_total)
                 _flip(out, count, offset, i)
                 _flip(out, count, offset, a)
-                values[count] = -value if _between(parity[spin], i, a) else value
+                values[count] = -value if between(parity[spin], i, a) else value
                 count += 1
         for y in range(n_same):
             j = occupied[spin, y]
@@ -165,9 +173,9 @@ def connections_of(tables, determinant, threshold, scratch):
                     if abs(value) < threshold:
                         break
                     a, b = tables.same_targets[spin, entry]
-                    if not (_empty(determinant, offset, a) and _empty(determinant, offset, b)):
+                    if not (is_empty(determinant, offset, a) and is_empty(determinant, offset, b)):
                         continue
-                    sign = _between(parity[spin], i, a) ^ _between(parity[spin], j, b)
+                    sign = between(parity[spin], i, a) ^ between(parity[spin], j, b)
                     low, high = (j, b) if j < b else (b, j)
                     # i has left and a has come when j moves: correct the count between j and b.
                     if low < i < high:
@@ -191,9 +199,9 @@ def connections_of(tables, determinant, threshold, scratch):
                 if abs(value) < threshold:
                     break
                 a, b = tables.mixed_targets[entry]
-                if not (_empty(determinant, 0, a) and _empty(determinant, n_words, b)):
+                if not (is_empty(determinant, 0, a) and is_empty(determinant, n_words, b)):
                     continue
-                sign = _between(parity[0], i, a) ^ _between(parity[1], j, b)
+                sign = between(parity[0], i, a) ^ between(parity[1], j, b)
                 _write(out, count, determinant, n_total)
                 _flip(out, count, 0, i)
                 _flip(out, count, 0, a)

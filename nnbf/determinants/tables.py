@@ -9,7 +9,6 @@ filled, sorted by falling ``|H_ij|``: a loop over it stops at the first entry un
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 #: Two-electron integrals below this magnitude (Hartree) are dropped from the lists of doubles.
 INTEGRAL_CUTOFF = 1e-13
@@ -54,132 +53,58 @@ def build_tables(integrals, cutoff: float = INTEGRAL_CUTOFF) -> IntegralTables:
     """
     n = integrals.n_orbitals
     one_body = np.asarray(integrals.one_body, dtype=np.float64)
-    if one_body.ndim == 2:
-        one_body = np.stack([one_body, one_body])
     two_body = np.asarray(integrals.two_body, dtype=np.float64)
-    blocks = two_body[None] if two_body.ndim == 2 else two_body
-    same_blocks = (blocks[0], blocks[0] if len(blocks) == 1 else blocks[2])
-    mixed_block = blocks[0] if len(blocks) == 1 else blocks[1]
+    restricted = two_body.ndim == 2
+    alpha, mixed, beta = [two_body] * 3 if restricted else two_body
 
-    same_single = np.empty((2, n, n, n))
-    other_single = np.empty((2, n, n, n))
-    for spin in range(2):
-        _spectator_sums(same_blocks[spin], n, True, same_single[spin])
-    _spectator_sums(mixed_block, n, False, other_single[0])
-    _spectator_sums(mixed_block if len(blocks) == 1 else mixed_block.T.copy(), n, False, other_single[1])
+    p = np.arange(n)
+    high, low = np.maximum(p[:, None], p), np.minimum(p[:, None], p)
+    pairs = high * (high + 1) // 2 + low
+    coulomb = [block[pairs[:, :, None], pairs.diagonal()] for block in (alpha, mixed, mixed.T, beta)]
+    exchange = [block[pairs[:, None, :], pairs] for block in (alpha, beta)]
 
-    restricted = len(blocks) == 1
-    lists = [_same_spin_lists(same_blocks[0], n, cutoff)]
-    lists.append(lists[0] if restricted else _same_spin_lists(same_blocks[1], n, cutoff))
+    lists = [_sorted_lists(alpha, pairs, cutoff, True)]
+    lists.append(lists[0] if restricted else _sorted_lists(beta, pairs, cutoff, True))
     longest = max(len(values) for _, _, values in lists)
     same_targets = np.zeros((2, longest, 2), dtype=np.int16)
     same_values = np.zeros((2, longest))
     for spin, (_, targets, values) in enumerate(lists):
         same_targets[spin, : len(values)] = targets
         same_values[spin, : len(values)] = values
-    mixed = _mixed_spin_lists(mixed_block, n, cutoff)
+    mixed_pointers, mixed_targets, mixed_values = _sorted_lists(mixed, pairs, cutoff, False)
     return IntegralTables(
         n_orbitals=n,
         constant=float(integrals.constant),
         # A copy: read-only arrays are another type to numba, and every kernel would be compiled again.
-        one_body=np.array(one_body, order="C"),
-        same_single=same_single,
-        other_single=other_single,
+        one_body=np.array(np.broadcast_to(one_body, (2, n, n)), order="C"),
+        same_single=np.stack([coulomb[0] - exchange[0], coulomb[3] - exchange[1]]),
+        other_single=np.stack(coulomb[1:3]),
         same_pointers=np.stack([lists[0][0], lists[1][0]]),
         same_targets=same_targets,
         same_values=same_values,
-        mixed_pointers=mixed[0],
-        mixed_targets=mixed[1],
-        mixed_values=mixed[2],
+        mixed_pointers=mixed_pointers,
+        mixed_targets=mixed_targets,
+        mixed_values=mixed_values,
     )
 
 
-@njit(cache=True, inline="always")
-def _pair(p, q):
-    return p * (p + 1) // 2 + q if p >= q else q * (q + 1) // 2 + p
-
-
-@njit(cache=True, nogil=True)
-def _spectator_sums(block, n, exchange, out):
-    for i in range(n):
-        for a in range(n):
-            ia = _pair(i, a)
-            for k in range(n):
-                value = block[ia, _pair(k, k)]
-                if exchange:
-                    value -= block[_pair(i, k), _pair(k, a)]
-                out[i, a, k] = value
-
-
-@njit(cache=True, nogil=True)
-def _same_spin_lists(block, n, cutoff):
-    n_pairs = n * (n - 1) // 2
-    pointers = np.zeros(n_pairs + 1, np.int64)
-    for counting in (True, False):
-        if not counting:
-            total = pointers[n_pairs]
-            targets = np.empty((total, 2), np.int16)
-            values = np.empty(total)
-        for j in range(n):
-            for i in range(j):
-                pair = j * (j - 1) // 2 + i
-                start = pointers[pair]
-                count = 0
-                for b in range(n):
-                    if b == i or b == j:
-                        continue
-                    for a in range(b):
-                        if a == i or a == j:
-                            continue
-                        value = block[_pair(a, i), _pair(b, j)] - block[_pair(a, j), _pair(b, i)]
-                        if abs(value) > cutoff:
-                            if not counting:
-                                targets[start + count, 0] = a
-                                targets[start + count, 1] = b
-                                values[start + count] = value
-                            count += 1
-                if counting:
-                    pointers[pair + 1] = start + count
-                else:
-                    _sort_list(targets, values, start, start + count)
-    return pointers, targets, values
-
-
-@njit(cache=True, nogil=True)
-def _mixed_spin_lists(block, n, cutoff):
-    pointers = np.zeros(n * n + 1, np.int64)
-    for counting in (True, False):
-        if not counting:
-            total = pointers[n * n]
-            targets = np.empty((total, 2), np.int16)
-            values = np.empty(total)
-        for i in range(n):
-            for j in range(n):
-                start = pointers[i * n + j]
-                count = 0
-                for a in range(n):
-                    if a == i:
-                        continue
-                    ai = _pair(a, i)
-                    for b in range(n):
-                        if b == j:
-                            continue
-                        value = block[ai, _pair(b, j)]
-                        if abs(value) > cutoff:
-                            if not counting:
-                                targets[start + count, 0] = a
-                                targets[start + count, 1] = b
-                                values[start + count] = value
-                            count += 1
-                if counting:
-                    pointers[i * n + j + 1] = start + count
-                else:
-                    _sort_list(targets, values, start, start + count)
-    return pointers, targets, values
-
-
-@njit(cache=True, nogil=True)
-def _sort_list(targets, values, start, stop):
-    order = np.argsort(-np.abs(values[start:stop]), kind="mergesort")
-    targets[start:stop] = targets[start:stop][order]
-    values[start:stop] = values[start:stop][order]
+def _sorted_lists(block, pairs, cutoff, same):
+    """Of every pair (i, j) that is emptied: start of its list, pairs (a, b) that are filled, elements."""
+    n = len(pairs)
+    first, second = np.tril_indices(n, -1)[::-1] if same else np.indices((n, n)).reshape(2, -1)
+    counts, targets, values = [0], [np.zeros(0, np.int64)], [np.zeros(0)]
+    for i, j in zip(first, second, strict=True):
+        found = block[pairs[i][:, None], pairs[j]]
+        if same:
+            found -= block[pairs[j][:, None], pairs[i]]
+            found[j], found[:, i] = 0.0, 0.0
+        found[i], found[:, j] = 0.0, 0.0
+        found = found[first, second]
+        kept = np.flatnonzero(np.abs(found) > cutoff)
+        kept = kept[np.argsort(-np.abs(found[kept]), kind="stable")]
+        counts.append(len(kept))
+        targets.append(kept)
+        values.append(found[kept])
+    order = np.concatenate(targets)
+    filled = np.stack([first[order], second[order]], axis=1).astype(np.int16)
+    return np.cumsum(counts), filled, np.concatenate(values)

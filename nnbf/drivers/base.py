@@ -12,7 +12,7 @@ from netket.utils import struct
 
 from nnbf.drivers.monitor import Snapshot, pack_fields, pack_tree, unpack_fields, unpack_tree
 from nnbf.optimize import RayleighGaussNewton
-from nnbf.optimize.rgn import Proposal
+from nnbf.optimize.tangent import Proposal
 
 PyTree = Any
 

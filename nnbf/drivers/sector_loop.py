@@ -14,7 +14,7 @@ from unittest.mock import patch
 import numpy as np
 
 from hamiltonians import InputError, Lattice, Sector, exact_levels, is_affordable
-from nnbf._threads import threads_environment
+from nnbf._runtime import threads_environment
 from nnbf.drivers.calculation import solve
 from nnbf.drivers.general import level_of_state
 from nnbf.drivers.level import Level, Outcome

@@ -10,10 +10,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "amplitude_table": ["AmplitudeTable"],
         "determinant_chains": ["ChainSource"],
-        "evaluation_options": ["EvaluationOptions"],
         "lattice_source": ["LatticeSource"],
-        "samplers": ["chain_source", "make_source", "sector_source"],
-        "samples": ["SampleSource", "Samples"],
+        "samplers": ["make_source"],
+        "samples": ["EvaluationOptions", "SampleSource", "Samples"],
         "sampling_loop": ["Evaluation", "sample_energy"],
         "tabulated_sector": ["SectorSource"],
         "zero_variance": ["Extrapolation", "Point", "extrapolate", "settled_points"],

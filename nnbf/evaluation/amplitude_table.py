@@ -1,21 +1,34 @@
 """Rows of ``H psi`` in two parts: what large determinants contribute, and what all others do."""
 
+from collections.abc import Callable
+
 import numpy as np
 
-from nnbf.determinants import IntegralTables, diagonal_elements, max_connections
-from nnbf.determinants.configurations import spin_flip_representatives
-from nnbf.determinants.hashing import build_hash_table, find_rows, merge_equal
-from nnbf.determinants.parallel import map_row_blocks
+from nnbf.determinants import Amplitudes, find_rows, multiplicities, spin_flip_representatives
+from nnbf.determinants.hashing import merge_equal
 from nnbf.determinants.rows import applied_rows, flat_connections, scattered_rows
+from nnbf.states import SpaceState
 
 #: Connections that are held in memory at once where determinants are missing from the table.
 CONNECTIONS_AT_ONCE = 2_000_000
 
 
+def signed_log(state: SpaceState, determinants: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sign and log|psi|, each (n,).
+
+    Raises:
+        FloatingPointError: Amplitudes are not finite.
+    """
+    sign, log_abs = state.signed_log(determinants)
+    if np.any(np.isnan(log_abs)) or np.any(log_abs == np.inf):
+        raise FloatingPointError("the amplitudes of the trained network are not finite")
+    return sign, log_abs
+
+
 class AmplitudeTable:
     r"""Amplitudes of listed determinants, the first ``n_large`` of which form the set L.
 
-    Gives, for a determinant i and the Hamiltonian shifted by a reference energy,
+    Gives, for a determinant i and the Hamiltonian shifted by a reference energy, that of psi on L,
 
     .. math:: h^L_i = \sum_{j \in L} (H - E_0)_{ij} \psi_j, \qquad
         h^o_i = \sum_{j \notin L} (H - E_0)_{ij} \psi_j
@@ -23,93 +36,71 @@ class AmplitudeTable:
     The shift keeps second moments free of cancellation.
     """
 
-    def __init__(
-        self,
-        tables: IntegralTables,
-        counts: tuple[int, int],
-        determinants: np.ndarray,
-        amplitudes: np.ndarray,
-        n_large: int,
-        *,
-        spin_flip: bool,
-        shift: float = 0.0,
-    ):
+    def __init__(self, state: SpaceState, determinants: np.ndarray, amplitudes: np.ndarray, n_large: int):
         """Make a table.
 
         Args:
-            tables: Integral tables.
-            counts: Numbers of alpha and beta electrons.
-            determinants: (n, 2 W) distinct bit strings, representatives where ``spin_flip``; L first.
+            state: Its Hamiltonian and whether psi is even under spin flip; entries then stand for flip pairs.
+            determinants: (n, 2 W) distinct bit strings, representatives of flip pairs; L first.
             amplitudes: psi (n,).
             n_large: Size of L.
-            spin_flip: Whether psi is even under spin flip and entries stand for flip pairs.
-            shift: Reference energy E_0, Hartree.
         """
-        self.tables = tables
-        self.counts = counts
-        self.determinants = np.ascontiguousarray(determinants)
-        self.amplitudes = np.asarray(amplitudes, dtype=np.float64)
-        self.n_large = n_large
-        self.spin_flip = spin_flip
-        self.shift = shift
-        self._slots = build_hash_table(self.determinants)
-        self._capacity = max_connections(tables.n_orbitals, *counts) + 1
+        self.hamiltonian, self.spin_flip, self.n_large = state.hamiltonian, state.spin_flip, n_large
+        self.psi = Amplitudes.listed(determinants, amplitudes, state.spin_flip)
+        self.multiplicity = multiplicities(determinants, state.spin_flip)
+        """(n,) how many determinants each entry stands for."""
+        self.reference = 0.0
+        large, _ = self.rows(self.determinants[:n_large])
+        psi, m = self.amplitudes[:n_large], self.multiplicity[:n_large]
+        self.reference = float(np.sum(m * psi * large) / np.sum(m * psi**2))
+        """E_0, Hartree."""
+
+    @property
+    def determinants(self) -> np.ndarray:
+        """(n, 2 W)."""
+        return self.psi.keys
+
+    @property
+    def amplitudes(self) -> np.ndarray:
+        """Amplitudes psi (n,)."""
+        return self.psi.values
 
     def positions(self, determinants: np.ndarray) -> np.ndarray:
         """Position (n,) of every bit string in the table, -1 where it is not listed."""
-        return find_rows(self._slots, self.determinants, determinants)
+        return find_rows(self.psi.slots, self.psi.keys, determinants)
 
     def rows(self, determinants: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """``(h_L, h_o)``, each (n,), of listed determinants all of whose connections are listed.
-
-        Connections that are not listed count as zero.
-        """
-        determinants = np.ascontiguousarray(determinants)
-        parts = np.empty((len(determinants), 2))
-        diagonal = diagonal_elements(self.tables, determinants) - self.shift
-        block = max(1, min(4096, -(-len(determinants) // 8)))
-
-        def work(lo, hi):
-            applied_rows(
-                self.tables, determinants, diagonal, lo, hi, self.determinants, self._slots, self.amplitudes,
-                self.n_large, self.spin_flip, self._capacity, parts,
-            )  # fmt: skip
-
-        map_row_blocks(work, len(determinants), block)
+        """``(h_L, h_o)``, each (n,); connections that are not listed count as zero."""
+        parts = applied_rows(
+            self.hamiltonian.tables, determinants, self.psi, self.n_large, shift=self.reference
+        )
         return parts[:, 0], parts[:, 1]
 
-    def reached_from_large(self, multiplicity: np.ndarray) -> np.ndarray:
-        """``h_L`` (n,) of every entry of the table, from the rows of L alone.
+    def reached_from_large(self) -> np.ndarray:
+        """``h_L`` (n,) of every entry of the table, from the rows of L alone."""
+        return scattered_rows(
+            self.hamiltonian.tables, self.psi, self.multiplicity, self.n_large, shift=self.reference
+        )
 
-        Args:
-            multiplicity: How many determinants each entry stands for, (n,).
-        """
-        out = np.zeros(len(self.determinants))
-        large = self.determinants[: self.n_large]
-        diagonal = diagonal_elements(self.tables, large) - self.shift
-        scattered_rows(
-            self.tables, self.determinants, diagonal, self._slots, self.amplitudes, multiplicity,
-            self.n_large, self.spin_flip, self._capacity, out,
-        )  # fmt: skip
-        return out
-
-    def rows_completed(self, determinants: np.ndarray, amplitudes_of) -> tuple[np.ndarray, np.ndarray]:
+    def rows_completed(
+        self, determinants: np.ndarray, amplitudes_of: Callable[[np.ndarray], np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Like :meth:`rows`, where connections may be missing from the table.
 
         Args:
-            determinants: (n, 2 W) bit strings, representatives where ``spin_flip``.
+            determinants: (n, 2 W) bit strings, representatives of flip pairs.
             amplitudes_of: Bit strings (k, 2 W) -> psi (k,); asked once for every determinant missing
                 from the table in a block of rows.
         """
-        size = max(1, CONNECTIONS_AT_ONCE // self._capacity)
+        size = max(1, CONNECTIONS_AT_ONCE // self.hamiltonian.max_conn_size)
         blocks = [determinants[lo : lo + size] for lo in range(0, len(determinants), size)]
-        parts = [self._completed_block(block, amplitudes_of) for block in blocks]
-        return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+        large, other = zip(*(self._completed_block(block, amplitudes_of) for block in blocks), strict=True)
+        return np.concatenate(large), np.concatenate(other)
 
     def _completed_block(self, rows, amplitudes_of):
-        counts, connected, elements = flat_connections(self.tables, rows, *self.counts)
+        counts, connected, elements = flat_connections(self.hamiltonian.tables, rows)
         starts = np.cumsum(counts) - counts
-        elements[starts] -= self.shift  # the diagonal comes first
+        elements[starts] -= self.reference  # the diagonal comes first
         if self.spin_flip:
             connected = spin_flip_representatives(connected)
         position = self.positions(connected)

@@ -14,74 +14,151 @@ with L is left out of :math:`x_i` on purpose: where psi is small, :math:`h^L_i /
 then huge. Second moments are split in the same way. No coefficient is fitted: few samples lie outside L.
 """
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 import netket as nk
 import numpy as np
 
 from nnbf.determinants import (
+    connected_space,
     diagonal_elements,
-    multiplicities,
+    max_connections,
     pack_occupations,
     spin_flip_representatives,
     unpack_occupations,
 )
 from nnbf.determinants.hashing import merge_equal
-from nnbf.evaluation.amplitude_table import AmplitudeTable
-from nnbf.evaluation.samples import Samples
+from nnbf.evaluation.amplitude_table import AmplitudeTable, signed_log
+from nnbf.evaluation.samples import EvaluationOptions, Note, Samples, SampleSource
+from nnbf.evaluation.sampling_loop import PILOT_POWER
 from nnbf.observables import Configurations
+from nnbf.operators.connections import rounded_up
+from nnbf.sampling import ExcitationRule
 from nnbf.states import SpaceState
+from nnbf.states.amplitudes import BATCH
 
+#: Determinants that H reaches from L are tabulated up to this number: L is smaller where there are more.
+MOST_CONNECTED = 2_000_000
 #: Sweeps of all chains in one call of the sampler: one length is compiled.
 STRIDE = 16
 #: Such calls before samples count; chains start from draws of |psi|^2 on L.
 THERMALISATION = 2
+#: Such calls that look for large determinants where none are known.
+SEARCH = 16
 
 
-class ChainSource:
+class ChainSource(SampleSource):
     """Metropolis chains over the whole sector."""
 
     method = "metropolis"
     unit = "Hartree"
-    exact = None
+    n_large: int
+    chains: int
 
     def __init__(
         self,
         state: SpaceState,
-        table: AmplitudeTable,
-        reference: float,
-        amplitudes_of: Callable[[np.ndarray], np.ndarray],
-        rule: nk.sampler.rules.MetropolisRule,
+        irreps: np.ndarray,
+        options: EvaluationOptions,
         *,
-        chains: int,
-        power: float,
-        seed: int,
+        large: np.ndarray | None = None,
+        note: Note = lambda what: None,
     ):
         """Sum over L and its connected space, and thermalise the chains.
 
         Args:
             state: The trained state; its model and variables are sampled.
-            table: L, then all that H reaches from it, with psi in units in which ``amplitudes_of`` gives it.
-            reference: E_0, Hartree.
-            amplitudes_of: psi (n,) of bit strings (n, 2 W).
-            rule: Proposals of the chains.
-            chains: Number of chains.
-            power: p.
-            seed: Seed of starting points and moves.
+            irreps: (M,) XOR codes of the orbitals' irreps (zeros where unknown).
+            options: ``large``, ``chains``, ``power``, ``seed``.
+            large: Determinants (n, 2 W) of which the largest are L; default: those that chains find.
+            note: Told what is being done.
+
+        Raises:
+            FloatingPointError: Amplitudes are not finite.
         """
-        self._state, self._table, self._amplitudes_of = state, table, amplitudes_of
-        self.reference, self.n_large = reference, table.n_large
-        table.shift = reference
-        n, psi = table.n_large, table.amplitudes
-        m = multiplicities(table.determinants, state.spin_flip)
+        hamiltonian, self._state = state.hamiltonian, state
+        self.n_particles = hamiltonian.n_electrons
+        self.infinite_temperature = hamiltonian.infinite_temperature_energy()
+        self.chains, self.granule = options.chains, options.chains * STRIDE
+        self.sweep_size = max(10, self.n_particles)
+        integrals = hamiltonian.integrals
+        rule = ExcitationRule(
+            integrals.n_orbitals,
+            integrals.n_alpha,
+            integrals.n_beta,
+            tables=hamiltonian.tables,
+            orbital_irreps=irreps,
+            reference=tuple(tuple(map(int, orbitals)) for orbitals in integrals.reference_occupation),
+        )
+        self._sampler = nk.sampler.MetropolisSampler(
+            hamiltonian.hilbert, rule, n_chains=self.chains, sweep_size=self.sweep_size, dtype=jnp.int8
+        )
+        if large is None:
+            note("looking for the large determinants")
+            large = self._found_by_sampling(options.seed + 1)
+        self._table = self._tabulated(large, options.large, note)
+        self.reference, self.n_large = self._table.reference, self._table.n_large
+        self._sum_what_is_known()
+        note("thermalising the chains")
+        power = PILOT_POWER if options.power is None else options.power
+        self._sampler = self._sampler.replace(machine_pow=jnp.asarray(float(power)))
+        start, key = jax.random.split(jax.random.key(options.seed))
+        self._chain = self._sampler.init_state(state.model, state.variables, key)
+        self._chain = self._chain.replace(σ=self._starting_points(start))
+        self._chain = self._sampler.reset(state.model, state.variables, self._chain)
+        self._settle()
+
+    def _found_by_sampling(self, seed):
+        """The distinct determinants that chains from the reference come across."""
+        state = self._state
+        chain = self._sampler.init_state(state.model, state.variables, jax.random.key(seed))
+        self._chain = self._sampler.reset(state.model, state.variables, chain)
+        samples = self._sample(SEARCH)
+        drawn = np.concatenate([samples[:, k : k + STRIDE] for k in range(0, samples.shape[1], STRIDE)])
+        found = pack_occupations(drawn.reshape(-1, samples.shape[-1]))
+        determinants = np.concatenate([state.hamiltonian.reference, found])
+        if state.spin_flip:
+            determinants = spin_flip_representatives(determinants)
+        return merge_equal(determinants)[0]
+
+    def _tabulated(self, large, most, note):
+        """L, as many as ``most`` and C(L) allow, and C(L) after it."""
+        state, tables = self._state, self._state.hamiltonian.tables
+        integrals = state.hamiltonian.integrals
+        sign, log_abs = signed_log(state, large)
+        order = np.argsort(-log_abs, kind="stable")
+        large, sign, log_abs = large[order], sign[order], log_abs[order]
+        self._anchor = log_abs[0]
+        psi = sign * np.exp(log_abs - self._anchor)
+        reached = max_connections(integrals.n_orbitals, integrals.n_alpha, integrals.n_beta)
+        n = min(most, len(large), max(1, 20 * MOST_CONNECTED // reached))
+        outside = connected_space(tables, large[:n], psi[:n], state.spin_flip).determinants
+        while len(outside) > MOST_CONNECTED and n > 1:
+            n = max(1, n // 2)
+            outside = connected_space(tables, large[:n], psi[:n], state.spin_flip).determinants
+        note(f"the network on {len(outside):,} determinants connected with {n:,} large ones")
+        around = self._amplitudes_of(outside) if len(outside) else np.zeros(0)
+        return AmplitudeTable(
+            state, np.concatenate([large[:n], outside]), np.concatenate([psi[:n], around]), n
+        )
+
+    def _amplitudes_of(self, determinants):
+        """Amplitudes (n,) in the units of the table."""
+        # Few sizes, so that few are compiled.
+        n = len(determinants)
+        missing = rounded_up(n, 64, 2.0) - n if n < BATCH else 0
+        filled = np.concatenate([determinants, np.repeat(determinants[:1], missing, axis=0)])
+        sign, log_abs = signed_log(self._state, filled)
+        return (sign * np.exp(log_abs - self._anchor))[:n]
+
+    def _sum_what_is_known(self):
+        table, n, psi, m = self._table, self.n_large, self._table.amplitudes, self._table.multiplicity
         norm = float(np.sum(m[:n] * psi[:n] ** 2))
-        reached = table.reached_from_large(m)
+        reached = table.reached_from_large()
         _, other = table.rows(table.determinants[:n])
         local = reached[:n] + other
         # What couples the rest with L, and the diagonal on C, belong to the exact part.
-        diagonal = diagonal_elements(table.tables, table.determinants[n:]) - reference
+        diagonal = diagonal_elements(table.hamiltonian.tables, table.determinants[n:]) - self.reference
         self._diagonal = diagonal
         drawn = np.where(psi[n:] != 0, m[n:], 0.0)
         known = np.where(psi[n:] != 0, reached[n:], 0.0) + diagonal * psi[n:]
@@ -90,23 +167,6 @@ class ChainSource:
         self._second_large = float(np.sum(m[:n] * local**2) + np.sum(drawn * known**2)) / norm
         self._cache: dict[bytes, tuple[float, float, float]] = {}
         self._log_abs = np.log(np.abs(np.where(psi == 0.0, np.finfo(float).tiny, psi)))
-        self.n_particles = state.hamiltonian.n_electrons
-        self.infinite_temperature = state.hamiltonian.infinite_temperature_energy()
-        self.chains, self.granule = chains, chains * STRIDE
-        self.sweep_size = max(10, self.n_particles)
-        self._sampler = nk.sampler.MetropolisSampler(
-            state.hamiltonian.hilbert,
-            rule,
-            n_chains=chains,
-            sweep_size=self.sweep_size,
-            machine_pow=jnp.asarray(float(power)),
-            dtype=jnp.int8,
-        )
-        start, key = jax.random.split(jax.random.key(seed))
-        self._chain = self._sampler.init_state(state.model, state.variables, key)
-        self._chain = self._chain.replace(σ=self._starting_points(start, m[:n] * psi[:n] ** 2, chains))
-        self._chain = self._sampler.reset(state.model, state.variables, self._chain)
-        self._settle()
 
     @property
     def power(self) -> float:
@@ -118,10 +178,6 @@ class ChainSource:
         if power != self.power:
             self._sampler = self._sampler.replace(machine_pow=jnp.asarray(float(power)))
             self._settle()
-
-    def n_unique(self, drawn: Samples) -> int:
-        """Distinct determinants among samples (flip pairs count once)."""
-        return drawn.count_distinct()
 
     @property
     def acceptance(self) -> float:
@@ -196,13 +252,14 @@ class ChainSource:
             parts.append(np.asarray(samples))
         return np.concatenate(parts, axis=1)
 
-    def _starting_points(self, key, weights, chains):
+    def _starting_points(self, key):
         """Draws from |psi|^2 on L, each or its spin flip."""
-        table, m = self._table, self._state.hamiltonian.n_orbitals
+        table, m, n = self._table, self._state.hamiltonian.n_orbitals, self.n_large
+        weights = table.multiplicity[:n] * table.amplitudes[:n] ** 2
         pick, flip = jax.random.split(key)
-        drawn = jax.random.choice(pick, len(weights), (chains,), p=jnp.asarray(weights / weights.sum()))
+        drawn = jax.random.choice(pick, n, (self.chains,), p=jnp.asarray(weights / weights.sum()))
         points = unpack_occupations(table.determinants[np.asarray(drawn)], m)
         if self._state.spin_flip:
-            flipped = np.asarray(jax.random.bernoulli(flip, 0.5, (chains,)))
+            flipped = np.asarray(jax.random.bernoulli(flip, 0.5, (self.chains,)))
             points = np.where(flipped[:, None], np.roll(points, m, axis=-1), points)
         return jnp.asarray(points, self._sampler.dtype)

@@ -6,8 +6,7 @@ import netket as nk
 import numpy as np
 
 from hamiltonians.errors import InputError
-from nnbf.evaluation.evaluation_options import EvaluationOptions
-from nnbf.evaluation.samples import Samples
+from nnbf.evaluation.samples import EvaluationOptions, Samples, SampleSource
 from nnbf.evaluation.sampling_loop import PILOT_POWER
 from nnbf.states import distinct_samples
 from nnbf.states.hop_chains import chain_sampler, change_power, hamiltonian_of, settle
@@ -20,11 +19,10 @@ STRIDE = 8
 LEAST_CHAINS = 16
 
 
-class LatticeSource:
+class LatticeSource(SampleSource):
     """Metropolis chains of |psi|^p over all configurations."""
 
     method = "metropolis"
-    exact = n_large = None
 
     def __init__(
         self,
@@ -68,6 +66,7 @@ class LatticeSource:
             sampler_seed=options.seed,
         )
         self._acceptances: list[float] = []
+        self.sweep_size = self._state.sampler.sweep_size
         settle(self._state, THERMALISATION)
 
     @property
@@ -76,18 +75,9 @@ class LatticeSource:
         return float(self._state.sampler.machine_pow)
 
     @property
-    def sweep_size(self) -> int:
-        """Proposals between two samples of a chain."""
-        return self._state.sampler.sweep_size
-
-    @property
     def acceptance(self) -> float:
         """Share of accepted moves among those of the samples that count."""
         return float(np.mean(self._acceptances))
-
-    def n_unique(self, drawn: Samples) -> int:
-        """Distinct configurations among samples."""
-        return drawn.count_distinct()
 
     def draw(self, n_samples: int) -> Samples:
         """Let every chain make some samples more, in whole calls of the sampler.

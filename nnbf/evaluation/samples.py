@@ -4,11 +4,69 @@ All energies are relative to a reference energy E_0, which keeps second moments 
 :math:`\sigma^2 = \langle (E_{loc} - E_0)^2 \rangle - (E - E_0)^2`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt, Interval, Le
+
+from hamiltonians import InputError
+from nnbf._options import Checked, Positive, Seed
+
+Note = Callable[[str], None]
+"""Told what is being done."""
+
+
+@dataclass(frozen=True)
+class EvaluationOptions(Checked):
+    """Extent of the sampling of a trained state. In Hartree (lattices: in t) and seconds."""
+
+    precision: Positive = 1e-4
+    """Sample until the standard error of the energy is at most this."""
+    relative: bool = False
+    """Take the precision as a share of the energy, where that is above 1."""
+    time_limit: Annotated[float, Gt(0), Le(math.inf)] = 600.0
+    """Stop after this many seconds; what was sampled until then counts."""
+    samples: Annotated[int, Ge(1)] | None = None
+    """Stop after this many samples; left out: no limit."""
+    seed: Seed = 0
+    """Seed of the samples."""
+    chains: Annotated[int, Ge(2)] = 64
+    """Metropolis chains."""
+    power: Annotated[float, Interval(ge=1, le=2)] | None = None
+    """Let chains draw from |psi| to this power, from 1 to 2, and weigh the samples; left out: what a first
+    round finds best."""
+    observables: bool = True
+    """Measure observables from the same samples."""
+    state: str = ""
+    """Lattices: level to sample, by the name of its file in states/, such as 0-0_B2_0; left out: the
+    lowest."""
+    large: Annotated[int, Ge(1)] = 16384
+    """Molecules: determinants of largest amplitude summed exactly; at most a quarter of the sector."""
+    sampler: Literal["auto", "sector", "metropolis"] = "auto"
+    """Molecules: independent samples with all amplitudes of the sector tabulated, or metropolis chains."""
+    sector_limit: Annotated[int, Ge(0)] = 6_000_000
+    """Molecules: tabulate the whole symmetry sector when it has at most this many determinants (pairs count
+    once)."""
+    full_sum_limit: Annotated[int, Ge(0)] = 500_000
+    """Molecules: also sum over the whole sector, for comparison, up to this many determinants."""
+
+    def require_for(self, kind: Literal["molecules", "lattices"]) -> None:
+        """Require that options which mean nothing for a kind of problem were not given.
+
+        Raises:
+            InputError: One is not at its default.
+        """
+        other = "lattices" if kind == "molecules" else "molecules"
+        for field in fields(self):
+            if field.name in _ONLY[other] and getattr(self, field.name) != field.default:
+                raise InputError(f"{field.name} is for {other}: leave it out")
+
+
+_ONLY = {"molecules": ("large", "sampler", "sector_limit", "full_sum_limit"), "lattices": ("state",)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,48 +125,54 @@ class Samples:
         return len(np.unique(self.packed.reshape(-1, self.packed.shape[-1]), axis=0))
 
 
-class SampleSource(Protocol):
+class SampleSource(ABC):
     """Draws samples of a state."""
 
     method: str
     """sector or metropolis."""
+    unit: str
+    """Hartree or t."""
     granule: int
     """Samples of one call of the sampler: the fewest of a round."""
     reference: float
     """E_0."""
-    n_large: int | None
-    """Configurations that are summed exactly; None where nothing is."""
-    unit: str
-    """Hartree or t."""
     n_particles: int
     """Particles, for the V-score."""
     infinite_temperature: float
     """Energy of the completely mixed state, for the V-score."""
-    chains: int | None
+    n_large: int | None = None
+    """Configurations that are summed exactly; None where nothing is."""
+    chains: int | None = None
     """Metropolis chains; None for independent samples."""
-    sweep_size: int | None
+    sweep_size: int | None = None
     """Proposals between two samples of a chain; None without chains."""
 
     @property
     def exact(self) -> tuple[float, float] | None:
         """``(E - E_0, <(E_loc - E_0)^2>)`` where nothing is left to sample, else None."""
+        return None
 
     @property
     def power(self) -> float | None:
         """Power of |psi| that is sampled; None where it is another distribution."""
+        return None
 
     @property
     def acceptance(self) -> float | None:
         """Share of accepted moves; None where there are no moves."""
+        return None
 
-    def n_unique(self, drawn: Samples) -> int:
-        """Distinct configurations among the samples."""
-
+    @abstractmethod
     def draw(self, n_samples: int) -> Samples:
         """Return about this many new samples."""
 
+    def n_unique(self, drawn: Samples) -> int:
+        """Distinct configurations among the samples (flip pairs count once)."""
+        return drawn.count_distinct()
+
     def change_power(self, power: float) -> None:
-        """Go on with samples of another power."""
+        """Go on with samples of another power, where it is one."""
+        raise ValueError(f"{type(self).__name__} draws from no power of |psi|")
 
 
 def as_chains(values: np.ndarray, chains: int) -> np.ndarray:

@@ -22,8 +22,7 @@ from typing import Any
 import numpy as np
 
 from nnbf.estimate import Estimate, linearised, v_score
-from nnbf.evaluation.evaluation_options import EvaluationOptions
-from nnbf.evaluation.samples import Samples, SampleSource
+from nnbf.evaluation.samples import EvaluationOptions, Samples, SampleSource
 
 #: Powers to choose from. Below 1, weights leave few samples that count.
 POWERS = (2.0, 1.8, 1.6, 1.4, 1.2, 1.0)
@@ -125,7 +124,10 @@ def sample_energy(
     started = time.perf_counter() if started is None else started
     elapsed = lambda: time.perf_counter() - started  # noqa: E731
     if source.exact is not None:
-        return _exact(source, elapsed()), None
+        mean, second = source.exact
+        energy, variance = Estimate(mean, kind="vmc"), Estimate(second - mean**2)
+        nothing = {"n_samples": 0, "n_effective": 0.0, "n_unique": 0, "outside": 0.0, "rounds": ()}
+        return _evaluation(source, energy, variance, "precision", elapsed(), **nothing), None
     coefficients = _pilot(source, options)
     begun = elapsed()
     drawn: Samples | None = None
@@ -153,7 +155,19 @@ def sample_energy(
         seconds = (elapsed() - begun) / n_samples
         wanted = _next_round(n_samples, energy.error / precision, options, seconds, elapsed())
     assert drawn is not None
-    return _evaluation(source, drawn, (energy, variance, outside), status, elapsed(), rounds), drawn
+    found = _evaluation(
+        source,
+        energy,
+        variance,
+        status,
+        elapsed(),
+        n_samples=drawn.energy.size,
+        n_effective=float(drawn.weights.sum() ** 2 / np.sum(drawn.weights**2)),
+        n_unique=source.n_unique(drawn),
+        rounds=tuple(rounds),
+        outside=outside,
+    )
+    return found, drawn
 
 
 def means(drawn: Samples) -> tuple[Estimate, Estimate]:
@@ -268,55 +282,20 @@ def _next_round(done, excess, options, seconds, elapsed):
     return int(np.ceil(np.clip(missing, 1.0, max(most, 1.0))))
 
 
-def _exact(source, seconds):
-    energy, second = source.exact
-    facts = {"unit": source.unit, "upper_bound": True}
-    return Evaluation(
-        energy=Estimate(source.reference + energy, kind="vmc", variance=second - energy**2, **facts),
-        variance=Estimate(second - energy**2, unit=f"{source.unit}^2"),
-        v_score=_score(source, energy, second - energy**2),
-        n_samples=0,
-        n_effective=0.0,
-        n_unique=0,
-        acceptance=None,
-        sampler=source.method,
-        status="precision",
-        wall_time_s=seconds,
-        rounds=(),
-        n_large=source.n_large,
-        outside=0.0,
-    )
-
-
-def _evaluation(source, drawn, found, status, seconds, rounds):
-    energy, variance, outside = found
-    weights = drawn.weights
+def _evaluation(source, energy, variance, status, seconds, **more):
     variance = replace(variance, value=max(variance.value, 0.0), unit=f"{source.unit}^2")
+    total = source.reference + energy.value
     return Evaluation(
-        energy=replace(
-            energy,
-            value=source.reference + energy.value,
-            unit=source.unit,
-            upper_bound=True,
-            variance=variance.value,
-        ),
+        energy=replace(energy, value=total, unit=source.unit, upper_bound=True, variance=variance.value),
         variance=variance,
-        v_score=_score(source, energy.value, variance.value),
-        n_samples=drawn.energy.size,
-        n_effective=float(weights.sum() ** 2 / np.sum(weights**2)),
-        n_unique=source.n_unique(drawn),
+        v_score=v_score(source.n_particles, variance.value, total, source.infinite_temperature),
         acceptance=source.acceptance,
         sampler=source.method,
         status=status,
         wall_time_s=seconds,
-        rounds=tuple(rounds),
         n_large=source.n_large,
-        outside=outside,
         power=source.power,
         chains=source.chains,
         sweep_size=source.sweep_size,
+        **more,
     )
-
-
-def _score(source, energy, variance):
-    return v_score(source.n_particles, variance, source.reference + energy, source.infinite_temperature)

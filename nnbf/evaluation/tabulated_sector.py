@@ -17,69 +17,69 @@ psi is small by chance, a kurtosis of 10^5, and error bars from a few thousand s
 import numpy as np
 
 from nnbf.determinants import diagonal_elements, multiplicities, spin_flip, unpack_occupations
-from nnbf.evaluation.amplitude_table import AmplitudeTable
-from nnbf.evaluation.samples import Samples, as_chains
+from nnbf.evaluation.amplitude_table import AmplitudeTable, signed_log
+from nnbf.evaluation.samples import EvaluationOptions, Samples, SampleSource, as_chains
 from nnbf.observables import Configurations
+from nnbf.states import SpaceState
 
 CHAINS = 32
 #: Determinants of a sector up to which observables are summed over all of it.
 EXACT = 100_000
 
 
-class SectorSource:
+class SectorSource(SampleSource):
     """Independent samples from the part of a sector that is not summed exactly."""
 
     method = "sector"
     granule = 4096
     unit = "Hartree"
-    power = acceptance = chains = sweep_size = None
+    n_large: int
 
-    def __init__(
-        self,
-        table: AmplitudeTable,
-        multiplicity: np.ndarray,
-        reference: float,
-        rng: np.random.Generator,
-        *,
-        infinite_temperature: float = 0.0,
-    ):
-        """Sum what is summed exactly.
+    def __init__(self, state: SpaceState, sector: np.ndarray, options: EvaluationOptions):
+        """Evaluate psi everywhere, and sum what is summed exactly.
 
         Args:
-            table: The whole sector, L first. Its amplitudes are normalised on L here, and its shift set.
-            multiplicity: How many determinants each entry stands for, (n,).
-            reference: E_0, Hartree.
-            rng: Source of randomness.
-            infinite_temperature: Energy of the completely mixed state, Hartree.
+            state: The trained state.
+            sector: (n, 2 W) bit strings. L is the ``options.large`` of largest weight.
+            options: Size of L, seed.
+
+        Raises:
+            FloatingPointError: Amplitudes are not finite.
         """
-        self.n_particles, self.infinite_temperature = sum(table.counts), infinite_temperature
-        self._table, self._rng = table, rng
-        self.reference, self.n_large = reference, table.n_large
-        table.shift = reference
-        m, n = multiplicity, table.n_large
-        table.amplitudes /= np.sqrt(np.sum(m[:n] * table.amplitudes[:n] ** 2))
-        psi = table.amplitudes
-        self._h_large = table.reached_from_large(m)
+        hamiltonian = state.hamiltonian
+        self.n_particles = hamiltonian.n_electrons
+        self.infinite_temperature = hamiltonian.infinite_temperature_energy()
+        self._rng = np.random.default_rng(options.seed)
+        sign, log_abs = signed_log(state, sector)
+        psi = sign * np.exp(log_abs - np.max(log_abs))
+        order = np.argsort(-multiplicities(sector, state.spin_flip) * psi**2, kind="stable")
+        # Not all: that part which is sampled stays a check of what is summed.
+        n = max(1, min(options.large, len(sector) // 4))
+        self._table = table = AmplitudeTable(state, sector[order], psi[order], n)
+        self.reference, self.n_large = table.reference, n
+        psi, m = table.amplitudes, table.multiplicity
+        psi /= np.sqrt(np.sum(m[:n] * psi[:n] ** 2))
+        reached = table.reached_from_large()
         _, other = table.rows(table.determinants[:n])
-        self._multiplicity = m[n:]
-        self._psi = psi[n:]
-        self._reached = self._h_large[n:]
-        self._diagonal = (diagonal_elements(table.tables, table.determinants[n:]) - reference) * self._psi
+        self._multiplicity, self._psi, self._reached = m[n:], psi[n:], reached[n:]
+        diagonal = diagonal_elements(hamiltonian.tables, table.determinants[n:]) - self.reference
+        self._diagonal = diagonal * self._psi
         weights = self._multiplicity * self._psi**2
         self._norm = 1.0 + float(np.sum(weights))
-        own = float(np.sum(m[:n] * psi[:n] * self._h_large[:n]))
+        own = float(np.sum(m[:n] * psi[:n] * reached[:n]))
         cross = float(np.sum(m[:n] * psi[:n] * other))
         self._energy = own + 2.0 * cross
-        self._second = float(np.sum(m[:n] * (self._h_large[:n] + other) ** 2))
-        self._known = np.stack(self._known_terms(slice(None)), axis=1)
+        self._second = float(np.sum(m[:n] * (reached[:n] + other) ** 2))
+        self._known = np.stack(self._known_terms(), axis=1)
         self._totals = self._multiplicity @ self._known
         self._other = np.full(len(self._psi), np.nan)
-        self._probability = self._cumulative = None
+        self.probability: np.ndarray | None = None
+        """Chance q (n,) of every determinant outside L; None where psi vanishes there."""
         if self._norm > 1.0:
             absolute = self._multiplicity * np.abs(self._psi)
             uniform = np.where(self._psi != 0, self._multiplicity, 0)
-            q = sum(part / np.sum(part) for part in (weights, absolute, uniform)) / 3.0
-            self._probability, self._cumulative = q, np.cumsum(q)
+            self.probability = sum(part / np.sum(part) for part in (weights, absolute, uniform)) / 3.0
+            self._cumulative = np.cumsum(self.probability)
 
     @property
     def size(self) -> int:
@@ -94,7 +94,7 @@ class SectorSource:
     @property
     def exact(self) -> tuple[float, float] | None:
         """Energy and second moment where psi vanishes outside L."""
-        return None if self._probability is not None else (self._energy, self._second)
+        return None if self.probability is not None else (self._energy, self._second)
 
     def n_unique(self, drawn: Samples) -> int:
         """Distinct determinants drawn so far, those of the pilot round included."""
@@ -102,8 +102,6 @@ class SectorSource:
 
     def draw(self, n_samples: int) -> Samples:
         """Draw independent determinants outside L."""
-        assert self._cumulative is not None
-        assert self._probability is not None
         length = max(4, -(-n_samples // CHAINS))
         uniform = self._rng.random(CHAINS * length) * self._cumulative[-1]
         drawn = np.minimum(np.searchsorted(self._cumulative, uniform, side="right"), len(self._psi) - 1)
@@ -124,42 +122,29 @@ class SectorSource:
             drawn: Samples of the energy; they are those of another distribution.
             most: Samples, at most.
         """
-        table = self._table
+        table, n_orbitals = self._table, self._table.hamiltonian.n_orbitals
         if self.size <= EXACT:
             return Configurations.expansion(
-                table.determinants,
-                table.amplitudes,
-                table.tables.n_orbitals,
-                spin_flip=table.spin_flip,
-                kind="full_sum",
+                table.determinants, table.amplitudes, n_orbitals, spin_flip=table.spin_flip, kind="full_sum"
             )
-        weights = multiplicities(table.determinants, table.spin_flip) * table.amplitudes**2
+        weights = table.multiplicity * table.amplitudes**2
         length = max(1, most // CHAINS)
         chosen = self._rng.choice(len(weights), size=(CHAINS, length), p=weights / weights.sum())
         rows = table.determinants[chosen.ravel()]
         if table.spin_flip:
             turned = self._rng.random(len(rows)) < 0.5
             rows = np.where(turned[:, None], spin_flip(rows), rows)
-        occupations = unpack_occupations(rows, table.tables.n_orbitals)
+        occupations = unpack_occupations(rows, n_orbitals)
         return Configurations.sampled(occupations.reshape(CHAINS, length, -1))
-
-    def change_power(self, power: float) -> None:
-        """Refuse: the distribution is one of its own."""
-        raise ValueError("samples of a tabulated sector are of no power of |psi|")
-
-    @property
-    def probability(self) -> np.ndarray | None:
-        """Chance q (n,) of every determinant outside L; None where psi vanishes there."""
-        return self._probability
 
     def values(self, drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Energies (n,), second moments (n,) and controls (n, 6) of determinants by their place outside L.
 
         Under q their means are ``E - E_0``, ``<(E_loc - E_0)^2>`` and zero.
         """
-        assert self._probability is not None
+        assert self.probability is not None
         self._complete(np.unique(drawn))
-        scale = self._multiplicity[drawn] / (self._probability[drawn] * self._norm)
+        scale = self._multiplicity[drawn] / (self.probability[drawn] * self._norm)
         other, reached = self._other[drawn], self._reached[drawn]
         energy = self._energy / self._norm + scale * self._psi[drawn] * other
         second = self._second / self._norm + scale * (reached + other) ** 2
@@ -174,10 +159,10 @@ class SectorSource:
         second = (self._second + float(np.sum(m * (self._reached + self._other) ** 2))) / self._norm
         return self.reference + energy, second - energy**2
 
-    def _known_terms(self, part):
-        psi, diagonal = self._psi[part], self._diagonal[part]
+    def _known_terms(self):
+        psi, diagonal = self._psi, self._diagonal
         # Where psi vanishes nothing is drawn: that must not count among the known sums either.
-        reached = np.where(psi != 0, self._reached[part], 0.0)
+        reached = np.where(psi != 0, self._reached, 0.0)
         return psi * reached, psi * diagonal, psi**2, reached**2, reached * diagonal, diagonal**2
 
     def _complete(self, positions):

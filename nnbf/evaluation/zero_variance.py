@@ -130,18 +130,10 @@ def _falling(points):
 
 def _fit(x, y, degree):
     """Coefficients from the constant up, and the standard error of the constant."""
-    columns = np.stack([x**power for power in range(degree + 1)], axis=1)
-    weights = 1.0 / x
-    shift = y[-1]
-    scaled = columns * weights[:, None]
-    found, *_ = np.linalg.lstsq(scaled, (y - shift) * weights, rcond=None)
     freedom = len(x) - degree - 1
-    error = 0.0
-    if freedom > 0:
-        residual = (y - shift) * weights - scaled @ found
-        covariance = np.linalg.pinv(scaled.T @ scaled) * (residual @ residual) / freedom
-        # One standard deviation of Student's t: few points know their own scatter poorly.
-        widening = scipy.stats.t.ppf(0.84134, freedom)
-        error = float(widening * np.sqrt(max(covariance[0, 0], 0.0)))
-    found[0] += shift
-    return found, error
+    # Without degrees of freedom the scatter is not known.
+    found, covariance = np.polyfit(x, y - y[-1], degree, w=1.0 / x, cov=True if freedom else "unscaled")
+    # One standard deviation of Student's t: few points know their own scatter poorly.
+    error = scipy.stats.t.ppf(0.84134, freedom) * np.sqrt(covariance[-1, -1]) if freedom else 0.0
+    found[-1] += y[-1]
+    return found[::-1], float(error)

@@ -6,7 +6,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "density_matrices": ["TwoBodyDensity"],
-        "lattice_measurement": ["LatticeMeasurement", "lattice_observables"],
+        "measurements": [
+            "LatticeMeasurement",
+            "MolecularMeasurement",
+            "lattice_observables",
+            "molecular_observables",
+        ],
         "observable_registry": [
             "Observable",
             "Observables",
@@ -14,7 +19,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "observable",
             "registered_observables",
         ],
-        "molecular_measurement": ["MolecularMeasurement", "molecular_observables"],
         "natural": ["NaturalOrbitals", "natural_orbital_system"],
         "weighted_configurations": ["Configurations"],
     },

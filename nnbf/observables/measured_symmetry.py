@@ -22,7 +22,7 @@ from nnbf.observables.observable_registry import observable
 from nnbf.observables.weighted_configurations import Configurations, LogPsi
 
 if TYPE_CHECKING:
-    from nnbf.observables.lattice_measurement import LatticeMeasurement
+    from nnbf.observables.measurements import LatticeMeasurement
 
 
 @dataclass(frozen=True, eq=False)

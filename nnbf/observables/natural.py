@@ -18,7 +18,7 @@ from nnbf.estimate import Estimate, jackknife_error
 from nnbf.observables.observable_registry import observable
 
 if TYPE_CHECKING:
-    from nnbf.observables.molecular_measurement import MolecularMeasurement
+    from nnbf.observables.measurements import MolecularMeasurement
 
 #: How far an overlap may be from an orthogonal matrix.
 _NOT_ORTHOGONAL = 1e-6

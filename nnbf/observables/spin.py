@@ -22,11 +22,10 @@ from nnbf.determinants.spin_ladder import lowered_raised
 from nnbf.estimate import Estimate
 from nnbf.observables.observable_registry import observable
 from nnbf.observables.weighted_configurations import Configurations, LogPsi
-from nnbf.operators.spin_exchange import doubly_occupied, s_squared_diagonal, spin_exchanges
+from nnbf.operators.lattice_hamiltonian import doubly_occupied, s_squared_diagonal, spin_exchanges
 
 if TYPE_CHECKING:
-    from nnbf.observables.lattice_measurement import LatticeMeasurement
-    from nnbf.observables.molecular_measurement import MolecularMeasurement
+    from nnbf.observables.measurements import LatticeMeasurement, MolecularMeasurement
 
 
 def active_overlap(overlap: np.ndarray, n_orbitals: int) -> np.ndarray:
@@ -74,15 +73,7 @@ def molecular_s_squared(measured: "MolecularMeasurement") -> Estimate | None:
         raise ValueError("spin flip symmetry needs the same orbitals for both spins")
     size = measured.integrals.n_orbitals
     active = None if overlap is None else active_overlap(overlap, size)
-    applied = lowered_raised(
-        configurations.determinants,
-        measured.table,
-        measured.slots,
-        measured.psi,
-        size,
-        configurations.spin_flip,
-        active,
-    )
+    applied = lowered_raised(configurations.determinants, measured.psi, size, active)
     s_z = 0.5 * (measured.integrals.n_alpha - measured.integrals.n_beta)
     parts = s_z * (s_z + 1.0) + measured.bras @ applied
     if overlap is not None and len(overlap) > size:

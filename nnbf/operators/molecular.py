@@ -156,13 +156,13 @@ class MolecularHamiltonian(Hamiltonian):
 
     def _connections(self, rows, threshold, spin_flip):
         determinants = pack_occupations(rows)
-        part, threshold = self.integrals, max(threshold, self.threshold)
+        threshold = max(threshold, self.threshold)
         block = max(1, CONNECTIONS_AT_ONCE // self.max_conn_size)
         # Merged block by block: the list of all connections of all samples is never held at once.
         blocks = []
         for lo in range(0, len(determinants), block):
             count, connected, element = flat_connections(
-                self.tables, determinants[lo : lo + block], part.n_alpha, part.n_beta, threshold
+                self.tables, determinants[lo : lo + block], threshold
             )
             if spin_flip:
                 connected = spin_flip_representatives(connected)

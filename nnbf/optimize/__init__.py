@@ -1,11 +1,10 @@
 """Optimisers of wave functions: (init, propose, adapt) on a tangent problem."""
 
-from nnbf._precision import enable_double_precision
-from nnbf.optimize.first_order import FirstOrder
-from nnbf.optimize.rgn import Proposal, RayleighGaussNewton
-from nnbf.optimize.sr import StochasticReconfiguration
+from nnbf._runtime import enable_double_precision
+from nnbf.optimize.gradient import FirstOrder, StochasticReconfiguration
+from nnbf.optimize.rgn import RayleighGaussNewton
 from nnbf.optimize.structured import GradientFactors, gradient_factors, jvp, tangent_kernel, vjp
-from nnbf.optimize.tangent import ExplicitProblem, SampledProblem, TangentProblem
+from nnbf.optimize.tangent import ExplicitProblem, Proposal, SampledProblem, TangentProblem
 
 __all__ = [
     "ExplicitProblem",

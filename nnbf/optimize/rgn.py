@@ -19,14 +19,14 @@ which has none: every step leads downhill.
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 
-from nnbf.optimize.tangent import TangentProblem, kernel_diagonal, tree_axpy, tree_dot
+from nnbf.optimize.tangent import Proposal, TangentProblem, bounded_step, kernel_diagonal, tree_axpy, tree_dot
 
 PyTree = Any
 
@@ -39,19 +39,6 @@ SMALLEST_GAP = 0.1
 COLUMNS = 256
 #: Lanczos iterations that look for a negative eigenvalue.
 LANCZOS_STEPS = 40
-
-
-class Proposal(NamedTuple):
-    """A step that an optimiser proposes."""
-
-    update: PyTree
-    """Change of the parameters."""
-    change: np.ndarray
-    """Its first-order effect on the normalised amplitudes, (n,)."""
-    predicted: float
-    """Predicted energy change, Hartree (negative)."""
-    iterations: int = 0
-    """Iterations of the linear solver (0: direct)."""
 
 
 @dataclass(frozen=True)
@@ -96,14 +83,9 @@ class RayleighGaussNewton:
         lowest, error = (np.inf, 0.0) if state.definite else _lowest_excitation(problem)
         shift = SMALLEST_GAP - lowest if lowest <= 0 else 0.0
         update, change, iterations = self._solver(problem)(problem, state.damping, shift)
-        norm = float(np.linalg.norm(change))
-        scale = min(1.0, self.max_step / norm) if norm > 0 else 1.0
-        if scale < 1.0:
-            change = scale * change
-            update = jax.tree.map(lambda leaf: scale * leaf, update)
-        predicted = 2.0 * float(change @ problem.residual) + problem.curvature(change)
+        proposal = bounded_step(problem, update, change, self.max_step, iterations=iterations)
         # The line search lets E only fall: what is positive stays so until V changes, with a new state.
-        return Proposal(update, change, predicted, iterations), replace(state, definite=lowest > error)
+        return proposal, replace(state, definite=lowest > error)
 
     def adapt(self, state: RgnState, proposal: Proposal, fraction: float, gain: float) -> RgnState:
         """Damping for the next step.

@@ -8,7 +8,7 @@ here (SR, SPRING, Rayleigh-Gauss-Newton, first-order) is linear algebra with J a
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,10 +16,23 @@ import numpy as np
 import scipy.sparse
 from jax.flatten_util import ravel_pytree
 
-from nnbf.determinants.sparse import sparse_times_dense, sparse_times_vector
+from nnbf.determinants.parallel import sparse_times_dense, sparse_times_vector
 from nnbf.optimize.structured import GradientFactors, jvp, tangent_kernel, vjp
 
 PyTree = Any
+
+
+class Proposal(NamedTuple):
+    """A step that an optimiser proposes."""
+
+    update: PyTree
+    """Change of the parameters."""
+    change: np.ndarray
+    """Its first-order effect on the normalised amplitudes, (n,)."""
+    predicted: float
+    """Predicted energy change, Hartree (negative)."""
+    iterations: int = 0
+    """Iterations of the linear solver (0: direct)."""
 
 
 class TangentSpace:
@@ -206,6 +219,33 @@ class ExplicitProblem:
     def curvature(self, change: np.ndarray) -> float:
         """Not known from samples: 0."""
         return 0.0
+
+
+def bounded_step(
+    problem: TangentProblem | SampledProblem | ExplicitProblem,
+    direction: PyTree,
+    change: np.ndarray,
+    most: float,
+    *,
+    rate: float = 1.0,
+    iterations: int = 0,
+) -> Proposal:
+    """The step ``rate * direction``, shortened to the step bound.
+
+    Args:
+        problem: What is solved.
+        direction: Direction of the parameters.
+        change: First-order effect of the whole step on the normalised amplitudes, (n,).
+        most: Largest norm of it.
+        rate: Factor of the direction.
+        iterations: Those of the linear solver.
+    """
+    norm = float(np.linalg.norm(change))
+    scale = min(1.0, most / norm) if norm > 0 else 1.0
+    change = scale * change
+    update = jax.tree.map(lambda leaf: scale * rate * leaf, direction)
+    predicted = 2.0 * float(change @ problem.residual) + problem.curvature(change)
+    return Proposal(update, change, predicted, iterations)
 
 
 @jax.jit

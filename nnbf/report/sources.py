@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hamiltonians.errors import InputError
-from nnbf._program import typed
+from nnbf._text import typed
 from nnbf.report.reading import RunRecord, is_run, read_run
 
 RECORDS = "records.json"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError, one_line
 from nnbf._io import remove_leftovers, write_atomically, write_json
-from nnbf._program import typed
+from nnbf._text import typed
 from nnbf.runs.checkpoint import Checkpoint, CheckpointStore, load_checkpoint, save_checkpoint
 from nnbf.runs.history import HistoryWriter
 from nnbf.runs.schema import is_lattice, load_config, load_result

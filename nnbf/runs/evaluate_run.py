@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError, one_line
 from nnbf._io import write_json
-from nnbf._program import typed
+from nnbf._text import typed
 from nnbf.runs.directory import RunDirectory
 from nnbf.runs.process import versions
 from nnbf.runs.record import headline, with_correction

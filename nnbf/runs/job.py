@@ -187,7 +187,7 @@ class Job:
         return {**found.record(), "exact": self._exact_charge(momenta, spin) if self.choice.exact else None}
 
     def _exact_charge(self, momenta: Any, spin: int) -> dict[str, Any] | None:
-        from nnbf.observables.exact_excitations import exact_charge_excitations
+        from nnbf.observables.spectral_function import exact_charge_excitations
 
         try:
             return exact_charge_excitations(self.problem, momenta=momenta, spin=spin).record()

@@ -7,7 +7,7 @@ from annotated_types import Ge
 
 from hamiltonians.errors import InputError
 from nnbf._options import Checked
-from nnbf._program import typed
+from nnbf._text import typed
 
 if TYPE_CHECKING:
     from hamiltonians import Lattice, Sector

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError, one_line
-from nnbf._program import typed
+from nnbf._text import typed
 from nnbf.runs.checkpoint import INTERVAL, Checkpointing, CheckpointStore, load_checkpoint, write_archive
 from nnbf.runs.directory import RunDirectory
 from nnbf.runs.history import HistoryWriter

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hamiltonians.errors import InputError
-from nnbf._program import typed
+from nnbf._text import typed
 from nnbf.drivers.methods import make_options
 from nnbf.runs.checkpoint import Checkpoint, load_checkpoint
 from nnbf.runs.directory import RunDirectory

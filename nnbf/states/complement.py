@@ -21,8 +21,8 @@ from dataclasses import replace
 import numpy as np
 import scipy.sparse
 
-from nnbf.determinants import ConnectedSpace, connected_space, multiplicities, rectangular_matrix
-from nnbf.determinants.sparse import sparse_times_vector
+from nnbf.determinants import ConnectedSpace, connected_space, hamiltonian_matrix, multiplicities
+from nnbf.determinants.parallel import sparse_times_vector
 from nnbf.optimize import TangentProblem
 from nnbf.states.space import Space
 from nnbf.states.space_state import SpaceState
@@ -38,7 +38,7 @@ class ComplementCoupling:
         """V."""
         self.determinants = connected_space(tables, self.space, np.ones(len(self.space)), fold).determinants
         """C, (n, 2 W)."""
-        rows = rectangular_matrix(tables, self.space, self.determinants, fold)
+        rows = hamiltonian_matrix(tables, self.space, fold, columns=self.determinants)
         self.matrix = (scipy.sparse.diags(np.sqrt(state.multiplicity)) @ rows).tocsr()
         """(len(V), n), Hartree: from amplitudes on C to the orthonormal basis of V."""
 
@@ -86,7 +86,7 @@ def extended_state(
     tail = outside.determinants[chosen]
     scale = n_outside / len(chosen)
     copies = multiplicities(tail, state.spin_flip)
-    coupling = rectangular_matrix(state.hamiltonian.tables, tail, state.determinants, state.spin_flip)
+    coupling = hamiltonian_matrix(state.hamiltonian.tables, tail, state.spin_flip, columns=state.determinants)
     # Rows of T act on unfolded amplitudes: back to the orthonormal basis, times the sampling weight.
     coupling = (
         scipy.sparse.diags(np.sqrt(copies * scale))

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from hamiltonians import MolecularIntegrals
-from nnbf.determinants import diagonal_elements, enumerate_sector, sector_dimension
-from nnbf.determinants.enumeration import determinant_irrep
-from nnbf.determinants.hashing import build_hash_table
-from nnbf.determinants.parallel import map_row_blocks
-from nnbf.determinants.rows import applied_rows
-from nnbf.determinants.slater_condon import max_connections
-from nnbf.determinants.spaces import connected_partitions, multiplicities
-from nnbf.determinants.sparse import sparse_times_vector
+from nnbf.determinants import (
+    Amplitudes,
+    determinant_from_orbitals,
+    determinant_irreps,
+    diagonal_elements,
+    enumerate_sector,
+    multiplicities,
+    sector_dimension,
+)
+from nnbf.determinants.parallel import sparse_times_vector
+from nnbf.determinants.rows import applied_rows, connected_partitions
 from nnbf.determinants.spin_ladder import lowered_raised
 from nnbf.states.space_state import SpaceState
 
@@ -103,13 +106,13 @@ def reference_sector(integrals: MolecularIntegrals, irreps: np.ndarray, spin_fli
         irreps: (M,) XOR codes of the orbital irreps (zeros where unknown).
         spin_flip: List one determinant of every spin-flip pair.
     """
-    alpha, beta = integrals.reference_occupation
+    reference = determinant_from_orbitals(*integrals.reference_occupation, integrals.n_orbitals)
     return enumerate_sector(
         integrals.n_orbitals,
         integrals.n_alpha,
         integrals.n_beta,
         irreps,
-        determinant_irrep(alpha, beta, irreps),
+        int(determinant_irreps(reference, irreps)[0]),
         spin_flip,
     )
 
@@ -147,19 +150,8 @@ def full_sum_energy(
 
 def apply_hamiltonian(state: SpaceState, determinants: np.ndarray, psi: np.ndarray) -> np.ndarray:
     """``H psi`` (n,) within a list of determinants, matrix elements made on the fly."""
-    tables, fold = state.hamiltonian.tables, state.spin_flip
-    integrals = state.hamiltonian.integrals
-    slots = build_hash_table(determinants)
-    diagonal = diagonal_elements(tables, determinants)
-    capacity = max_connections(integrals.n_orbitals, integrals.n_alpha, integrals.n_beta) + 1
-    n = len(determinants)
-    out = np.empty((n, 2))
-
-    def apply(lo, hi):
-        applied_rows(tables, determinants, diagonal, lo, hi, determinants, slots, psi, n, fold, capacity, out)
-
-    map_row_blocks(apply, n)
-    return out[:, 0]
+    listed = Amplitudes.listed(determinants, psi, state.spin_flip)
+    return applied_rows(state.hamiltonian.tables, determinants, listed, len(determinants))[:, 0]
 
 
 def spin_square(state: SpaceState) -> float | None:
@@ -168,8 +160,7 @@ def spin_square(state: SpaceState) -> float | None:
     if integrals.is_spin_resolved:
         return None
     determinants, psi = state.determinants, state.wave_function()
-    lowered = lowered_raised(
-        determinants, determinants, build_hash_table(determinants), psi, integrals.n_orbitals, state.spin_flip
-    )
+    listed = Amplitudes.listed(determinants, psi, state.spin_flip)
+    lowered = lowered_raised(determinants, listed, integrals.n_orbitals)
     s_z = 0.5 * (integrals.n_alpha - integrals.n_beta)
     return float(s_z * (s_z + 1.0) + np.sum(state.multiplicity * psi * lowered))

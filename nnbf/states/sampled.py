@@ -29,7 +29,7 @@ from nnbf.determinants.configurations import pack_modes, spin_flip_representativ
 from nnbf.determinants.hashing import first_rows, merge_equal
 from nnbf.operators import Hamiltonian
 from nnbf.operators.connections import padded_to, rounded_up
-from nnbf.operators.dispatch import energies_of_rows, even_under_spin_flip
+from nnbf.operators.local_energy import energies_of_rows, even_under_spin_flip
 from nnbf.optimize import ExplicitProblem, SampledProblem
 from nnbf.states.amplitudes import log_psi, model_at_once
 from nnbf.states.objective import Objective, as_objective

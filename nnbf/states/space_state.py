@@ -17,7 +17,7 @@ import scipy.sparse
 from jax.flatten_util import ravel_pytree
 
 from nnbf.ansatz import contract
-from nnbf.determinants.sparse import sparse_times_vector
+from nnbf.determinants.parallel import sparse_times_vector
 from nnbf.operators import Hamiltonian
 from nnbf.optimize import GradientFactors, TangentProblem, gradient_factors
 from nnbf.states.amplitudes import (

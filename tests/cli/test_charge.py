@@ -6,7 +6,7 @@ import pytest
 
 from hamiltonians import Lattice
 from nnbf.cli import main
-from nnbf.observables.exact_excitations import exact_charge_excitations
+from nnbf.observables.spectral_function import exact_charge_excitations
 
 WORDS = ("charge", "tv", "--size", "2x2", "--particles", "2", "--interaction", "1", "--momenta", "0,0 1,0")
 

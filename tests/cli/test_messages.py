@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 import nnbf
-from nnbf._program import typed
+from nnbf._text import typed
 from nnbf.cli.commands import SolveLattice, SolveMolecule
 from nnbf.cli.parsing import option_fields, with_flags
 
 ROOT = Path(nnbf.__file__).parent
 FLAG = re.compile(r"(?:^|[\s('\"])--[a-z]")
 COMMAND = re.compile(r"'nnbf [a-z]")
-OTHER_PROGRAMS = ("sweep/", "_threads.py", "runs/process.py")
+OTHER_PROGRAMS = ("sweep/", "_runtime.py", "runs/process.py")
 """Modules that start programs, with their flags."""
 
 
@@ -68,4 +68,4 @@ def test_no_flags_and_no_commands_below_the_command_line():
         for line, text in texts(ast.parse(path.read_text(encoding="utf-8"))):
             if (FLAG.search(text) and not name.startswith(OTHER_PROGRAMS)) or COMMAND.search(text):
                 found.append(f"{name}:{line}: {text}")
-    assert not found, "\n".join(["name the field, or use nnbf._program.typed:", *found])
+    assert not found, "\n".join(["name the field, or use nnbf._text.typed:", *found])

@@ -10,7 +10,7 @@ from jax.flatten_util import ravel_pytree
 
 from hamiltonians import MolecularIntegrals, Molecule
 from nnbf.determinants import diagonal_elements, multiplicities
-from nnbf.determinants.spaces import connected_partitions
+from nnbf.determinants.rows import connected_partitions
 
 Configuration = tuple[tuple[int, ...], tuple[int, ...]]
 

@@ -22,7 +22,7 @@ from tests.determinants.oracles import (
 
 def dense_connections(tables, rows, n_alpha, n_beta) -> np.ndarray:
     """The matrix that the list of connections spells out; every connection once, none of them outside."""
-    counts, connected, elements = flat_connections(tables, rows, n_alpha, n_beta)
+    counts, connected, elements = flat_connections(tables, rows)
     index = {bytes(row): k for k, row in enumerate(rows)}
     matrix = np.zeros((len(rows), len(rows)))
     seen = set()
@@ -127,7 +127,7 @@ def test_threshold_drops_exactly_the_smaller_elements(spin_resolved):
         expected = np.where(off_diagonal & (size < threshold), 0.0, exact)
         found = hamiltonian_matrix(tables, rows, threshold=threshold).toarray()
         assert np.allclose(found, expected, rtol=0, atol=1e-11)
-        counts, _, elements = flat_connections(tables, rows, 2, 3, threshold)
+        counts, _, elements = flat_connections(tables, rows, threshold)
         assert np.array_equal(counts, (expected != 0).sum(axis=1))
         assert counts.sum() == len(elements) < kept_before
         kept_before = counts.sum()

@@ -8,11 +8,10 @@ from nnbf.determinants import (
     connected_space,
     hamiltonian_matrix,
     multiplicities,
-    rectangular_matrix,
     spin_flip_representatives,
     symmetrised,
 )
-from nnbf.determinants.sparse import sparse_times_dense, sparse_times_vector
+from nnbf.determinants.parallel import sparse_times_dense, sparse_times_vector
 from tests.determinants.oracles import (
     bit_strings,
     configurations,
@@ -150,7 +149,7 @@ def test_matrix_on_the_space(case):
 
 def test_rectangular_matrix(case):
     outside = connected_space(case.tables, case.space, case.psi, case.fold).determinants
-    block = rectangular_matrix(case.tables, case.space, outside, case.fold)
+    block = hamiltonian_matrix(case.tables, case.space, case.fold, columns=outside)
     assert block.shape == (len(case.space), len(outside))
     psi = np.random.default_rng(5).normal(size=len(outside))
     whole = np.zeros(len(case.rows))
@@ -160,8 +159,9 @@ def test_rectangular_matrix(case):
             whole[case.index[bytes(row[::-1])]] = value
     places = [case.index[bytes(row)] for row in case.space]
     assert np.allclose(block @ psi, (case.matrix @ whole)[places], rtol=0, atol=1e-12)
-    assert rectangular_matrix(case.tables, case.space, outside[:0], case.fold).shape == (len(case.space), 0)
-    assert rectangular_matrix(case.tables, case.space[:0], outside, case.fold).shape == (0, len(outside))
+    for rows, columns in ((case.space, outside[:0]), (case.space[:0], outside)):
+        found = hamiltonian_matrix(case.tables, rows, case.fold, columns=columns)
+        assert found.shape == (len(rows), len(columns))
 
 
 @pytest.mark.parametrize("seed", range(4))

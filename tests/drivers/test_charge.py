@@ -14,13 +14,13 @@ from nnbf.drivers.monitor import Monitor
 from nnbf.drivers.options import LatticeOptions
 from nnbf.drivers.sector_levels import sector_state
 from nnbf.estimate import Estimate
-from nnbf.observables.exact_excitations import exact_charge_excitations
 from nnbf.observables.quasiparticle import (
     ConfigurationTable,
     Removal,
     plane_wave,
     with_changed_filling,
 )
+from nnbf.observables.spectral_function import exact_charge_excitations
 from nnbf.report.state_figures import draw_spectral
 from nnbf.states.amplitudes import log_psi_function
 from tests.observables.vectors import enumerated_weight

@@ -10,7 +10,7 @@ from scipy.stats import binom
 from hamiltonians import build_molecule, irrep_bits
 from nnbf.determinants import multiplicities, unpack_occupations
 from nnbf.drivers import SolverOptions, make_model, solve
-from nnbf.evaluation import EvaluationOptions, chain_source, make_source, sample_energy, sector_source
+from nnbf.evaluation import ChainSource, EvaluationOptions, SectorSource, make_source, sample_energy
 from nnbf.evaluation.sampling_loop import POWERS, best_power
 from nnbf.operators import MolecularHamiltonian
 from nnbf.states import SpaceState, full_sum_energy, symmetry_sector
@@ -66,7 +66,7 @@ def case(request) -> Case:
 
 @pytest.fixture(scope="module")
 def source(case):
-    return sector_source(case.state, case.sector, EvaluationOptions(large=case.n_large))
+    return SectorSource(case.state, case.sector, EvaluationOptions(large=case.n_large))
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def random() -> Case:
 def chains(random):
     # L and C(L) are not all: local energies have to ask the network for the rest.
     options = EvaluationOptions(large=random.n_large, chains=32)
-    return chain_source(random.state, random.irreps, options, large=random.sector[::30])
+    return ChainSource(random.state, random.irreps, options, large=random.sector[::30])
 
 
 def moments(case, reference):

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 
 from hamiltonians import Molecule, build_molecule, irrep_bits
-from nnbf.determinants import determinant_irrep, occupied_spin_orbitals
+from nnbf.determinants import determinant_irreps
 from nnbf.observables import Configurations
 from tests.observables.vectors import strings, vector_to_lists
 
@@ -55,9 +55,7 @@ def fci_expansion(name) -> Configurations:
     size = integrals.n_orbitals
     rows, psi = vector_to_lists(fci_state(name)[1], size, (integrals.n_alpha, integrals.n_beta))
     codes = irrep_bits(integrals)
-    own = []
-    for orbitals in occupied_spin_orbitals(rows, size):
-        own.append(determinant_irrep(orbitals[orbitals < size], orbitals[orbitals >= size] - size, codes))
-    keep = np.array(own) == own[int(np.argmax(np.abs(psi)))]
+    own = determinant_irreps(rows, codes)
+    keep = own == own[int(np.argmax(np.abs(psi)))]
     assert np.abs(psi[~keep]).max(initial=0.0) < 1e-5
     return Configurations.expansion(rows[keep], psi[keep], size, irreps=codes, kind="full_sum")

@@ -9,9 +9,8 @@ import pytest
 from hamiltonians import DEBYE, MolecularIntegrals, Molecule, OrbitalProperties, load_problem
 from hamiltonians.integrals import determinant_irrep
 from nnbf.observables import Observables, TwoBodyDensity, molecular_observables, natural_orbital_system
-from nnbf.observables.density_matrices import density_arrays
+from nnbf.observables.density_matrices import density_arrays, one_body_checks, two_body_checks
 from nnbf.observables.natural import natural_orbitals
-from nnbf.observables.representability import one_body_checks, two_body_checks
 from tests.determinants.oracles import lowest_energy, random_integrals
 from tests.observables.molecules import MOLECULES, fci_expansion, fci_state, molecule
 from tests.observables.vectors import expand, random_vector

@@ -11,7 +11,6 @@ from hamiltonians import (
     lattice_configurations,
     space_group,
 )
-from nnbf.observables.exact_excitations import exact_charge_excitations
 from nnbf.observables.quasiparticle import (
     ConfigurationTable,
     Removal,
@@ -20,7 +19,12 @@ from nnbf.observables.quasiparticle import (
     sampled_weight,
     with_changed_filling,
 )
-from nnbf.observables.spectral_function import broadened, coupling_irreps, target_momentum
+from nnbf.observables.spectral_function import (
+    broadened,
+    coupling_irreps,
+    exact_charge_excitations,
+    target_momentum,
+)
 from tests.observables.vectors import enumerated_weight
 
 SPINLESS = Lattice("tv", (4, 2), 3, V=1.5, boundary=("apbc", "pbc"))

@@ -5,7 +5,7 @@ import pytest
 
 from hamiltonians import OrbitalProperties
 from nnbf.determinants import pack_occupations, unpack_occupations
-from nnbf.determinants.excited import excited_determinants
+from nnbf.determinants.density_sums import excited_determinants
 from nnbf.observables import Configurations, molecular_observables
 from tests.determinants.oracles import bit_strings, configurations, random_integrals
 from tests.observables.molecules import fci_expansion, molecule

@@ -17,7 +17,7 @@ from jax.flatten_util import ravel_pytree
 
 from hamiltonians import build_molecule
 from nnbf.ansatz import NeuralBackflow
-from nnbf.determinants.enumeration import enumerate_sector
+from nnbf.determinants import enumerate_sector
 from nnbf.operators import MolecularHamiltonian
 from nnbf.sampling import SectorSampler
 

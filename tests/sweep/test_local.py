@@ -10,7 +10,7 @@ import time
 import pytest
 
 from hamiltonians.errors import InputError
-from nnbf._threads import threads_environment
+from nnbf._runtime import threads_environment
 from nnbf.sweep import SweepObserver, require_unchanged, run_locally
 
 BAD = """

@@ -1,4 +1,4 @@
-r"""Stochastic reconfiguration with weights, SPRING momentum and a function-space step bound.
+r"""Optimisers that follow the gradient: stochastic reconfiguration, and whatever optax has.
 
 In kernel form (minSR; Chen and Heyl, arXiv:2302.01941; Rende et al., arXiv:2310.05715) on exactly
 weighted determinants: ``(J J^T + shift) y = -r``, ``dtheta = J^T y``. SPRING (Goldshlager, Abrahamsen,
@@ -7,16 +7,16 @@ Lin, arXiv:2401.10190) keeps a decaying share mu of the previous direction:
 .. math:: d = \mu d_{prev} + J^T (J J^T + \lambda)^{-1} (-r - \mu J d_{prev})
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import scipy.linalg
 
-from nnbf.optimize.rgn import Proposal
-from nnbf.optimize.tangent import TangentProblem, tree_axpy
+from nnbf.optimize.tangent import Proposal, TangentProblem, bounded_step, tree_axpy
 
 PyTree = Any
 
@@ -64,12 +64,10 @@ class StochasticReconfiguration:
         correction, iterations = self._solve(problem, target)
         direction = tree_axpy(1.0, correction, carried)
         change = state.learning_rate * problem.forward(direction)
-        norm = float(np.linalg.norm(change))
-        scale = min(1.0, self.max_step / norm) if norm > 0 else 1.0
-        change = scale * change
-        update = jax.tree.map(lambda leaf: scale * state.learning_rate * leaf, direction)
-        predicted = 2.0 * float(change @ problem.residual) + problem.curvature(change)
-        return Proposal(update, change, predicted, iterations), replace(state, direction=direction)
+        proposal = bounded_step(
+            problem, direction, change, self.max_step, rate=state.learning_rate, iterations=iterations
+        )
+        return proposal, replace(state, direction=direction)
 
     def adapt(self, state: SrState, proposal: Proposal, fraction: float, gain: float) -> SrState:
         """Nothing adapts: the learning rate is the user's."""
@@ -113,3 +111,46 @@ class StochasticReconfiguration:
             norm = new_norm
             iterations += 1
         return problem.backward(dual), iterations
+
+
+@dataclass(frozen=True)
+class FirstOrderState:
+    """What the optimiser carries from step to step."""
+
+    inner: PyTree
+    """State of the optax transformation."""
+
+
+@dataclass(frozen=True)
+class FirstOrder:
+    """Any optax transformation on ``dE/dtheta = 2 J^T r``; Adam by default."""
+
+    transformation: optax.GradientTransformation = field(default_factory=lambda: optax.adam(1e-3))
+    """The optax transformation, learning rate included."""
+    scale: float = 1.0
+    """Factor of every update."""
+
+    line_search = False
+    """Steps are taken as proposed."""
+
+    def init(self, params: PyTree) -> FirstOrderState:
+        """Initial state of the optimiser."""
+        return FirstOrderState(self.transformation.init(params))
+
+    def propose(self, problem: TangentProblem, state: FirstOrderState) -> tuple[Proposal, FirstOrderState]:
+        """The update that optax makes of the energy gradient."""
+        gradient = jax.tree.map(lambda leaf: 2.0 * leaf, problem.backward(problem.residual))
+        update, inner = self.transformation.update(gradient, state.inner, problem.params)
+        update = jax.tree.map(lambda leaf: self.scale * leaf, update)
+        change = problem.forward(update)
+        return bounded_step(problem, update, change, np.inf), replace(state, inner=inner)
+
+    def adapt(
+        self, state: FirstOrderState, proposal: Proposal, fraction: float, gain: float
+    ) -> FirstOrderState:
+        """Nothing adapts: the schedule is optax's."""
+        return state
+
+    def restrained(self, state: FirstOrderState, level: int) -> tuple["FirstOrder", FirstOrderState]:
+        """This optimiser with updates divided by four ``level`` times, and its state."""
+        return replace(self, scale=self.scale / 4.0**level), state

@@ -1,6 +1,6 @@
-r"""Observables of molecular states, summed exactly or from samples of |psi|^2 with error bars.
+r"""States whose observables are measured, summed exactly or from samples of |psi|^2 with error bars.
 
-Of an operator O, with the weights w of the configurations,
+Of an operator O on a molecule, with the weights w of the configurations,
 
 .. math:: \langle O \rangle = \sum_i \frac{w_i}{\psi_i} \sum_j \langle i | O | j \rangle \psi_j
 
@@ -9,16 +9,16 @@ the estimate is then unbiased. Errors come from the spread of batches; those of 
 inverse participation ratio, which are no linear functions of the samples, from the jackknife.
 """
 
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse
 
-from hamiltonians import MolecularIntegrals, OrbitalProperties, irrep_bits
-from nnbf.determinants import build_hash_table, determinant_irrep, occupied_spin_orbitals, unpack_occupations
-from nnbf.determinants.density_sums import one_body_sums, two_body_sums
-from nnbf.determinants.excited import excited_determinants
+from hamiltonians import Lattice, MolecularIntegrals, OrbitalProperties, SpaceGroup, irrep_bits, space_group
+from nnbf.determinants import Amplitudes, determinant_irreps, unpack_occupations
+from nnbf.determinants.density_sums import excited_determinants, one_body_sums, two_body_sums
 from nnbf.estimate import Estimate
 from nnbf.observables.density_matrices import TwoBodyDensity, energy_from_densities, require_two_body_room
 from nnbf.observables.observable_registry import Observables, measure
@@ -29,11 +29,7 @@ def molecular_observables(
     integrals: MolecularIntegrals,
     configurations: Configurations,
     properties: OrbitalProperties | None = None,
-    *,
-    log_psi: LogPsi | None = None,
-    rdm2: bool = False,
-    n_largest: int = 10,
-    chunk_size: int = 4096,
+    **options: Any,
 ) -> Observables:
     """All observables of a molecular state.
 
@@ -44,61 +40,101 @@ def molecular_observables(
         integrals: The Hamiltonian whose orbitals the state is written in.
         configurations: `Configurations.expansion`, or `.sampled` from |psi|^2.
         properties: Dipole integrals and overlaps of these orbitals, where known.
-        log_psi: log psi of occupations, real up to a sign; needed for samples. Always called with
-            ``chunk_size`` rows.
-        rdm2: Also make the two-particle density matrices (M^4 numbers) and check them.
-        n_largest: Largest determinants that are listed.
-        chunk_size: Determinants that psi is evaluated on at once.
+        options: Further fields of `MolecularMeasurement`, such as ``log_psi``.
 
     Raises:
         ValueError: psi is complex or not finite, or there are too many orbitals for ``rdm2``.
     """
-    if rdm2:
-        require_two_body_room(integrals.n_orbitals)
-    found = MolecularMeasurement(integrals, configurations, properties, log_psi, rdm2, n_largest, chunk_size)
-    return measure(found)
+    return measure(MolecularMeasurement(integrals, configurations, properties, **options))
 
 
+def lattice_observables(
+    model: Lattice,
+    configurations: Configurations,
+    log_psi: LogPsi,
+    *,
+    group: SpaceGroup | None = None,
+    momentum: Any = None,
+) -> Observables:
+    """All observables of a lattice state.
+
+    Args:
+        model: The model.
+        configurations: `Configurations.enumerated` (up to 500,000) or `.sampled` from |psi|^2.
+        log_psi: Occupations (n, modes) -> complex log psi (n,).
+        group: Space group, where it is at hand.
+        momentum: Momentum whose little group is measured; by default the one that is found.
+
+    Raises:
+        InputError: No such momentum.
+        FloatingPointError: log psi is not finite.
+    """
+    group = space_group(model) if group is None else group
+    return measure(LatticeMeasurement(model, configurations, log_psi, group, momentum))
+
+
+@dataclass(frozen=True, eq=False)
+class LatticeMeasurement:
+    """A lattice state whose observables are measured; see `lattice_observables`."""
+
+    model: Lattice
+    configurations: Configurations
+    log_psi: LogPsi
+    group: SpaceGroup
+    momentum: Any = None
+    on: Literal["lattice"] = "lattice"
+    """Kind of problem."""
+
+
+@dataclass(eq=False)
 class MolecularMeasurement:
-    """Sums over the batches, with psi on everything that they reach; see the module."""
+    """A molecular state, with sums over the batches that several observables need; see the module."""
 
+    integrals: MolecularIntegrals
+    """The Hamiltonian."""
+    configurations: Configurations
+    """Determinants with their weights."""
+    properties: OrbitalProperties | None = None
+    """Dipole integrals and overlaps of the orbitals."""
+    log_psi: LogPsi | None = None
+    """log psi of occupations, real up to a sign; needed for samples, called with ``chunk_size`` rows."""
+    rdm2: bool = False
+    """Also make the two-particle density matrices (M^4 numbers) and check them."""
+    n_largest: int = 10
+    """Largest determinants that are listed."""
+    chunk_size: int = 4096
+    """Determinants that psi is evaluated on at once."""
     on: Literal["molecule"] = "molecule"
+    """Kind of problem."""
 
-    def __init__(
-        self,
-        integrals: MolecularIntegrals,
-        configurations: Configurations,
-        properties: OrbitalProperties | None = None,
-        log_psi: LogPsi | None = None,
-        rdm2: bool = False,
-        n_largest: int = 10,
-        chunk_size: int = 4096,
-    ):
-        """Evaluate psi; the arguments are those of `molecular_observables`."""
-        self.integrals, self.configurations, self.properties = integrals, configurations, properties
-        self.rdm2, self.n_largest = rdm2, n_largest
-        self.overlap = None if properties is None else properties.overlap_alpha_beta
-        rows = configurations.determinants
-        if configurations.amplitudes is not None:
-            self.irreps = configurations.irreps
-            self.table, self.psi = rows, configurations.amplitudes
+    def __post_init__(self):
+        """Evaluate psi on everything that the observables reach."""
+        if self.rdm2:
+            require_two_body_room(self.integrals.n_orbitals)
+        self.overlap = None if self.properties is None else self.properties.overlap_alpha_beta
+        own, rows = self.configurations, self.configurations.determinants
+        if own.amplitudes is not None:
+            self.irreps, table, psi = own.irreps, rows, own.amplitudes
         else:
-            if log_psi is None:
+            if self.log_psi is None:
                 raise ValueError("observables of samples need log_psi")
-            self.irreps = _irreps(integrals, rows)
-            doubles: Literal["exchange", "mixed", "all"] = "exchange" if self.overlap is None else "mixed"
-            self.table = excited_determinants(rows, self.irreps, "all" if rdm2 else doubles)
-            self.psi = _amplitudes(self.table, integrals.n_orbitals, log_psi, chunk_size)
-            if np.any(self.psi[: len(rows)] == 0.0):
+            # If all samples lie in one irrep, that is the irrep of the state.
+            codes = irrep_bits(self.integrals)
+            single = len(np.unique(determinant_irreps(rows, codes))) == 1
+            self.irreps = codes if single else np.zeros_like(codes)
+            doubles: Literal["exchange", "mixed"] = "exchange" if self.overlap is None else "mixed"
+            table = excited_determinants(rows, self.irreps, "all" if self.rdm2 else doubles)
+            psi = _amplitudes(table, self.integrals.n_orbitals, self.log_psi, self.chunk_size)
+            if np.any(psi[: len(rows)] == 0.0):
                 raise ValueError("psi vanishes on a determinant that was drawn: these are no samples of it")
-        self.slots = build_hash_table(self.table)
+        self.psi = Amplitudes.listed(table, psi, own.spin_flip)
 
     @cached_property
     def bras(self) -> scipy.sparse.csr_matrix:
         """w_i / psi_i, (B, u)."""
         found, own = self.configurations.weights.copy(), self.configurations
         if own.amplitudes is None:
-            found.data = found.data / self.psi[found.indices]
+            found.data = found.data / self.psi.values[found.indices]
             return found
         # Where psi may vanish; rows that are not stored do not either.
         found.data = (own.multiplicity * own.amplitudes)[found.indices]
@@ -138,21 +174,7 @@ class MolecularMeasurement:
     def _batch(self, batch):
         """Arguments of the sums of one batch: its determinants, w_i / psi_i, and psi_j."""
         row = self.bras[batch]
-        rows = self.configurations.determinants[row.indices]
-        return rows, row.data, self.table, self.slots, self.psi, self.irreps, self.configurations.spin_flip
-
-
-def _irreps(integrals, determinants):
-    """Codes of the orbitals if all samples lie in one irrep, which then is that of the state; else zeros."""
-    codes = irrep_bits(integrals)
-    found = set()
-    for orbitals in occupied_spin_orbitals(determinants, integrals.n_orbitals):
-        size = integrals.n_orbitals
-        alpha, beta = orbitals[orbitals < size], orbitals[orbitals >= size] - size
-        found.add(int(determinant_irrep(alpha, beta, codes)))
-        if len(found) > 1:
-            return np.zeros_like(codes)
-    return codes
+        return self.configurations.determinants[row.indices], row.data, self.psi, self.irreps
 
 
 def _amplitudes(table, n_orbitals, log_psi, chunk_size):

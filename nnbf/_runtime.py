@@ -1,6 +1,13 @@
-"""How many threads processes of ours take when several run side by side."""
+"""Precision of JAX, and threads of processes that run side by side."""
 
 import os
+
+
+def enable_double_precision() -> None:
+    """Let JAX use 64-bit numbers: energies to 1e-8 Hartree need them."""
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
 
 
 def threads_environment(threads: int) -> dict[str, str]:
