@@ -12,6 +12,7 @@ from _measure import in_turn, row, short_time
 from _water import Setting, distinct_rows
 
 import nnbf
+import nnbf.operators
 from nnbf.determinants import pack_occupations, spin_flip_representatives, unpack_occupations
 from nnbf.optimize import TangentProblem
 
@@ -75,7 +76,9 @@ def local_energies(setting: Setting, options: Options) -> dict[str, Any]:
 def our_energies(setting: Setting, samples: np.ndarray) -> np.ndarray:
     """nnbf's local energies of samples."""
     state = setting.state
-    return nnbf.local_energies(setting.hamiltonian, state.signed_log, samples, spin_flip=state.spin_flip)
+    return nnbf.operators.local_energies(
+        setting.hamiltonian, state.signed_log, samples, spin_flip=state.spin_flip
+    )
 
 
 def fastest_kernels(setting: Setting, samples: np.ndarray, options: Options) -> dict[str, float]:

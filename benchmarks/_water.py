@@ -18,6 +18,7 @@ from jax.flatten_util import ravel_pytree
 import nnbf
 from hamiltonians import build_molecule
 from nnbf.determinants import unpack_occupations
+from nnbf.drivers import Growth, SelectedSpaceDriver
 
 FILE = Path(__file__).resolve().parent / "data" / "h2o_6-31g_samples.npz"
 
@@ -77,7 +78,7 @@ def distinct_rows(samples: np.ndarray) -> int:
 def make_file() -> None:
     """Train a little (ten Rayleigh-Gauss-Newton steps, at most 4,096 determinants), then draw."""
     _, state = _untrained("none")
-    driver = nnbf.SelectedSpaceDriver(state, growth=nnbf.Growth(max_size=4096))
+    driver = SelectedSpaceDriver(state, growth=Growth(max_size=4096))
     driver.run(10, out=(), show_progress=False)
     # Single precision halves the file, and is exact in double.
     state.parameters = jax.tree.map(lambda leaf: leaf.astype(np.float32).astype(float), state.parameters)

@@ -23,7 +23,7 @@ from _measure import RESULTS, machine_line, provenance, read_json, write_json
 import nnbf
 from hamiltonians import build_molecule, irrep_bits
 from nnbf._text import markdown_table as table
-from nnbf.drivers import make_model
+from nnbf.drivers import Growth, SelectedSpaceDriver, make_model
 from nnbf.states import symmetry_sector
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -123,8 +123,8 @@ def run(
         Seconds at the end of every step, and the error (mHa) at its start.
     """
     size = len(state.determinants)
-    driver = nnbf.SelectedSpaceDriver(
-        state, optimizer=method, growth=nnbf.Growth(first_size=size, max_size=size), energy_tolerance=1e-9
+    driver = SelectedSpaceDriver(
+        state, optimizer=method, growth=Growth(first_size=size, max_size=size), energy_tolerance=1e-9
     )
     watch = _Watch(exact, seconds)
     driver.run(steps, out=(), callback=(watch,), show_progress=False)

@@ -136,9 +136,31 @@ def test_commands_of_the_tutorial_are_those_of_the_program(tutorial):
 
     steps = list(tutorial.read_steps((DOCS / "tutorial.md").read_text()))
     words = [step.command.split() for step in steps if step.command]
-    assert {word[1] for word in words if word[0] == "nnbf"} >= set(COMMANDS) - {"fcidump"}
+    assert {word[1] for word in words if word[0] == "nnbf"} >= set(COMMANDS) - {"fcidump", "solve"}
     files = {step.file for step in steps if step.file}
     assert {word[1] for word in words if word[0] == "python"} <= files
+
+
+@pytest.mark.parametrize(("page", "file"), [("own_hamiltonian", "heisenberg"), ("own_ansatz", "transformer")])
+def test_pages_about_own_files_show_the_files_that_are_tested(tutorial, page, file):
+    steps = list(tutorial.read_steps((DOCS / f"{page}.md").read_text()))
+    (shown,) = [step.text for step in steps if step.file == f"{file}.py"]
+    assert shown == tuple((DOCS / "examples" / f"{file}.py").read_text().splitlines())
+    assert len([line for line in shown if line.strip()]) <= 40
+    commands = [step.command for step in steps if step.command]
+    for verb in (
+        ("solve", "resume", "evaluate") if file == "heisenberg" else ("molecule", "lattice", "evaluate")
+    ):
+        assert any(f" {verb} " in command for command in commands)
+
+
+def test_the_public_page_has_every_name():
+    import nnbf
+
+    page = (DOCS / "api.md").read_text()
+    assert [name for name in nnbf.__all__ if not re.search(rf"nnbf\.{name}\b", page)] == []
+    assert all(getattr(nnbf, name) is not None for name in nnbf.__all__)
+    assert len(nnbf.__all__) <= 30
 
 
 PAGE = """
