@@ -1,4 +1,4 @@
-from .calculation import solve
+from .calculation import solve, spectrum
 from .charge_levels import charge_excitations
 from .general import FullSumDriver
 from .level import Level, Outcome
@@ -7,7 +7,6 @@ from .monitor import Monitor, OnCheckpoint, OnRow, Snapshot, StoppedError
 from .monte_carlo import MonteCarloDriver
 from .options import GeneralOptions, LatticeOptions, SolverOptions
 from .sector_ansatz import make_lattice_ansatz
-from .sector_loop import spectrum
 from .selected import Growth, SelectedSpaceDriver
 from .selected_space import make_model, make_optimizer
 from .supervision import DivergenceError, Ending, ResumableDriver, Stopwatch, supervise

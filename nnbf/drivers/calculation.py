@@ -1,18 +1,38 @@
-"""From a problem to its energy: ``solve`` is the one call, for molecules and lattices alike."""
+"""From a problem to its levels: ``solve`` finds one, ``spectrum`` those of symmetry sectors."""
 
+import multiprocessing
+import os
+import queue
+import signal
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
 
-from hamiltonians import Lattice, space_group
-from hamiltonians.errors import InputError
+import numpy as np
+
+from hamiltonians import InputError, Lattice, Sector, exact_levels, is_affordable, space_group
+from nnbf._runtime import threads_environment
 from nnbf.ansatz.orbitals import lowest_momentum
+from nnbf.drivers.general import level_of_state
 from nnbf.drivers.level import Level, Outcome
 from nnbf.drivers.methods import Task, make_options, method_named, names
-from nnbf.drivers.monitor import Monitor
+from nnbf.drivers.monitor import Monitor, pack_tree, unpack_tree
+from nnbf.drivers.options import LatticeOptions
+from nnbf.drivers.sector_ansatz import make_lattice_ansatz
+from nnbf.drivers.sector_levels import sector_state
 
-if TYPE_CHECKING:
-    from hamiltonians import Sector
+#: A level may end on a higher state than the one sought, or be out of reach of one determinant: it is started
+#: again this often, with another seed and one determinant more.
+RETRIES = 2
+#: ... where the variance stays above this (units of t^2).
+DOUBTFUL_VARIANCE = 8e-3
+#: ... or above this in sectors whose steps are solved directly: another run costs little there.
+DOUBTFUL_IF_SMALL = 5e-3
+#: ... or, where the network has parameters enough to fit the state exactly, above this.
+DOUBTFUL_IN_FIT = 1e-3
 
 
 def solve(
@@ -22,7 +42,7 @@ def solve(
     method: str | None = None,
     model: Any = None,
     optimizer: Any = None,
-    sector: "Sector | None" = None,
+    sector: Sector | None = None,
     lower: Sequence[Level] = (),
     monitor: Monitor | None = None,
     start: Any = None,
@@ -74,9 +94,238 @@ def solve(
     return Outcome(problem, (level,), references, time.monotonic() - started)
 
 
-def _method(problem: Any, options: Any, method: str | None, sector: "Sector | None") -> str:
+def _method(problem: Any, options: Any, method: str | None, sector: Sector | None) -> str:
     if method not in (None, "auto"):
         return str(method)
     if sector is not None:
         return options.method_for(sector.n_states)
     return names(problem)[0]
+
+
+def spectrum(
+    problem: Lattice,
+    sectors: Sequence[Sector],
+    options: LatticeOptions | None = None,
+    *,
+    levels: int = 1,
+    exact_limit: int = 200_000,
+    monitor: Monitor | None = None,
+    workers: int = 1,
+) -> Outcome:
+    """Find levels, sector by sector.
+
+    Energies are in units of t: of kind ``full_sum`` with error 0, or ``vmc``. For levels above the lowest
+    they are no bounds. The numbers do not depend on the number of processes.
+
+    Args:
+        problem: The lattice.
+        sectors: Which sectors.
+        options: Network, orbitals, method.
+        levels: Levels of each sector.
+        exact_limit: Sectors up to this many states are diagonalised beside.
+        monitor: Rows, stop requests, deadline for everything (sectors that are sampled share what is left
+            evenly), checkpoints; ``on_level`` is called with each level when it is done.
+        workers: Processes side by side, each with one thread.
+
+    Raises:
+        InputError: A sector is too large for the method.
+        FloatingPointError: Numbers ran away.
+    """
+    started = time.monotonic()
+    options = LatticeOptions() if options is None else options
+    monitor = Monitor() if monitor is None else monitor
+    limits = (levels, exact_limit, monitor)
+    if min(workers, len(sectors)) > 1:
+        found = _side_by_side(problem, sectors, options, *limits, workers)
+    else:
+        found = _levels(problem, sectors, options, *limits)
+    kept = []
+    for level in found:
+        kept.append(level)
+        if monitor.on_level is not None:
+            monitor.on_level(level)
+    references = [level.reference for level in kept if level.reference is not None]
+    known = {"ed": min(references) if references else None}
+    return Outcome(problem, tuple(kept), known, time.monotonic() - started)
+
+
+def _levels(problem, sectors, options, levels, exact_limit, monitor) -> Iterator[Level]:
+    quiet = replace(monitor, on_level=None)
+    for place, sector in enumerate(sectors):
+        n_levels = min(levels, sector.n_states)
+        method = options.method_for(sector.n_states)
+        if method == "vmc" and n_levels > 1:
+            raise InputError(f"sector {sector.label} is sampled: one level a sector, give levels 1")
+        exact: np.ndarray | None = None
+        if sector.n_states <= exact_limit and is_affordable(problem, sector):
+            exact = exact_levels(problem, sector, k=n_levels).energies
+        known: list[Level] = []
+        share = 1.0 / (len(sectors) - place) if method == "vmc" else 1.0
+        for index in range(n_levels):
+            if monitor.is_over or monitor.is_stopped:
+                return
+            watched = quiet.for_level(sector, index, share)
+            if method == "vmc":
+                level = solve(problem, options, sector=sector, monitor=watched).lowest
+            else:
+                recalled = monitor.recall and monitor.recall(problem, sector, index)
+                level = recalled or _Attempts(problem, sector, options, known).best(watched, quiet.resume)
+            known.append(level)
+            yield level if exact is None else replace(level, reference=float(exact[index]))
+
+
+class _Attempts:
+    """The lowest of several runs for a level; others than the first only where the first looks doubtful."""
+
+    def __init__(self, problem: Lattice, sector: Sector, options: LatticeOptions, lower: list[Level]):
+        self._problem, self._sector, self._options, self._lower = problem, sector, options, tuple(lower)
+
+    def best(self, monitor: Monitor, saved: Any) -> Level:
+        """Find the level, or take it from the snapshot of a later one of the sector."""
+        number, sector = len(self._lower), self._sector
+        is_later = saved is not None and saved["sector"] == sector.label and number < saved.get("level", 0)
+        if is_later and "lower" in saved["driver"]:
+            return self._revived(saved["driver"]["lower"][number])
+        resume = monitor.resume
+        first = 0 if resume is None else resume["stage"]
+        best = None if resume is None or resume["best"] is None else self._revived(resume["best"])
+        packed = [_packed(level) for level in self._lower]
+        for attempt in range(first, RETRIES + 1):
+            if best is not None and monitor.is_over:
+                break
+            kept = None if best is None else _packed(best)
+            found = solve(
+                self._problem,
+                self._options_of(attempt),
+                method="full-sum",
+                sector=sector,
+                lower=self._lower,
+                monitor=monitor.stage(attempt, best=kept, lower=packed),
+            ).lowest
+            found = replace(found, details={**found.details, "attempt": attempt})
+            if best is None or float(found.energy) < float(best.energy):
+                best = found
+            if (best.energy.variance or 0.0) < _doubtful(best, self._options) or monitor.is_stopped:
+                break
+        assert best is not None
+        return best
+
+    def _options_of(self, attempt: int) -> LatticeOptions:
+        again = replace(self._options, seed=self._options.seed + 1000 * attempt)
+        return with_determinants(self._problem, self._sector, again, len(self._lower) + attempt)
+
+    def _revived(self, packed: Mapping[str, Any]) -> Level:
+        """The level that `_packed` was given."""
+        state = sector_state(self._problem, self._sector, self._options_of(packed["attempt"]))
+        state.variables = unpack_tree(packed["variables"], like=state.variables)
+        level = level_of_state(self._problem, self._sector, state, self._lower)
+        known = {name: packed[name] for name in ("status", "n_steps", "wall_time_s")}
+        details = {**level.details, "attempt": packed["attempt"]}
+        return replace(level, details=details, warnings=tuple(packed["warnings"]), **known)
+
+
+def _packed(level: Level) -> dict[str, Any]:
+    return {
+        "attempt": level.details["attempt"],
+        "variables": pack_tree(level.state.variables),
+        "status": level.status,
+        "n_steps": level.n_steps,
+        "wall_time_s": level.wall_time_s,
+        "warnings": list(level.warnings),
+    }
+
+
+def _doubtful(level: Level, options: LatticeOptions) -> float:
+    size = level.state.n_coordinates
+    if level.n_parameters > size:
+        return DOUBTFUL_IN_FIT
+    return DOUBTFUL_IF_SMALL if size <= options.dense_limit else DOUBTFUL_VARIANCE
+
+
+def with_determinants(model: Lattice, sector: Sector, options: LatticeOptions, more: int) -> LatticeOptions:
+    """The options with more determinants, as far as the momentum has fillings.
+
+    One determinant of plane waves cannot reach every state of a momentum: on configurations that a
+    translation maps onto themselves its sign may be the wrong one. Higher levels need more.
+    """
+    if not more:
+        return options
+    if options.network is not None:
+        return options
+    present = make_lattice_ansatz(model, sector, options).backflow.orbitals[0].n_determinants
+    for extra in range(more, 0, -1):
+        wanted = replace(options, n_determinants=present + extra)
+        try:
+            make_lattice_ansatz(model, sector, wanted)
+        except InputError:
+            continue
+        return wanted
+    return options
+
+
+#: Seconds between two looks at whether to stop, and at the steps made.
+_INTERVAL = 0.5
+
+
+def _side_by_side(problem, sectors, options, levels, exact_limit, monitor, workers) -> Iterator[Level]:
+    """Levels without their states, sector by sector, in the order in which sectors are done.
+
+    The largest sectors are begun first. Rows and stop requests are looked at now and then. What a failed
+    sector raises is raised here, after the others have stopped.
+    """
+    rounds = -(-len(sectors) // workers)
+    share = monitor.remaining / rounds
+    context = multiprocessing.get_context("spawn")
+    stop, steps = context.Event(), context.Queue()
+    with (
+        patch.dict(os.environ, threads_environment(1)),
+        ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(stop, steps)) as pool,
+    ):
+        waiting: set[Future] = set()
+        for sector in sorted(sectors, key=lambda sector: -sector.n_states):
+            limits = (levels, exact_limit, share, monitor.deadline)
+            waiting.add(pool.submit(_solve, problem, sector, options, *limits))
+        try:
+            while waiting:
+                done, waiting = wait(waiting, timeout=_INTERVAL, return_when=FIRST_COMPLETED)
+                _report(steps, monitor)
+                if monitor.is_over or monitor.is_stopped:
+                    stop.set()
+                for future in done:
+                    yield from future.result()
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            # What a process still had to say when its result came, it has said now that it has ended.
+            _report(steps, monitor)
+
+
+def _report(steps: Any, monitor: Monitor) -> None:
+    while True:
+        try:
+            row = steps.get_nowait()
+        except queue.Empty:
+            return
+        if monitor.on_row is not None:
+            monitor.on_row(row)
+
+
+_stop: Any = None
+_steps: Any = None
+
+
+def _begin(stop: Any, steps: Any) -> None:
+    """In a new process: the first one decides when to stop."""
+    global _stop, _steps
+    _stop, _steps = stop, steps
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _solve(problem, sector, options, levels, exact_limit, share, deadline) -> list[Level]:
+    """In a process: the levels of one sector."""
+    # Processes of one machine share the clock of the deadline.
+    monitor = Monitor(on_row=_steps.put, should_stop=_stop.is_set, deadline=deadline).within(share)
+    if monitor.is_stopped or monitor.is_over:
+        return []
+    found = spectrum(problem, [sector], options, levels=levels, exact_limit=exact_limit, monitor=monitor)
+    return [level.without_state() for level in found.levels]

@@ -14,10 +14,10 @@ import numpy as np
 from hamiltonians import InputError, Lattice, Sector, all_sectors, space_group
 from hamiltonians.lattice.exact import SectorBasis, sector_basis
 from hamiltonians.lattice.sector import Momentum
+from nnbf.drivers.calculation import spectrum
 from nnbf.drivers.level import Level
 from nnbf.drivers.monitor import Monitor, StoppedError
 from nnbf.drivers.options import LatticeOptions
-from nnbf.drivers.sector_loop import spectrum
 from nnbf.estimate import Estimate
 from nnbf.observables.quasiparticle import (
     ConfigurationTable,

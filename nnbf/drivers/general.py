@@ -60,26 +60,18 @@ class FullSumDriver(ExactDriver):
     The run ends by itself when the energy has settled. Optimisers are those of ``nnbf.optimize``.
     """
 
-    def __init__(
-        self,
-        state: SpaceState,
-        *,
-        optimizer: Any = None,
-        tolerance: float = 1e-8,
-        patience: int | None = None,
-    ):
+    def __init__(self, state: SpaceState, *, optimizer: Any = None, tolerance: float = 1e-8):
         """Make a driver.
 
         Args:
             state: The state to optimise.
             optimizer: An optimiser of ``nnbf.optimize`` (default Rayleigh-Gauss-Newton).
-            tolerance: Converged when ``patience`` steps in a row change the energy by less, relative to
-                its size, or by less than `SLOW` times the variance over that size: the network is then
-                what limits the energy.
-            patience: Number of such steps (default 5, or 30 for an optimiser without a line search).
+            tolerance: Converged when five steps in a row (30 of an optimiser without a line search) change
+                the energy by less, relative to its size, or by less than `SLOW` times the variance over that
+                size: the network is then what limits the energy.
         """
         super().__init__(state, optimizer, _Progress(), tolerance)
-        self._patience = patience or (5 if self._configured.line_search else 30)
+        self._patience = 5 if self._configured.line_search else 30
 
     @property
     def converged(self) -> bool:
@@ -129,10 +121,7 @@ def full_sum_level(task: Task) -> Level:
             "give method vmc, or a larger limit"
         )
     state = SpaceState(hamiltonian, _network(task, hamiltonian), Space.whole(hamiltonian), seed=options.seed)
-    optimizer = task.optimizer
-    if optimizer is None:
-        optimizer = RayleighGaussNewton(damping=options.damping, dense_limit=options.dense_limit)
-    level = summed_level(task, state, optimizer, options.max_steps)
+    level = summed_level(task, state, options.damping, options.max_steps)
     return replace(level, reference=_exact(hamiltonian, options.exact_limit, len(task.lower)))
 
 
@@ -201,19 +190,22 @@ def _exact(hamiltonian: Hamiltonian, limit: int, number: int = 0) -> float | Non
 
 
 def summed_level(
-    task: Task, state: SpaceState, optimizer: Any, max_steps: int, stopwatch: Stopwatch | None = None
+    task: Task, state: SpaceState, damping: float, max_steps: int, stopwatch: Stopwatch | None = None
 ) -> Level:
     """Optimise a state whose energy is an exact sum, with levels below it pushed up.
 
     Args:
         task: Problem, sector, levels below, monitor.
         state: The state; its objective is changed where there are levels below.
-        optimizer: An optimiser of ``nnbf.optimize``.
+        damping: Of the optimiser, where the task has none.
         max_steps: Most steps.
         stopwatch: Of the run; default: one that starts now.
     """
     stopwatch = Stopwatch(task.monitor.resume) if stopwatch is None else stopwatch
     exclude(state, task.lower)
+    optimizer = task.optimizer
+    if optimizer is None:
+        optimizer = RayleighGaussNewton(damping=damping, dense_limit=task.options.dense_limit)
     driver = FullSumDriver(state, optimizer=optimizer, tolerance=task.options.tolerance)
     ending = supervise(driver, max_steps, task.monitor, stopwatch=stopwatch)
     return replace(

@@ -20,7 +20,7 @@ from nnbf.drivers.options import LatticeOptions
 from nnbf.drivers.sector_ansatz import make_lattice_ansatz, single_row
 from nnbf.drivers.supervision import Ending, Stopwatch, supervise
 from nnbf.operators import LatticeHamiltonian
-from nnbf.optimize import RayleighGaussNewton, StochasticReconfiguration
+from nnbf.optimize import StochasticReconfiguration
 from nnbf.states import Objective, Space, SpaceState, SpinPenalty
 from nnbf.states.amplitudes import initial_variables
 from nnbf.states.hop_chains import example_of
@@ -84,10 +84,7 @@ def full_sum_level(task: Task) -> Level:
         raise InputError(f"sector {sector.label} has {sector.n_states} states, no level {len(task.lower)}")
     state = sector_state(task.problem, sector, options, ansatz=task.model)
     settings = options.settings("full-sum")
-    optimizer = task.optimizer
-    if optimizer is None:
-        optimizer = RayleighGaussNewton(damping=settings.damping, dense_limit=options.dense_limit)
-    return summed_level(task, state, optimizer, settings.max_steps, stopwatch)
+    return summed_level(task, state, settings.damping, settings.max_steps, stopwatch)
 
 
 def sampled_lattice_state(

@@ -14,6 +14,9 @@ from nnbf.drivers.monitor import Snapshot, pack_tree, unpack_tree
 from nnbf.optimize import RayleighGaussNewton
 from nnbf.states import ComplementCoupling, SpaceState, extended_state
 
+#: Energy variance inside V (Hartree^2) below which a run may be called converged.
+SETTLED_VARIANCE = 1e-4
+
 
 @dataclass(frozen=True)
 class Growth:
@@ -169,7 +172,6 @@ class SelectedSpaceDriver(ExactDriver):
 
     growth: Growth = static_field()
     tail: TailTraining = static_field()
-    _variance_tolerance: float = static_field()
     _window: int = static_field()
     _truncated: bool = static_field()
     _chooses_anew: bool = static_field()
@@ -187,8 +189,6 @@ class SelectedSpaceDriver(ExactDriver):
         growth: Growth | None = None,
         tail: TailTraining | None = None,
         energy_tolerance: float = 1e-6,
-        variance_tolerance: float = 1e-4,
-        patience: int | None = None,
         truncated: bool = True,
         chooses_anew: bool = False,
     ):
@@ -200,9 +200,8 @@ class SelectedSpaceDriver(ExactDriver):
             growth: How V grows (default :class:`Growth`). ``None`` keeps the defaults; to keep V fixed
                 pass ``Growth(max_size=len(V))``.
             tail: Training outside V once V has settled (default none).
-            energy_tolerance: Converged when ``patience`` steps in a row change the energy by less, Hartree.
-            variance_tolerance: ... and the energy variance inside V is below this, Hartree^2.
-            patience: Number of such steps (default 2, or 20 for an optimiser without a line search).
+            energy_tolerance: Converged when two steps in a row (20 of an optimiser without a line search)
+                change the energy by less, Hartree, and its variance inside V is below `SETTLED_VARIANCE`.
             truncated: Leave what is outside V out of local energies, so that the energy minimised is
                 that on V. Otherwise the network is evaluated on the whole connected space at every step.
             chooses_anew: V comes from a neighbouring Hamiltonian, with a state to match: before the first
@@ -218,9 +217,8 @@ class SelectedSpaceDriver(ExactDriver):
             raise ValueError(f"{type(self._configured).__name__} needs truncated local energies")
         self.growth = Growth() if growth is None else growth
         self.tail = TailTraining() if tail is None else tail
-        self._variance_tolerance = variance_tolerance
         self._window = 1 if searches else 10
-        self._patience = patience or (2 if searches else 20)
+        self._patience = 2 if searches else 20
         self._truncated, self._coupling = truncated, None
         self._chooses_anew, self._grown_from = chooses_anew, None
         self._outside = self._outside_amplitudes = None
@@ -361,7 +359,7 @@ class SelectedSpaceDriver(ExactDriver):
             progress.last_change = abs(before - progress.energies[0]) if known else np.inf
         else:
             progress.last_change = abs(after - before) if progress.fraction > 0 else np.inf
-        self._count(progress.last_change < self._tolerance and variance < self._variance_tolerance)
+        self._count(progress.last_change < self._tolerance and variance < SETTLED_VARIANCE)
 
     def _stage_is_done(self):
         progress = self.progress

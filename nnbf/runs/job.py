@@ -163,7 +163,7 @@ class Job:
         return {}
 
     def _levels(self, monitor: "Monitor", done: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-        from nnbf.drivers.sector_loop import spectrum
+        from nnbf.drivers.calculation import spectrum
 
         assert isinstance(self.limits, LatticeLimits)
         spectrum(

@@ -201,8 +201,8 @@ def _network_of_level(saved: Checkpoint, problem: "Lattice", options: Any, recor
     import jax
 
     from hamiltonians import space_group
+    from nnbf.drivers.calculation import RETRIES, with_determinants
     from nnbf.drivers.sector_ansatz import make_lattice_ansatz
-    from nnbf.drivers.sector_loop import RETRIES, with_determinants
 
     where = {"spin_flip": record["spin_flip"]}
     sector = space_group(problem).sector(tuple(record["momentum"]), record["irrep"], **where)

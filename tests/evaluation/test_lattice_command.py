@@ -12,9 +12,9 @@ import pytest
 from hamiltonians import InputError
 from nnbf.cli import main
 from nnbf.drivers import make_lattice_ansatz
+from nnbf.drivers.calculation import with_determinants
 from nnbf.drivers.general import level_of_state
 from nnbf.drivers.sector_levels import sector_state
-from nnbf.drivers.sector_loop import with_determinants
 from nnbf.runs import RunDirectory, plan_resumption
 from nnbf.runs.checkpoint import load_checkpoint, save_checkpoint
 from nnbf.runs.trained import load_trained
@@ -45,7 +45,7 @@ def summed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "sums"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("nnbf.drivers.sector_levels.full_sum_level", not_optimised)
-        patch.setattr("nnbf.drivers.sector_loop.RETRIES", 0)
+        patch.setattr("nnbf.drivers.calculation.RETRIES", 0)
         words = ["--momenta", "1,1", "--irreps", "none", "--quiet", "--out", str(folder)]
         assert main(["spectrum", *MODEL, *NETWORK, *words]) == 0
     return folder
