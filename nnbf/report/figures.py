@@ -24,7 +24,6 @@ from nnbf.report.style import (
     logarithmic,
     new_figure,
     new_panels,
-    style_axes,
     verbatim,
 )
 
@@ -88,60 +87,42 @@ def _draw_one_level(run: "RunRecord", rows: Sequence[Mapping[str, Any]]) -> "Fig
     sampled = rows[-1].get("energy_kind") == "vmc"
     sizes = "n_unique" if sampled else "n_space"
     with_space = any(row.get(sizes) for row in rows)
-    figure = new_figure((9.0, 4.9 if with_space else 3.8), layout=None)
-    columns = _panels(figure, with_space=with_space)
+    # Fixed margins: a layout engine takes more time than all the rest.
+    figure, panels = new_panels(
+        (9.0, 4.9 if with_space else 3.8), 2 if with_space else 1, 2, layout=None, sharex="col", sharey="row",
+        height_ratios=(3, 1) if with_space else (1,),
+        gridspec_kw={"left": 0.085, "right": 0.905, "top": 0.985, "hspace": 0.07, "wspace": 0.05,
+                     "bottom": 0.105 if with_space else 0.135},
+    )  # fmt: skip
     scale = _scale(run, rows)
-    label = (
-        "VMC, of each step" if sampled else f"{KINDS['variational' if run.is_molecule else 'full_sum'][0]}"
-    )
+    kind = "vmc" if sampled else "variational" if run.is_molecule else "full_sum"
+    label = KINDS[kind][0] if kind == "variational" else f"{KINDS[kind][0]}, of each step"
     heights = scale.heights([row["energy"] for row in rows])
-    axis = (
-        ("step", np.array([row.get("step", index) for index, row in enumerate(rows)])),
-        ("time (s)", np.array([row.get("time_s") or 0.0 for row in rows])),
-    )
-    for (upper, lower), (name, x) in zip(columns, axis, strict=True):
+    steps = np.array([row.get("step", index) for index, row in enumerate(rows)])
+    times = np.array([row.get("time_s") or 0.0 for row in rows])
+    for (upper, *_, lower), name, x in zip(panels.T[:, [0, -1]], ("step", "time (s)"), (steps, times)):
         upper.plot(x, heights, color=SERIES[0], linewidth=1.8, zorder=3, label=label)
         if len(x) < 40:
             upper.plot(x, heights, ".", color=SERIES[0], markersize=5, zorder=3)
         _draw_estimates(upper, run, scale, x[-1])
-        if lower is not None:
+        if with_space:
             _draw_space(lower, rows, x, sizes)
-        (lower or upper).set_xlabel(name)
-        for axes in filter(None, (upper, lower)):
-            style_axes(axes)
+        lower.set_xlabel(name)
+        for axes in (upper, lower):
             axes.margins(x=0.03)
         scale.apply(upper, _all_heights(run, scale, heights))
-    left, lowest = columns[0]
-    left.set_ylabel(scale.label)
-    if lowest is not None:
-        lowest.set_ylabel("distinct" if sampled else "|V|")
-    columns[1][0].set_xlim(left=0.0)  # what came before the first step took time, too
-    (lowest or left).xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    panels[0, 0].set_ylabel(scale.label)
+    if with_space:
+        panels[1, 0].set_ylabel("distinct" if sampled else "|V|")
+    if times[0] < 0.5 * times[-1]:  # what came before the first step took time, too
+        panels[0, 1].set_xlim(left=0.0)
+    panels[-1, 0].xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
     if scale.reference is None:
-        left.ticklabel_format(axis="y", useOffset=False)
-    draw_legend(left, loc="lower left")
-    _draw_references([upper for upper, _ in columns], run, scale)
+        panels[0, 0].ticklabel_format(axis="y", useOffset=False)
+    draw_legend(panels[0, 0], loc="best")
+    _draw_references(panels[0], run, scale)
     figure.align_ylabels()
     return figure
-
-
-def _panels(figure: "Figure", *, with_space: bool) -> list[tuple[Any, Any]]:
-    """Return (energy, space) axes for steps and for seconds; None for the space where it is unknown."""
-    grid = figure.add_gridspec(
-        2 if with_space else 1, 2, height_ratios=(3, 1) if with_space else (1,), left=0.085, right=0.905,
-        top=0.985, bottom=0.105 if with_space else 0.135, hspace=0.07, wspace=0.05,
-    )  # fmt: skip
-    columns: list[tuple[Any, Any]] = []
-    for index in range(2):
-        beside = columns[0] if index else (None, None)
-        upper = figure.add_subplot(grid[0, index], sharey=beside[0])
-        lower = figure.add_subplot(grid[1, index], sharex=upper, sharey=beside[1]) if with_space else None
-        if lower is not None:
-            upper.tick_params(labelbottom=False)
-        for axes in filter(None, (upper, lower) if index else ()):
-            axes.tick_params(which="both", labelleft=False)
-        columns.append((upper, lower))
-    return columns
 
 
 def _scale(run: "RunRecord", rows: Sequence[Mapping[str, Any]]) -> ErrorScale:
@@ -194,7 +175,7 @@ def _draw_space(axes: Any, rows: Sequence[Mapping[str, Any]], x: np.ndarray, key
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
 
 
-def _draw_references(panels: list[Any], run: "RunRecord", scale: ErrorScale) -> None:
+def _draw_references(panels: np.ndarray, run: "RunRecord", scale: ErrorScale) -> None:
     lines = scale.lines(run.references)
     exact = scale.reference is not None and scale.reference.is_exact and scale.unit == "mHa"
     for index, axes in enumerate(panels if exact else ()):

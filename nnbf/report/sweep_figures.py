@@ -47,8 +47,9 @@ def draw_finding(kind: str, record: Mapping[str, Any], sweep: str) -> "Figure":
     """
     title = str(record.get("name") or sweep)
     if kind == "basis_limits":
-        family = f" {record['family']}" if record.get("family") else ""
-        return draw_basis_limit(record, exact=record.get("exact"), title=title + family)
+        family = record.get("family") or ""
+        title = title if family in title else f"{title} {family}"  # the name has it where there are several
+        return draw_basis_limit(record, exact=record.get("exact"), title=title)
     if kind == "curves":
         constants = (record.get("constants") or {}).get("energy")
         label = record["x_label"]

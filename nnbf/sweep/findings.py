@@ -4,7 +4,7 @@ import fnmatch
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import dist
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -21,14 +21,11 @@ from nnbf.analysis import (
     scaling_table,
 )
 from nnbf.report.style import png
-from nnbf.report.sweep_figures import draw_basis_limit, draw_curve, draw_scaling
+from nnbf.report.sweep_figures import draw_finding
 from nnbf.sweep.names import COST_COLUMNS
 from nnbf.sweep.point_records import PointRecord, listed
 from nnbf.sweep.points import digest, group_name, picture_name
 from nnbf.sweep.sweep_plan import SweepPlan
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 _SYSTEM = ("molecule", "charge", "spin", "unit", "ecp", "frozen_core", "active_space")
 _LIMITS_OF = ("ccsd_t", "fci")
@@ -73,7 +70,8 @@ def draw_findings(plan: SweepPlan, analysis: Mapping[str, Sequence[Mapping[str, 
     for kind in _KINDS.values():
         for record in analysis[kind.entry]:
             try:
-                write_bytes(plan.folder.path / record["picture"], png(kind.draw(record, plan.name)))
+                figure = draw_finding(kind.entry, record, plan.name)
+                write_bytes(plan.folder.path / record["picture"], png(figure))
             except Exception as error:  # as above
                 problems.append(f"no {record['picture']}: {type(error).__name__}: {one_line(error)}")
     return problems
@@ -182,11 +180,6 @@ def _reference_limits(
         if len(known) == len(done):
             limit = basis_limit((p.cardinal, p.hf, e) for p, e in zip(points, known, strict=True))
             yield method, {"energy": limit.energy, "error": limit.error}
-
-
-def _draw_limit(record: Mapping[str, Any], sweep: str) -> "Figure":
-    title = " ".join(filter(None, (group_name(record["group"]) or sweep, record["family"])))
-    return draw_basis_limit(record, exact=record["exact"], title=title)
 
 
 # ---- curves --------------------------------------------------------------------------------------
@@ -298,12 +291,6 @@ def _parallel(rows: _Entries) -> Mapping[str, Any] | None:
         return None
 
 
-def _draw_curve(record: Mapping[str, Any], sweep: str) -> "Figure":
-    constants = record["constants"].get("energy")
-    title = record["name"] or sweep
-    return draw_curve(record["points"], x="x", x_label=record["x_label"], constants=constants, title=title)
-
-
 # ---- growth with size ----------------------------------------------------------------------------
 
 
@@ -368,21 +355,14 @@ def _positive(row: Mapping[str, Any], *keys: str) -> bool:
     return all((row.get(key) or 0.0) > 0 for key in keys)
 
 
-def _draw_growth(record: Mapping[str, Any], sweep: str) -> "Figure":
-    group = "series" if any(record["series"]) else None
-    rows, names = record["points"], record["quantities"]
-    return draw_scaling(rows, names, against=record["against"], group=group, title=sweep)
-
-
 @dataclass(frozen=True)
 class _Kind:
     entry: str
     make: Callable[[SweepPlan, _Records, list[str]], _Entries]
-    draw: Callable[[Mapping[str, Any], str], "Figure"]
 
 
 _KINDS = {
-    "basis_limit": _Kind("basis_limits", _limits, _draw_limit),
-    "curve": _Kind("curves", _curves, _draw_curve),
-    "scaling": _Kind("scaling", _growth, _draw_growth),
+    "basis_limit": _Kind("basis_limits", _limits),
+    "curve": _Kind("curves", _curves),
+    "scaling": _Kind("scaling", _growth),
 }

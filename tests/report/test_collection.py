@@ -197,20 +197,20 @@ def test_works_without_solver_and_chemistry(run_folder, lattice_folder, tmp_path
 import sys
 sys.modules.update(dict.fromkeys(("pyscf", "jax", "netket", "openfermion")))
 from nnbf.cli import main
-sys.exit(main(["report", *sys.argv[1:]]))
+sys.exit(main(["report", sys.argv[1]]) or main(["report", *sys.argv[1:]]))
 """
-    words = [run_folder(), lattice_folder(), "--out", tmp_path / "out"]
+    words = [run_folder(warnings=[]), lattice_folder(), "--out", tmp_path / "out"]
     done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
 
 
 def test_many_runs(run_folder, tmp_path):
-    folders = [run_folder(f"many/{k:03}", energies=(-1.0, -1.0 - 1e-4 * k)) for k in range(200)]
+    folders = [run_folder(f"many/{k:03}", energies=(-1.0, -1.0 - 1e-4 * k)) for k in range(60)]
     written = write_collection(folders)
     assert written.page == tmp_path / "many" / "report" / "index.html"
-    assert len(Page(written.page).body("runs")) == 200
-    assert written.page.stat().st_size < 3_000_000
+    assert len(Page(written.page).body("runs")) == 60
+    assert written.page.stat().st_size < 1_000_000
 
 
 # ---- what is given ---------------------------------------------------------------------------------------

@@ -231,7 +231,7 @@ def test_curves_without_constants(finished, undrawn):
 def test_growth_with_size(finished, monkeypatch):
     drawn = []
     monkeypatch.setattr(
-        "nnbf.sweep.findings.draw_scaling", lambda rows, keys, **rest: drawn.append((rows, keys, rest))
+        "nnbf.report.sweep_figures.draw_scaling", lambda rows, keys, **rest: drawn.append((rows, keys, rest))
     )
     monkeypatch.setattr("nnbf.sweep.findings.png", lambda figure: PNG)
 
