@@ -59,13 +59,7 @@ class Progress:
     def __init__(
         self, *, quiet: bool = False, time_limit: float | None = None, options: type | None = None
     ) -> None:
-        """Make one.
-
-        Args:
-            quiet: Print nothing.
-            time_limit: Seconds that the calculation may take, which are shown.
-            options: Command whose fields are flags in messages.
-        """
+        """Take the limit in seconds, which is shown, and the command whose fields are flags in messages."""
         from rich.console import Console
 
         self.quiet = quiet
@@ -131,12 +125,7 @@ class Progress:
         return Live(console=self.console, get_renderable=self._picture, refresh_per_second=4, transient=True)
 
     def show(self, *parts: str, now: bool = False) -> None:
-        """Change what is shown.
-
-        Args:
-            parts: Lines on a terminal, and parts of one line elsewhere.
-            now: Print it elsewhere even if the last line is not old.
-        """
+        """Show lines on a terminal, parts of one line elsewhere: now and then only, unless `now`."""
         self._now = parts
         if self.quiet or self.console.is_terminal:
             return
@@ -164,12 +153,7 @@ class Progress:
     # ---- runs ----
 
     def begun(self, folder: Path, step: int | None = None) -> None:
-        """Say where a run is written, and where it goes on.
-
-        Args:
-            folder: The run folder.
-            step: Steps made before; None for a new run.
-        """
+        """Say where a run is written, and after how many steps it goes on (None: a new run)."""
         self.say(f"run folder: {folder}")
         if step is not None:
             self.say(f"going on after {step} steps" if step else "starting from the first step")

@@ -211,20 +211,10 @@ def _shown(value: Any) -> str:
 
 
 def take_lock(path: Path, *, wait: bool = False) -> int | None:
-    """Lock a file, made where it is missing.
+    """Lock a file, made where it is missing, and return it open; None where another process holds the lock.
 
     `filelock` does not do here: the program that computes a point inherits the open file, so that a sweep
     that is killed leaves its points locked for as long as they are still being computed, and no longer.
-
-    Args:
-        path: The file.
-        wait: Whether to wait for a process that holds it.
-
-    Returns:
-        The open file, to be passed on or to `release_lock`; None where another process holds the lock.
-
-    Raises:
-        OSError: The file cannot be opened.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
