@@ -25,7 +25,7 @@ from typing import Any
 
 from _measure import RESULTS, machine_line, provenance, read_json, write_json
 
-from hamiltonians.library import bundled_path
+from hamiltonians.molecule.geometry import bundled_path
 from nnbf._text import markdown_table as table
 
 BENCHMARK_SET = ("H2", "LiH", "H2O", "NH3", "CH4", "O2", "N2", "C2", "Li2O")

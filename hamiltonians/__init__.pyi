@@ -12,8 +12,8 @@ from .formats.second_quantised import to_interaction_operator as to_interaction_
 from .formats.second_quantised import to_molecular_data as to_molecular_data
 from .formats.second_quantised import to_netket as to_netket
 from .integrals import MolecularIntegrals as MolecularIntegrals
-from .integrals import determinant_irrep as determinant_irrep
 from .integrals import irrep_bits as irrep_bits
+from .irreps import determinant_irrep as determinant_irrep
 from .lattice.exact import ExactLevels as ExactLevels
 from .lattice.exact import exact_levels as exact_levels
 from .lattice.exact import is_affordable as is_affordable
@@ -29,7 +29,6 @@ from .lattice.sector import move_configurations as move_configurations
 from .lattice.space_group import SpaceGroup as SpaceGroup
 from .lattice.space_group import all_sectors as all_sectors
 from .lattice.space_group import space_group as space_group
-from .library import bundled_molecules as bundled_molecules
 from .molecule.active_space import parse_active_space as parse_active_space
 from .molecule.alignment import Alignment as Alignment
 from .molecule.alignment import align_orbitals as align_orbitals
@@ -37,6 +36,7 @@ from .molecule.build import build_molecule as build_molecule
 from .molecule.determinant import determinant_energy as determinant_energy
 from .molecule.determinant import lowest_determinant as lowest_determinant
 from .molecule.geometry import Geometry as Geometry
+from .molecule.geometry import bundled_molecules as bundled_molecules
 from .molecule.geometry import read_geometry as read_geometry
 from .molecule.properties import DEBYE as DEBYE
 from .molecule.properties import OrbitalProperties as OrbitalProperties

@@ -31,13 +31,11 @@ def one_line(error: BaseException) -> str:
 
 def whole_number(value: object, name: str) -> int:
     """Return an integer that was given as one (2 and 2.0, but not "2", True or 2.5)."""
-    if isinstance(value, bool | str | bytes):
-        raise InputError(f"{name} {value!r}: give a whole number")
     try:
-        number = int(value)  # type: ignore[call-overload]
+        number = None if isinstance(value, bool | str | bytes) else int(value)  # type: ignore[call-overload]
     except (TypeError, ValueError, OverflowError):
-        raise InputError(f"{name} {value!r}: give a whole number") from None
-    if number != value:
+        number = None
+    if number is None or number != value:
         raise InputError(f"{name} {value!r}: give a whole number")
     return number
 

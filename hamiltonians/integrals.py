@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hamiltonians.errors import InputError, real_array, symmetrised, whole_number
-from hamiltonians.irreps import irrep_codes, irrep_name
+from hamiltonians.irreps import determinant_irrep, irrep_codes, irrep_name
 from hamiltonians.packing import number_of_pairs, pack_full, rotate_pairs, unpack_pairs
 
 Occupation = tuple[tuple[int, ...], tuple[int, ...]]
@@ -97,6 +97,11 @@ class MolecularIntegrals:
     def two_S(self) -> int:
         """n_alpha - n_beta, twice the spin projection."""
         return self.n_alpha - self.n_beta
+
+    @property
+    def reference_irrep(self) -> int:
+        """Irrep code of the reference determinant; 0 where irreps are unknown."""
+        return determinant_irrep(*self.reference_occupation, irrep_bits(self))
 
     @property
     def is_spin_resolved(self) -> bool:
@@ -255,12 +260,6 @@ def irrep_bits(integrals: MolecularIntegrals) -> np.ndarray:
     determinant's irrep is the XOR over its occupied spin orbitals, and H never leaves it.
     """
     return irrep_codes(integrals.orbital_irreps, integrals.point_group, integrals.n_orbitals)
-
-
-def determinant_irrep(integrals: MolecularIntegrals, occupation: Occupation) -> int:
-    """Return the irrep code of a determinant, given its occupied (alpha, beta) orbitals."""
-    bits = irrep_bits(integrals)
-    return int(np.bitwise_xor.reduce(bits[[*occupation[0], *occupation[1]]], initial=0))
 
 
 def _real_number(value: float) -> float:

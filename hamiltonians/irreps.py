@@ -5,7 +5,7 @@ product is bitwise XOR, with 0 for the totally symmetric irrep. Use it to enumer
 sector, to clean integrals, and to read and write the ORBSYM of a FCIDUMP file.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -33,16 +33,13 @@ _FCIDUMP_ORDER = {
 
 
 def irrep_codes(labels: Sequence[str] | None, point_group: str | None, count: int) -> np.ndarray:
-    """Return XOR-able codes of orbital irreps.
+    """Return XOR-able codes of orbital irreps, (count,) int; 0 is totally symmetric.
 
     Args:
-        labels: One label an orbital, or None where unknown. Labels of a file that names no point
-            group are its ORBSYM numbers ("1" to "8").
+        labels: One label an orbital, or None where unknown (zeros are returned). Labels of a file that names
+            no point group are its ORBSYM numbers ("1" to "8").
         point_group: An Abelian group ("D2h", "C2v", ...), or None with ORBSYM numbers.
-        count: Number of orbitals, for the all-zero answer where labels are unknown.
-
-    Returns:
-        (count,) int array; 0 is totally symmetric.
+        count: Number of orbitals.
 
     Raises:
         InputError: A label does not belong to the group.
@@ -59,6 +56,11 @@ def irrep_name(code: int, point_group: str | None) -> str:
     return _IRREPS[point_group][code]
 
 
+def determinant_irrep(alpha: Iterable[int], beta: Iterable[int], codes: np.ndarray) -> int:
+    """Return the irrep code of a determinant from its occupied orbitals and the codes of all orbitals."""
+    return int(np.bitwise_xor.reduce(np.asarray(codes)[[*alpha, *beta]], initial=0))
+
+
 def fcidump_irreps(labels: Sequence[str] | None, point_group: str | None, count: int) -> np.ndarray:
     """Return the ORBSYM numbers (from 1) of orbital irreps; all 1 where labels are unknown."""
     codes = irrep_codes(labels, point_group, count)
@@ -68,40 +70,26 @@ def fcidump_irreps(labels: Sequence[str] | None, point_group: str | None, count:
     return np.array([order.index(_IRREPS[point_group][code]) + 1 for code in codes], dtype=np.int64)
 
 
-def product_table(codes: np.ndarray) -> np.ndarray:
-    """Return the irrep code of every orbital pair p >= q, (npair,)."""
-    rows, columns = np.tril_indices(codes.size)
-    return codes[rows] ^ codes[columns]
+def clean_forbidden(one_body: np.ndarray, two_body: np.ndarray, codes: np.ndarray, tolerance: float) -> bool:
+    """Set the integrals that symmetry forbids to exactly zero, in place.
 
-
-def forbidden_one_body(codes: np.ndarray) -> np.ndarray:
-    """Return the (M, M) mask of elements that vanish by symmetry."""
-    return (codes[:, None] ^ codes[None, :]) != 0
-
-
-def largest_forbidden(one_body: np.ndarray, two_body: np.ndarray, codes: np.ndarray) -> tuple[float, float]:
-    """Return the largest |h_pq| and |(pq|rs)| among those that symmetry forbids, in Hartree."""
+    Where one of them is larger than `tolerance` (Hartree) nothing is done, and False returned.
+    """
     if not codes.any():
-        return 0.0, 0.0
-    mask = forbidden_one_body(codes)
-    one = max(float(np.abs(h[mask]).max(initial=0.0)) for h in one_body.reshape(-1, *mask.shape))
-    pairs = product_table(codes)
-    two = 0.0
-    for matrix in two_body.reshape(-1, pairs.size, pairs.size):
-        for code in np.unique(pairs):
-            block = matrix[np.ix_(pairs == code, pairs != code)]
-            two = max(two, float(np.abs(block).max(initial=0.0)))
-    return one, two
-
-
-def clean_forbidden(one_body: np.ndarray, two_body: np.ndarray, codes: np.ndarray) -> None:
-    """Set the elements that symmetry forbids to exactly zero, in place."""
-    mask = forbidden_one_body(codes)
-    one_body[..., mask] = 0.0
-    pairs = product_table(codes)
-    for matrix in two_body.reshape(-1, pairs.size, pairs.size):
-        for code in np.unique(pairs):
-            matrix[np.ix_(pairs == code, pairs != code)] = 0.0
+        return True
+    products = codes[:, None] ^ codes[None, :]
+    pairs = products[np.tril_indices(codes.size)]
+    blocks = [np.ix_(pairs == code, pairs != code) for code in np.unique(pairs)]
+    matrices = two_body.reshape(-1, pairs.size, pairs.size)
+    largest = [np.abs(one_body[..., products != 0]).max(initial=0.0)]
+    largest += [np.abs(matrix[block]).max(initial=0.0) for matrix in matrices for block in blocks]
+    if max(largest) > tolerance:
+        return False
+    one_body[..., products != 0] = 0.0
+    for matrix in matrices:
+        for block in blocks:
+            matrix[block] = 0.0
+    return True
 
 
 def _code(label: str, point_group: str | None) -> int:

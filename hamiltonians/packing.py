@@ -22,30 +22,19 @@ def pair_indices(n_orbitals: int) -> np.ndarray:
 
 
 def unpack_pairs(packed: np.ndarray, n_orbitals: int) -> np.ndarray:
-    """Expand (npair, npair) to the full tensor (M, M, M, M) of (pq|rs).
-
-    Args:
-        packed: Pair matrix, (npair, npair).
-        n_orbitals: M.
-
-    Returns:
-        A new array of shape (M, M, M, M).
-    """
+    """Expand (npair, npair) to a new full tensor (M, M, M, M) of (pq|rs)."""
     index = pair_indices(n_orbitals)
     return packed[index[:, :, None, None], index[None, None, :, :]]
 
 
 def pack_full(full: np.ndarray, *, exchange: bool, tolerance: float = 1e-8) -> np.ndarray:
-    """Pack a full tensor (pq|rs) after checking its permutation symmetries.
+    """Pack a full tensor (pq|rs), (M, M, M, M), to (npair, npair) after checking its permutation symmetries.
 
     Args:
-        full: (M, M, M, M), real, chemists' notation.
+        full: Real, chemists' notation.
         exchange: Whether (pq|rs) = (rs|pq) is required too (true unless the spins differ).
         tolerance: Largest violation that is taken for rounding, in Hartree, relative to the largest
             element where that exceeds one.
-
-    Returns:
-        Pair matrix (npair, npair).
 
     Raises:
         InputError: The tensor is not symmetric enough, or its axes differ.
@@ -68,17 +57,9 @@ def pack_full(full: np.ndarray, *, exchange: bool, tolerance: float = 1e-8) -> n
 
 
 def rotate_pairs(packed: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Transform (pq|rs) to new orbitals, the left pair with one matrix, the right with another.
+    """Transform (pq|rs) to new orbitals, the left pair with one matrix (M, K), the right with another.
 
     Costs O(M^5) operations and never forms an M^4 array.
-
-    Args:
-        packed: Pair matrix (npair, npair).
-        left: Coefficients of the orbitals of electron one, (M, K).
-        right: Coefficients of the orbitals of electron two, (M, K).
-
-    Returns:
-        Pair matrix over the K new orbitals.
     """
     half = _rotate_rows(packed, left)
     return np.ascontiguousarray(_rotate_rows(half.T, right).T)
@@ -98,12 +79,7 @@ def _rotate_rows(packed: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
 
 
 def nonzero_pairs(block: np.ndarray, *, symmetric: bool) -> dict[str, np.ndarray]:
-    """Return the elements of a pair matrix that are unique and not zero, and a bit mask of where they are.
-
-    Args:
-        block: Pair matrix (npair, npair).
-        symmetric: Whether its lower triangle says it all.
-    """
+    """Return the unique elements of a pair matrix that are not zero, and a bit mask of where they are."""
     unique = block[np.tril_indices(block.shape[0])] if symmetric else block.ravel()
     # Positive and negative zero differ bit by bit; both are stored by value where needed.
     stored = (unique != 0.0) | np.signbit(unique)

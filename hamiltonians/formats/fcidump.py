@@ -11,7 +11,7 @@ import numpy as np
 
 from hamiltonians.errors import InputError
 from hamiltonians.integrals import MolecularIntegrals
-from hamiltonians.irreps import clean_forbidden, fcidump_irreps, irrep_codes, largest_forbidden
+from hamiltonians.irreps import clean_forbidden, determinant_irrep, fcidump_irreps, irrep_codes
 from hamiltonians.molecule.determinant import determinant_energy, lowest_determinant
 from hamiltonians.molecule.references import with_references
 from hamiltonians.molecule.system import Molecule, SystemInfo
@@ -39,10 +39,7 @@ class FileSpec:
     """Largest number of determinants for which FCI is computed."""
 
     def build(self, *, references: bool = True) -> Molecule:
-        """Read the file.
-
-        Args:
-            references: False leaves out everything that has to be computed.
+        """Read the file; without `references` nothing is computed, whatever the field says.
 
         Raises:
             InputError: There is no such file, or its content makes no sense.
@@ -53,9 +50,13 @@ class FileSpec:
         return read_fcidump(path, references=self.references and references, fci_limit=self.fci_limit)
 
 
+_Blocks = tuple[tuple[_Rows, ...], tuple[_Rows, ...], float | None]
+"""Integrals as listed, one block each or [alpha, beta] and [aa, ab, bb], and the core energy."""
+
+
 @dataclass(frozen=True)
-class _Header:
-    """Values of the namelist &FCI."""
+class _Listed:
+    """A file: values of the namelist &FCI, and integrals."""
 
     n_orbitals: int
     n_alpha: int
@@ -65,16 +66,7 @@ class _Header:
     total_irrep: int
     """ISYM - 1: the irrep code of the wave function."""
     warnings: tuple[str, ...]
-    """Keys that were ignored."""
-
-
-@dataclass(frozen=True)
-class _IntegralRows:
-    """Integrals as listed: one block or those of [alpha, beta] and [aa, ab, bb], and the core energy."""
-
-    one_body: tuple[_Rows, ...]
-    two_body: tuple[_Rows, ...]
-    constant: float | None
+    blocks: _Blocks
 
 
 def read_fcidump(path: str | Path, *, references: bool = True, fci_limit: int = 5_000_000) -> Molecule:
@@ -100,8 +92,7 @@ def read_fcidump(path: str | Path, *, references: bool = True, fci_limit: int = 
     except OSError as error:
         raise InputError(f"cannot read {source}: {error.strerror}; give a FCIDUMP file") from error
     try:
-        header, rows = _parsed(text)
-        integrals, warnings = _assemble(header, rows)
+        integrals, warnings = _assemble(_parsed(text))
     except InputError as error:
         raise InputError(f"{source}: {error}") from error
     info = SystemInfo(
@@ -117,21 +108,17 @@ def read_fcidump(path: str | Path, *, references: bool = True, fci_limit: int = 
 
 
 def write_fcidump(integrals: MolecularIntegrals, path: str | Path) -> Path:
-    """Write a FCIDUMP file with every unique integral that is not zero, to the last bit.
+    """Write a FCIDUMP file with every unique integral that is not zero, to the last bit; return its path.
 
     Spin-resolved integrals are written with IUHF=1: blocks aa, bb, ab, h_a, h_b. ORBSYM and ISYM
     follow Molpro's numbering.
-
-    Returns:
-        The path written.
 
     Raises:
         InputError: The file cannot be written.
     """
     size = integrals.n_orbitals
     numbers = fcidump_irreps(integrals.orbital_irreps, integrals.point_group, size)
-    occupied = [*integrals.reference_occupation[0], *integrals.reference_occupation[1]]
-    total = int(np.bitwise_xor.reduce((numbers - 1)[occupied], initial=0)) + 1
+    total = determinant_irrep(*integrals.reference_occupation, numbers - 1) + 1
     lines = [
         f" &FCI NORB={size},NELEC={integrals.n_electrons},MS2={integrals.two_S},",
         "  ORBSYM=" + "".join(f"{number}," for number in numbers),
@@ -176,26 +163,23 @@ def _one_body_lines(block: np.ndarray) -> list[str]:
     ]
 
 
-def _assemble(header: _Header, rows: _IntegralRows) -> tuple[MolecularIntegrals, list[str]]:
+def _assemble(listed: _Listed) -> tuple[MolecularIntegrals, list[str]]:
     warnings = []
-    size = header.n_orbitals
-    if rows.constant is None:
+    size = listed.n_orbitals
+    h_blocks, v_blocks, constant = listed.blocks
+    if constant is None:
         warnings.append("the file states no constant energy (line 'E 0 0 0 0'): taken as zero")
-    one_body = [_one_body(block, size) for block in rows.one_body]
-    two_body = [_two_body(block, size, symmetric=index != 1) for index, block in enumerate(rows.two_body)]
+    one_body = [_one_body(block, size) for block in h_blocks]
+    two_body = [_two_body(block, size, symmetric=index != 1) for index, block in enumerate(v_blocks)]
     h, v = (one_body[0], two_body[0]) if len(one_body) == 1 else (np.stack(one_body), np.stack(two_body))
-    irreps = header.irreps
-    if irreps is not None:
-        codes = irrep_codes(irreps, None, size)
-        if max(largest_forbidden(h, v, codes)) > _FORBIDDEN:
-            irreps = None
-            warnings.append("ORBSYM is not a symmetry of these integrals: it was ignored")
-        else:
-            clean_forbidden(h, v, codes)
-    warnings += header.warnings
-    plain = MolecularIntegrals(rows.constant or 0.0, h, v, header.n_alpha, header.n_beta, irreps, None)
+    irreps = listed.irreps
+    if irreps is not None and not clean_forbidden(h, v, irrep_codes(irreps, None, size), _FORBIDDEN):
+        irreps = None
+        warnings.append("ORBSYM is not a symmetry of these integrals: it was ignored")
+    warnings += listed.warnings
+    plain = MolecularIntegrals(constant or 0.0, h, v, listed.n_alpha, listed.n_beta, irreps, None)
     # ISYM=1 is what programs write that do not know; any other value is meant.
-    target = header.total_irrep if irreps is not None and header.total_irrep > 0 else None
+    target = listed.total_irrep if irreps is not None and listed.total_irrep > 0 else None
     occupation = lowest_determinant(plain, plain.reference_occupation, target)
     return replace(plain, reference_occupation=occupation), warnings
 
@@ -232,8 +216,8 @@ def _filled(size: int, left: np.ndarray, right: np.ndarray, rows: _Rows, symmetr
     return matrix
 
 
-def _parsed(text: str) -> tuple[_Header, _IntegralRows]:
-    """Return header and integrals of the text of a file."""
+def _parsed(text: str) -> _Listed:
+    """Return what the text of a file lists."""
     namelist, body, first_line = _split(text)
     fields = _namelist_fields(namelist)
     indices, values = _table(body, first_line)
@@ -259,15 +243,15 @@ def _parsed(text: str) -> tuple[_Header, _IntegralRows]:
         wrong = int(np.argmax((indices > limit).any(axis=1) | (indices < 0).any(axis=1)))
         raise InputError(f"orbital indices {indices[wrong].tolist()} are outside 1 to {limit}")
     if interleaved:
-        rows = _interleaved_rows(indices, values, zero_rows)
+        blocks = _interleaved_rows(indices, values, zero_rows)
     elif unrestricted:
-        rows = _block_rows(indices, values, zero_rows)
+        blocks = _block_rows(indices, values, zero_rows)
     else:
         one, two = _classify(indices, values)
-        rows = _IntegralRows((one,), (two,), _constant(values[zero_rows]))
-    if any(not block[1].size for block in rows.one_body):
+        blocks = ((one,), (two,), _constant(values[zero_rows]))
+    if any(not block[1].size for block in blocks[0]):
         raise InputError("the file has no one-body integrals (i j 0 0): it is truncated")
-    return _header(fields, n_orbitals, listed), rows
+    return _listed(fields, n_orbitals, listed, blocks)
 
 
 def _split(text: str) -> tuple[str, str, int]:
@@ -285,17 +269,16 @@ def _namelist_fields(namelist: str) -> dict[str, list[str]]:
     namelist = re.sub(r"!.*", "", namelist)
     fields: dict[str, list[str]] = {}
     pattern = r"([A-Za-z_]\w*)\s*(?:\(\s*\d*\s*:?\s*\d*\s*\))?\s*="
-    keys = list(re.finditer(pattern, namelist))
-    for number, key in enumerate(keys):
-        end = keys[number + 1].start() if number + 1 < len(keys) else len(namelist)
+    _, *parts = re.split(pattern, namelist)
+    for key, listed in zip(parts[::2], parts[1::2], strict=True):
         values: list[str] = []
-        for value in re.split(r"[,\s]+", namelist[key.end() : end].strip(", \t\r\n")):
+        for value in re.split(r"[,\s]+", listed.strip(", \t\r\n")):
             repeat, star, single = value.partition("*")
             if star and repeat.isdigit() and int(repeat) <= 2 * _MOST_ORBITALS:
                 values += [single] * int(repeat)
             elif value:
                 values.append(value)
-        fields[key.group(1).upper()] = values
+        fields[key.upper()] = values
     return fields
 
 
@@ -316,7 +299,7 @@ def _flag(fields: dict[str, list[str]], key: str) -> bool | None:
     return values[0].strip(".").casefold().startswith("t") or values[0] == "1"
 
 
-def _header(fields: dict[str, list[str]], size: int, listed: int) -> _Header:
+def _listed(fields: dict[str, list[str]], size: int, listed: int, blocks: _Blocks) -> _Listed:
     electrons = _whole(fields, "NELEC")
     if electrons is None:
         raise InputError("the header lacks NELEC: give the number of electrons")
@@ -330,13 +313,14 @@ def _header(fields: dict[str, list[str]], size: int, listed: int) -> _Header:
         )
     irreps, warnings = _orbital_irreps(fields.get("ORBSYM"), size, listed)
     total = _whole(fields, "ISYM") or 1
-    return _Header(
+    return _Listed(
         size,
         (electrons + two_s) // 2,
         (electrons - two_s) // 2,
         irreps,
         total - 1 if 1 <= total <= 8 else 0,
         warnings,
+        blocks,
     )
 
 
@@ -427,7 +411,7 @@ def _constant(values: np.ndarray) -> float | None:
     return float(values[-1])
 
 
-def _block_rows(indices: np.ndarray, values: np.ndarray, zero_rows: np.ndarray) -> _IntegralRows:
+def _block_rows(indices: np.ndarray, values: np.ndarray, zero_rows: np.ndarray) -> _Blocks:
     """Blocks aa, bb, ab, h_a, h_b, each closed by a line of zeros; then the constant."""
     spans = zip([0, *(zero_rows[:4] + 1)], zero_rows[:5], strict=True)
     blocks = [_classify(indices[start:stop], values[start:stop]) for start, stop in spans]
@@ -436,10 +420,10 @@ def _block_rows(indices: np.ndarray, values: np.ndarray, zero_rows: np.ndarray) 
     (_, aa), (_, bb), (_, ab), (h_alpha, _), (h_beta, _) = blocks
     # With a line of zeros missing after h_b, the fifth such line is the constant itself.
     constants = values[zero_rows[5:]] if zero_rows.size > 5 else values[zero_rows[4:]]
-    return _IntegralRows((h_alpha, h_beta), (aa, ab, bb), _constant(constants))
+    return ((h_alpha, h_beta), (aa, ab, bb), _constant(constants))
 
 
-def _interleaved_rows(indices: np.ndarray, values: np.ndarray, zero_rows: np.ndarray) -> _IntegralRows:
+def _interleaved_rows(indices: np.ndarray, values: np.ndarray, zero_rows: np.ndarray) -> _Blocks:
     """Spin orbitals 1, 3, 5, ... are alpha and 2, 4, 6, ... are beta."""
     (one, h), (two, v) = _classify(indices, values)
     for pair, numbers in ((one[:, :2], h), (two[:, :2], v), (two[:, 2:], v)):
@@ -456,4 +440,4 @@ def _interleaved_rows(indices: np.ndarray, values: np.ndarray, zero_rows: np.nda
     for n_beta in range(3):
         chosen = conserving & (left + right == n_beta)
         two_body.append((ordered[chosen], v[chosen]))
-    return _IntegralRows(tuple(one_body), tuple(two_body), _constant(values[zero_rows]))
+    return (tuple(one_body), tuple(two_body), _constant(values[zero_rows]))

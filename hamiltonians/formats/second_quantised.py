@@ -10,6 +10,7 @@ address modes by their index and not by `sz`. OpenFermion numbers spin orbitals 
 2 p + 1 for beta); `interleaved_positions` is the only place where one becomes the other.
 """
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,65 +49,6 @@ def spin_orbital_tensors(integrals: MolecularIntegrals) -> tuple[np.ndarray, np.
     return one_body, repulsion - repulsion.transpose(0, 1, 3, 2)
 
 
-def integrals_of_tensors(
-    constant: float, one_body: np.ndarray, antisymmetric: np.ndarray, n_alpha: int, n_beta: int
-) -> MolecularIntegrals:
-    """Return integrals of the operator that T and G describe.
-
-    The result is restricted where alpha and beta integrals agree, else spin-resolved; same-spin
-    repulsion is then given without its totally symmetric part, which acts on nothing.
-
-    Args:
-        constant: E_0.
-        one_body: T, (2M, 2M), blocked.
-        antisymmetric: G, (2M, 2M, 2M, 2M), blocked.
-        n_alpha: Number of alpha electrons.
-        n_beta: Number of beta electrons.
-
-    Raises:
-        InputError: The operator does not conserve the spin projection, is not Hermitian, or is no
-            Hamiltonian of real orbitals.
-    """
-    size = one_body.shape[0] // 2
-    alpha, beta = slice(0, size), slice(size, 2 * size)
-    if np.abs(one_body[alpha, beta]).max(initial=0.0) > _TOLERANCE:
-        raise InputError("the operator mixes alpha and beta: give one that conserves the spin projection")
-    if np.abs(one_body - one_body.T).max(initial=0.0) > _TOLERANCE:
-        raise InputError("the operator is not Hermitian: its one-body part is not symmetric")
-    h = np.stack([one_body[alpha, alpha], one_body[beta, beta]])
-    ab = antisymmetric[alpha, beta, beta, alpha].transpose(0, 3, 1, 2)
-    restricted = np.abs(h[0] - h[1]).max(initial=0.0) <= _TOLERANCE
-    same = []
-    for spin in (alpha, beta):
-        exchange_free = antisymmetric[spin, spin, spin, spin].transpose(0, 3, 1, 2)
-        antisymmetrised_ab = ab - ab.transpose(0, 3, 2, 1)
-        restricted &= np.abs(exchange_free - antisymmetrised_ab).max(initial=0.0) <= _TOLERANCE
-        # With a = (ps|qr), b = (pr|qs), c = (pq|sr): G gives a - b and a - c, and their sum over
-        # three is a less the totally symmetric (a + b + c) / 3.
-        same.append((exchange_free + exchange_free.transpose(1, 0, 2, 3)) / 3.0)
-    try:
-        if restricted:
-            result = MolecularIntegrals.from_full(constant, h[0], ab, n_alpha, n_beta)
-        else:
-            result = MolecularIntegrals.from_full(
-                constant, h, np.stack([same[0], ab, same[1]]), n_alpha, n_beta
-            )
-    except InputError as error:
-        if "two_body breaks" not in str(error):
-            raise
-        raise InputError(
-            "the operator is no Hamiltonian of real orbitals: its repulsion lacks the symmetry "
-            "(pq|rs) = (qp|rs)"
-        ) from error
-    rebuilt = spin_orbital_tensors(result)[1]
-    if np.abs(rebuilt - antisymmetric).max(initial=0.0) > 10 * _TOLERANCE:
-        raise InputError(
-            "the operator is no Hamiltonian of real orbitals: part of its two-body part changes the "
-            "spin projection or is not Hermitian"
-        )
-    return result
-
-
 def to_netket(integrals: MolecularIntegrals, *, cutoff: float = 1e-12) -> tuple[Any, Any]:
     """Return (hilbert, operator) for NetKet.
 
@@ -131,17 +73,13 @@ def to_netket(integrals: MolecularIntegrals, *, cutoff: float = 1e-12) -> tuple[
     hilbert = nk.hilbert.SpinOrbitalFermions(
         size, s=1 / 2, n_fermions_per_spin=(integrals.n_alpha, integrals.n_beta)
     )
-    one_body, antisymmetric = spin_orbital_tensors(integrals)
-    terms: list[tuple] = []
-    weights: list[float] = []
-    for p, q in np.argwhere(np.abs(one_body) > cutoff).tolist():
-        terms.append(((p, 1), (q, 0)))
-        weights.append(float(one_body[p, q]))
-    for p, q, r, s in np.argwhere(np.abs(antisymmetric) > cutoff).tolist():
-        if p > q and r > s:
-            terms.append(((p, 1), (q, 1), (r, 0), (s, 0)))
-            weights.append(float(antisymmetric[p, q, r, s]))
-    general = nk.operator.FermionOperator2nd(hilbert, terms, weights, constant=integrals.constant)
+    terms = list(_terms(integrals, range(2 * size), cutoff))
+    general = nk.operator.FermionOperator2nd(
+        hilbert,
+        [term for term, _ in terms],
+        [weight for _, weight in terms],
+        constant=integrals.constant,
+    )
     return hilbert, experimental.ParticleNumberAndSpinConservingFermioperator2nd.from_fermionoperator2nd(
         general
     )
@@ -177,12 +115,7 @@ def from_molecular_data(data: Any) -> MolecularIntegrals:
 
 
 def from_interaction_operator(operator: Any, n_alpha: int, n_beta: int) -> MolecularIntegrals:
-    """Convert an `InteractionOperator` (interleaved spins).
-
-    Args:
-        operator: openfermion.InteractionOperator.
-        n_alpha: Number of alpha electrons.
-        n_beta: Number of beta electrons.
+    """Convert an `openfermion.InteractionOperator` (interleaved spins).
 
     Raises:
         InputError: Not such an operator, complex, or no Hamiltonian of real orbitals.
@@ -203,13 +136,9 @@ def from_interaction_operator(operator: Any, n_alpha: int, n_beta: int) -> Molec
 def from_fermion_operator(
     operator: Any, n_alpha: int, n_beta: int, n_orbitals: int | None = None
 ) -> MolecularIntegrals:
-    """Convert a `FermionOperator` (interleaved spins) of one- and two-body terms.
+    """Convert an `openfermion.FermionOperator` (interleaved spins) of one- and two-body terms.
 
-    Args:
-        operator: openfermion.FermionOperator.
-        n_alpha: Number of alpha electrons.
-        n_beta: Number of beta electrons.
-        n_orbitals: M; by default as many as the operator mentions.
+    By default there are as many orbitals as the operator mentions.
 
     Raises:
         InputError: Terms that change the number of particles or their spin, of more than two bodies,
@@ -271,29 +200,18 @@ def to_fermion_operator(integrals: MolecularIntegrals) -> Any:
     """
     from openfermion import FermionOperator
 
-    one_body, antisymmetric = spin_orbital_tensors(integrals)
-    position = interleaved_positions(integrals.n_orbitals).tolist()
     result = FermionOperator((), integrals.constant)
-    for p, q in np.argwhere(one_body).tolist():
-        result.terms[(position[p], 1), (position[q], 0)] = float(one_body[p, q])
-    for p, q, r, s in np.argwhere(antisymmetric).tolist():
-        creators, annihilators = (position[p], position[q]), (position[r], position[s])
-        if creators[0] > creators[1] and annihilators[0] > annihilators[1]:
-            term = tuple((k, 1) for k in creators) + tuple((k, 0) for k in annihilators)
-            result.terms[term] = float(antisymmetric[p, q, r, s])
+    result.terms |= dict(_terms(integrals, interleaved_positions(integrals.n_orbitals).tolist()))
     return result
 
 
 def to_molecular_data(system: Molecule | MolecularIntegrals, filename: str | Path | None = None) -> Any:
     """Return an openfermion.MolecularData object, written to `filename` (.hdf5) where that is given.
 
-    Args:
-        system: A system (its geometry and references go along) or bare integrals.
-        filename: Where to save.
+    Geometry and references go along where they are known.
 
     Raises:
-        InputError: Spin-resolved integrals, which the format cannot hold, or the file cannot be
-            written.
+        InputError: Spin-resolved integrals, which the format cannot hold, or the file cannot be written.
     """
     from openfermion import MolecularData
 
@@ -327,6 +245,25 @@ def to_molecular_data(system: Molecule | MolecularIntegrals, filename: str | Pat
     return data
 
 
+def _terms(
+    integrals: MolecularIntegrals, modes: Sequence[int], cutoff: float = 0.0
+) -> Iterator[tuple[tuple[tuple[int, int], ...], float]]:
+    """Yield ((mode, 1 creates or 0 annihilates), ...) in falling order, and the coefficient.
+
+    Args:
+        integrals: The Hamiltonian.
+        modes: Number of every blocked spin orbital in the other package.
+        cutoff: Coefficients of this magnitude are left out.
+    """
+    one_body, antisymmetric = spin_orbital_tensors(integrals)
+    for p, q in np.argwhere(np.abs(one_body) > cutoff).tolist():
+        yield ((modes[p], 1), (modes[q], 0)), float(one_body[p, q])
+    for orbitals in np.argwhere(np.abs(antisymmetric) > cutoff).tolist():
+        p, q, r, s = (modes[orbital] for orbital in orbitals)
+        if p > q and r > s:
+            yield ((p, 1), (q, 1), (r, 0), (s, 0)), float(antisymmetric[tuple(orbitals)])
+
+
 def _load(path: Path) -> Any:
     from openfermion import MolecularData
 
@@ -343,14 +280,48 @@ def _load(path: Path) -> Any:
 def _from_interleaved(
     constant: float, one_body: np.ndarray, antisymmetric: np.ndarray, n_alpha: int, n_beta: int
 ) -> MolecularIntegrals:
-    order = interleaved_positions(one_body.shape[0] // 2)
-    return integrals_of_tensors(
-        float(constant),
-        one_body[np.ix_(order, order)],
-        antisymmetric[np.ix_(order, order, order, order)],
-        n_alpha,
-        n_beta,
-    )
+    """Return integrals of the operator that T and G describe, with spins interleaved.
+
+    The result is restricted where alpha and beta integrals agree, else spin-resolved; same-spin
+    repulsion is then given without its totally symmetric part, which acts on nothing.
+    """
+    size = one_body.shape[0] // 2
+    order = interleaved_positions(size)
+    one_body = one_body[np.ix_(order, order)]
+    antisymmetric = antisymmetric[np.ix_(order, order, order, order)]
+    alpha, beta = slice(0, size), slice(size, 2 * size)
+    if np.abs(one_body[alpha, beta]).max(initial=0.0) > _TOLERANCE:
+        raise InputError("the operator mixes alpha and beta: give one that conserves the spin projection")
+    if np.abs(one_body - one_body.T).max(initial=0.0) > _TOLERANCE:
+        raise InputError("the operator is not Hermitian: its one-body part is not symmetric")
+    h = np.stack([one_body[alpha, alpha], one_body[beta, beta]])
+    ab = antisymmetric[alpha, beta, beta, alpha].transpose(0, 3, 1, 2)
+    restricted = np.abs(h[0] - h[1]).max(initial=0.0) <= _TOLERANCE
+    same = []
+    for spin in (alpha, beta):
+        exchange_free = antisymmetric[spin, spin, spin, spin].transpose(0, 3, 1, 2)
+        antisymmetrised_ab = ab - ab.transpose(0, 3, 2, 1)
+        restricted &= np.abs(exchange_free - antisymmetrised_ab).max(initial=0.0) <= _TOLERANCE
+        # With a = (ps|qr), b = (pr|qs), c = (pq|sr): G gives a - b and a - c, and their sum over
+        # three is a less the totally symmetric (a + b + c) / 3.
+        same.append((exchange_free + exchange_free.transpose(1, 0, 2, 3)) / 3.0)
+    one, two = (h[0], ab) if restricted else (h, np.stack([same[0], ab, same[1]]))
+    try:
+        result = MolecularIntegrals.from_full(constant, one, two, n_alpha, n_beta)
+    except InputError as error:
+        if "two_body breaks" not in str(error):
+            raise
+        raise InputError(
+            "the operator is no Hamiltonian of real orbitals: its repulsion lacks the symmetry "
+            "(pq|rs) = (qp|rs)"
+        ) from error
+    rebuilt = spin_orbital_tensors(result)[1]
+    if np.abs(rebuilt - antisymmetric).max(initial=0.0) > 10 * _TOLERANCE:
+        raise InputError(
+            "the operator is no Hamiltonian of real orbitals: part of its two-body part changes the "
+            "spin projection or is not Hermitian"
+        )
+    return result
 
 
 def _real(values: Any) -> np.ndarray:

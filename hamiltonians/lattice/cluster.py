@@ -45,14 +45,6 @@ class LatticeGeometry:
         """Sites in a unit cell."""
         return len(self.basis)
 
-    def operations(self) -> list[np.ndarray]:
-        """Return the point group, (2, 2) integer matrices on lattice coordinates, identity first."""
-        rotation, mirror = np.array(self.rotation), np.array(self.mirror)
-        rotations = [np.eye(2, dtype=np.int64)]
-        while not np.array_equal(turned := rotation @ rotations[-1], rotations[0]):
-            rotations.append(turned)
-        return rotations + [turn @ mirror for turn in rotations]
-
 
 GEOMETRIES = {
     "square": LatticeGeometry(
@@ -134,14 +126,7 @@ def build_bonds(
     periodic: tuple[bool, bool],
     flux: tuple[float, float],
 ) -> Bonds:
-    """Return the bonds of a cluster, of both shells.
-
-    Args:
-        geometry: The lattice.
-        size: Unit cells along a1 and a2.
-        periodic: Whether each direction closes on itself.
-        flux: Twist along each direction, in units of 2 pi.
-    """
+    """Return the bonds of a cluster, of both shells; the twist `flux` is in units of 2 pi."""
     cells, _ = cell_table(size, 1)
     extent = np.array(size)
     sites, windings, shells = [], [], []

@@ -163,8 +163,10 @@ def sector_basis(model: Lattice, sector: Sector | None = None) -> SectorBasis:
     """
     from hamiltonians.lattice import exact_kernels as kernels
 
-    if sector is not None:
-        _check_belongs(model, sector)
+    if sector is not None and (
+        sector.permutations.shape[1] != model.n_sites or sector.particles != model.particles
+    ):
+        raise InputError(f"sector {sector.label} is of another lattice or filling than {model}")
     obstacle = _obstacle(model, sector)
     if obstacle:
         raise InputError(obstacle)
@@ -190,11 +192,6 @@ def sector_basis(model: Lattice, sector: Sector | None = None) -> SectorBasis:
     offsets = np.concatenate([[0], np.cumsum(counts)])
     states = kernels.States(pairs, lookup, (coefficients, duals), offsets)
     return SectorBasis(model, sector, tables, states)
-
-
-def _check_belongs(model: Lattice, sector: Sector) -> None:
-    if sector.permutations.shape[1] != model.n_sites or sector.particles != model.particles:
-        raise InputError(f"sector {sector.label} is of another lattice or filling than {model}")
 
 
 def _obstacle(model: Lattice, sector: Sector | None) -> str:

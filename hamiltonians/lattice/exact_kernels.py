@@ -326,10 +326,7 @@ def fill_rows(first, last, tables, states, couplings, indptr, indices, values):
                     continue
                 new_up, new_down = (up, moved) if is_down else (moved, down)
                 orbit, rank, factor = representative(new_up, new_down, tables, matrix, spare)
-                if shared[orbit] < 0:
-                    target = starts[orbit] + rank
-                else:
-                    target = positions[shared[orbit], rank]
+                target = starts[orbit] + rank if shared[orbit] < 0 else positions[shared[orbit], rank]
                 factor *= sign * couplings.amplitudes[bond // 2]
                 for beta in range(offsets[target + 1] - offsets[target]):
                     element = 0.0 + 0.0j

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Literal
 
 from hamiltonians.errors import InputError
@@ -82,14 +83,12 @@ def chosen_sectors(
     words = [*names, *(m for m in momenta if not isinstance(m, str))]
     found = []
     for momentum in [group.sector(word).momentum for word in words] or group.momenta(inequivalent=True):
-        for irrep in _irreps(group, momentum, irreps, must_have=bool(words)):
-            for parity in spin_flips:
-                sector = group.sector(momentum, irrep, spin_flip=parity)
-                if sector.dimension > 1:
-                    sector = group.sector(momentum, irrep, row=0, spin_flip=parity)
-                if sector.n_states:
-                    found.append(sector)
-    return tuple(found)
+        for irrep, parity in product(_irreps(group, momentum, irreps, bool(words)), spin_flips):
+            sector = group.sector(momentum, irrep, spin_flip=parity)
+            if sector.dimension > 1:
+                sector = group.sector(momentum, irrep, row=0, spin_flip=parity)
+            found.append(sector)
+    return tuple(sector for sector in found if sector.n_states)
 
 
 def _irreps(
@@ -97,17 +96,18 @@ def _irreps(
 ) -> list[str | None]:
     if wanted is None:
         return [None]
-    there = [irrep.name for irrep in group.irreps(momentum)]
+    there: list[str | None] = [irrep.name for irrep in group.irreps(momentum)]
     if not wanted:
-        return [*there]
+        return there
     known = {irrep.name.casefold() for m in group.momenta(inequivalent=True) for irrep in group.irreps(m)}
     for name in wanted:
         if name.casefold() not in known:
             group.sector(momentum, name)  # refused with the list of those that there are
-    chosen = [name for name in there if name.casefold() in {w.casefold() for w in wanted}]
+    folded = {name.casefold() for name in wanted}
+    chosen = [name for name in there if str(name).casefold() in folded]
     if not chosen and must_have:
         group.sector(momentum, wanted[0])
-    return [*chosen]
+    return chosen
 
 
 def named_momenta(model: Lattice, words: list[str]) -> list[str]:

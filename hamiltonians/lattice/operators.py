@@ -27,8 +27,7 @@ def lattice_configurations(model: Lattice) -> np.ndarray:
     Raises:
         InputError: More than 1e7 configurations.
     """
-    _check_size(model)
-    blocks = [_occupations(model.n_sites, number) for number in model.particles]
+    blocks = _blocks(model)
     if len(blocks) == 1:
         return blocks[0]
     up, down = blocks
@@ -43,8 +42,7 @@ def lattice_to_sparse(model: Lattice) -> scipy.sparse.csr_matrix:
     Raises:
         InputError: More than 1e7 configurations.
     """
-    _check_size(model)
-    blocks = [_occupations(model.n_sites, number) for number in model.particles]
+    blocks = _blocks(model)
     kinetic = [_one_spin(occupations, model.hopping) for occupations in blocks]
     within = [0.5 * np.einsum("ni,ij,nj->n", b, model.repulsion, b, optimize=True) for b in blocks]
     if len(blocks) == 1:
@@ -117,12 +115,14 @@ def _interleaved(model: Lattice, mode: int) -> int:
     return 2 * (mode % model.n_sites) + mode // model.n_sites if model.is_spinful else mode
 
 
-def _check_size(model: Lattice) -> None:
+def _blocks(model: Lattice) -> list[np.ndarray]:
+    """Return the occupations of each spin."""
     if model.n_configurations > _MOST_CONFIGURATIONS:
         raise InputError(
             f"{model.n_configurations:.2g} configurations do not fit: use exact_levels, which works in "
             "symmetry sectors, or a smaller lattice"
         )
+    return [_occupations(model.n_sites, number) for number in model.particles]
 
 
 def _occupations(n_sites: int, number: int) -> np.ndarray:

@@ -62,8 +62,12 @@ class Irrep:
 def point_operations(lattice: LatticeGeometry) -> tuple[PointOperation, ...]:
     """Return the point group of an infinite lattice, identity first."""
     vectors = np.array(lattice.vectors)
+    turn, mirror = np.array(lattice.rotation), np.array(lattice.mirror)
+    rotations = [np.eye(2, dtype=np.int64)]
+    while not np.array_equal(turned := turn @ rotations[-1], rotations[0]):
+        rotations.append(turned)
     operations = []
-    for matrix in lattice.operations():
+    for matrix in rotations + [rotation @ mirror for rotation in rotations]:
         # Columns of the transposed vectors are a1, a2: Cartesian = vectors^T . coordinates.
         cartesian = vectors.T @ matrix @ np.linalg.inv(vectors.T)
         is_mirror = bool(np.linalg.det(cartesian) < 0)

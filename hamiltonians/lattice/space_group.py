@@ -19,6 +19,7 @@ antiperiodic), so N of them k = 2 pi (m + N f) / L: the integers m = (mx, my), m
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -98,21 +99,17 @@ class SpaceGroup:
     def little_group(self, momentum: Any) -> tuple[int, ...]:
         """Return the indices of the point operations that leave a momentum invariant."""
         momentum = self._momentum(momentum)
-        return tuple(
-            index
-            for index, operation in enumerate(self.point_operations)
-            if self._image(operation, momentum) == momentum
-        )
+        images = [self._image(operation, momentum) for operation in self.point_operations]
+        return tuple(index for index, image in enumerate(images) if image == momentum)
 
     def little_group_name(self, momentum: Any) -> str:
         """Return the Schoenflies name of the little group."""
-        return point_group_name([self.point_operations[i] for i in self.little_group(momentum)])
+        return point_group_name(self._little_operations(momentum))
 
     def irreps(self, momentum: Any) -> tuple[Irrep, ...]:
         """Return the irreps of the little group of a momentum, labelled alike over its star."""
-        momentum = self._momentum(momentum)
-        operations = [self.point_operations[i] for i in self.little_group(momentum)]
-        return point_group_irreps(operations, self._reference_mirror(momentum))
+        operations = self._little_operations(momentum)
+        return point_group_irreps(operations, self._reference_mirror(self._momentum(momentum)))
 
     # ---- sectors -----------------------------------------------------------------------------------
 
@@ -188,6 +185,9 @@ class SpaceGroup:
                 raise InputError(f"momentum ({mx},{my}) is not on the lattice: give m{axis} = {what}")
         return mx % self.extents[0], my % self.extents[1]
 
+    def _little_operations(self, momentum: Any) -> list[PointOperation]:
+        return [self.point_operations[i] for i in self.little_group(momentum)]
+
     def _turns(self, momentum: Momentum) -> np.ndarray:
         """Return k . a_i / (2 pi), 0 along open directions."""
         shift = self.model.n_particles * np.array(self.model.flux)
@@ -205,7 +205,7 @@ class SpaceGroup:
     def _reference_mirror(self, momentum: Momentum) -> int:
         """Angle of the mirror line under which B1 is even, moved along with the star."""
         first = self.star(momentum)[0]
-        mirrors = [g for g in (self.point_operations[i] for i in self.little_group(first)) if g.is_mirror]
+        mirrors = [g for g in self._little_operations(first) if g.is_mirror]
         if not mirrors:
             return 0
         lattice = self.model.lattice
@@ -244,11 +244,10 @@ class SpaceGroup:
     @cached_property
     def _traces(self) -> np.ndarray:
         """(G,) traces of U_g over all configurations."""
-        traces = []
-        for permutation, phases in zip(self.permutations, self.phases, strict=True):
-            by_number = traces_by_number(permutation, phases, max(self.model.particles))
-            traces.append(np.prod(by_number[list(self.model.particles)]))
-        return np.array(traces)
+        particles = list(self.model.particles)
+        elements = zip(self.permutations, self.phases, strict=True)
+        traces = [traces_by_number(*element, max(particles)) for element in elements]
+        return np.array([np.prod(by_number[particles]) for by_number in traces])
 
     @cached_property
     def _flip_traces(self) -> np.ndarray:
@@ -300,11 +299,9 @@ def all_sectors(model: Lattice, irreps: bool = True, spin_flip: bool = False) ->
         spin_flip: Whether to resolve even and odd total spin (Hubbard with N_up = N_down).
     """
     group = space_group(model)
-    parities = (1, -1) if spin_flip else (None,)
     sectors = []
     for momentum in group.momenta(inequivalent=True):
         names = [irrep.name for irrep in group.irreps(momentum)] if irreps else [None]
-        for name in names:
-            for parity in parities:
-                sectors.append(group.sector(momentum, name, spin_flip=parity))
+        for name, parity in product(names, (1, -1) if spin_flip else (None,)):
+            sectors.append(group.sector(momentum, name, spin_flip=parity))
     return tuple(sector for sector in sectors if sector.n_states)

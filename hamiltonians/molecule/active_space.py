@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -20,26 +19,13 @@ ActiveSpace = (
 _FORMS = "'6,6', 'energy:-1.0,1.0', 'orbitals:2-7,9' or 'avas:N 2p,O 2p'"
 
 
-@dataclass(frozen=True)
-class Partition:
-    """Orbitals of one spin (or both) by their role, as indices into an ordered set."""
-
-    core: np.ndarray
-    """Occupied orbitals folded into the constant and the one-body part."""
-    active: np.ndarray
-    """Orbitals of the Hamiltonian, in order."""
-
-
 def parse_active_space(text: str) -> ActiveSpace:
-    """Parse the active space of a command line.
+    """Parse an active space given as text.
 
     Args:
         text: "6,6" (electrons, orbitals); "energy:-1.0,1.0" (window in Hartree);
             "orbitals:2-7,9" (indices from 0, ranges inclusive); "avas:N 2p,O 2p" (atomic orbitals
             whose span is wanted).
-
-    Returns:
-        What `build_molecule` takes as `active_space`.
 
     Raises:
         InputError: The text is none of these.
@@ -88,8 +74,8 @@ def partition_orbitals(
     two_S: int,
     n_core: int,
     active_space: tuple[Any, ...] | None,
-) -> tuple[Partition, ...]:
-    """Decide the role of every orbital.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return indices of the orbitals folded into the core, and of those of the Hamiltonian, for both spins.
 
     Args:
         channels: One set of orbitals, or (alpha, beta); occupied first.
@@ -97,14 +83,12 @@ def partition_orbitals(
         n_core: Core orbitals to freeze where `active_space` is None; a lower bound otherwise.
         active_space: From `checked_active_space` ("avas" has to be resolved before).
 
-    Returns:
-        One partition a set.
-
     Raises:
         InputError: The space is empty, larger than the molecule or splits an open shell.
     """
     first = channels[0]
-    n_pairs = _doubly_occupied(channels)
+    least = 2 if len(channels) == 1 else 1
+    n_pairs = min(int(np.count_nonzero(channel.occupation >= least)) for channel in channels)
     if n_core > n_pairs:
         raise InputError(
             f"{n_core} frozen core orbitals, but only {n_pairs} are doubly occupied: freeze fewer"
@@ -129,20 +113,15 @@ def partition_orbitals(
     open_shell = set(range(n_pairs, n_pairs + two_S))
     if not open_shell <= set(active.tolist()):
         raise InputError("the active space must hold every singly occupied orbital: widen it")
-    return tuple(Partition(core, active) for _ in channels)
+    return core, active
 
 
 def avas_orbitals(
     field: MeanField, channels: tuple[Orbitals, ...], labels: list[str]
 ) -> tuple[tuple[Orbitals, ...], tuple[int, int]]:
-    """Rotate orbitals so that the wanted atomic orbitals are spanned by few of them.
+    """Rotate orbitals of RHF or ROHF so that few of them span the wanted atomic ones, such as "N 2p".
 
     Source: Sayfutyarova, Sun, Chan and Knizia, J. Chem. Theory Comput. 13, 4063 (2017).
-
-    Args:
-        field: RHF or ROHF solution.
-        channels: Canonical orbitals.
-        labels: Atomic orbitals in PySCF's words, such as "N 2p" or "0 C 2pz".
 
     Returns:
         The rotated orbitals (core, active, external, occupied first) and the active space as
@@ -183,12 +162,6 @@ def chemical_core(molecule: object) -> int:
     from pyscf.data import elements
 
     return int(elements.chemcore(molecule))
-
-
-def _doubly_occupied(channels: tuple[Orbitals, ...]) -> int:
-    if len(channels) == 1:
-        return int(np.count_nonzero(channels[0].occupation == 2))
-    return int(min(np.count_nonzero(channel.occupation) for channel in channels))
 
 
 def _index_range(text: str) -> range:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hamiltonians.errors import InputError
-from hamiltonians.integrals import Occupation, irrep_bits
+from hamiltonians.integrals import irrep_bits
 from hamiltonians.molecule.system import Molecule
 
 
@@ -50,7 +50,7 @@ def align_orbitals(system: Molecule, like: Molecule) -> Alignment:
         InputError: They are not comparable, or the orbitals of one of them are not known (FCIDUMP files).
     """
     _require_comparable(system, like)
-    new, old = _coefficients(system), _coefficients(like)
+    new, old = (getattr(one.properties, "coefficients", None) for one in (system, like))
     if new is None or old is None:
         raise InputError("the orbitals of one of the systems are not known: none can be aligned")
     if new.shape != old.shape:
@@ -70,9 +70,12 @@ def align_orbitals(system: Molecule, like: Molecule) -> Alignment:
         )
     ]
     rotation = found[0][0] if len(found) == 1 else np.stack([one for one, _ in found])
-    return Alignment(
-        _rotated(system, rotation, like.integrals.reference_occupation), min(least for _, least in found)
-    )
+    integrals = system.integrals.rotate(rotation)
+    integrals = replace(integrals, reference_occupation=like.integrals.reference_occupation)
+    properties = None if system.properties is None else system.properties.rotate(rotation)
+    info = replace(system.info, orbitals=f"{system.info.orbitals.removesuffix(', aligned')}, aligned")
+    turned = replace(system, integrals=integrals, info=info, properties=properties)
+    return Alignment(turned, min(least for _, least in found))
 
 
 def _require_comparable(system: Molecule, like: Molecule) -> None:
@@ -95,10 +98,6 @@ def _symbols(system: Molecule) -> str:
     return " ".join(symbol for symbol, _ in system.info.atoms)
 
 
-def _coefficients(system: Molecule) -> np.ndarray | None:
-    return None if system.properties is None else system.properties.coefficients
-
-
 def _classes(system: Molecule) -> list[np.ndarray]:
     """Return the occupation of every orbital in the reference determinant, (M,), for each set of orbitals."""
     integrals = system.integrals
@@ -113,11 +112,7 @@ def _rotation(
 ) -> tuple[np.ndarray, float]:
     """Return U with |new j> = sum_p |p> U_pj nearest to old orbital j, and the smallest singular value.
 
-    Args:
-        overlap: <old j|new p>, (M, M).
-        old_class: Occupation of the old orbitals.
-        new_class: Occupation of the new ones.
-        codes: Irrep codes of the new ones.
+    `overlap` is <old j|new p>, (M, M); classes are occupations, and codes the irreps of the new orbitals.
     """
     rotation, least = np.zeros_like(overlap), 1.0
     if not np.array_equal(np.sort(old_class), np.sort(new_class)):
@@ -143,10 +138,3 @@ def _irreps_of_counterparts(overlap: np.ndarray, codes: np.ndarray) -> np.ndarra
         weights[:, inside] = np.sum(overlap[:, inside] ** 2, axis=1, keepdims=True)
     _, columns = linear_sum_assignment(weights, maximize=True)
     return codes[columns]
-
-
-def _rotated(system: Molecule, rotation: np.ndarray, reference: Occupation) -> Molecule:
-    integrals = replace(system.integrals.rotate(rotation), reference_occupation=reference)
-    properties = None if system.properties is None else system.properties.rotate(rotation)
-    info = replace(system.info, orbitals=f"{system.info.orbitals.removesuffix(', aligned')}, aligned")
-    return replace(system, integrals=integrals, info=info, properties=properties)

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from hamiltonians.errors import InputError, whole_number
-from hamiltonians.integrals import MolecularIntegrals, determinant_irrep
-from hamiltonians.irreps import clean_forbidden, irrep_codes, largest_forbidden
+from hamiltonians.integrals import MolecularIntegrals
+from hamiltonians.irreps import clean_forbidden, irrep_codes
 from hamiltonians.molecule.active_space import (
-    Partition,
     avas_orbitals,
     checked_active_space,
     chemical_core,
@@ -20,8 +19,7 @@ from hamiltonians.molecule.active_space import (
 from hamiltonians.molecule.determinant import determinant_energy, lowest_determinant
 from hamiltonians.molecule.frozen_natural import (
     FrozenNaturalOrbitals,
-    NaturalSelection,
-    checked_selection,
+    check_truncation,
     frozen_natural_orbitals,
 )
 from hamiltonians.molecule.geometry import Geometry, read_geometry
@@ -46,22 +44,6 @@ _NOISE = 1e-14  # Hartree; integrals below are set to zero
 # Hartree. Coordinates of few decimals break symmetry a little. Dropping a forbidden integral d changes
 # energies by d^2 over a gap, 1e-9 here; larger ones mean that the group is wrong.
 _BROKEN = 2e-5
-
-
-@dataclass(frozen=True)
-class _Request:
-    """A specification, checked as far as that goes without a mean field."""
-
-    spec: MoleculeSpec
-    space: tuple[Any, ...] | None
-    """Active space in one of its forms."""
-    selection: NaturalSelection | None
-    """Frozen natural orbitals."""
-
-    @property
-    def is_whole(self) -> bool:
-        """True where every orbital of the basis is in the Hamiltonian."""
-        return self.space is None and self.selection is None and self.spec.frozen_core is False
 
 
 @dataclass(frozen=True)
@@ -111,7 +93,8 @@ def build_molecule(
         spec = replace(molecule, **given)
     else:
         spec = MoleculeSpec(molecule, **given)  # type: ignore[arg-type]
-    request = _checked(spec)
+    spec = _checked(spec)
+    is_whole = spec.active_space is None and not spec.is_truncated and spec.frozen_core is False
     geometry = read_geometry(spec.molecule, unit=spec.unit)
     charge, two_s = electron_counts(geometry, spec.charge, spec.spin)
     field = solve_mean_field(
@@ -122,25 +105,26 @@ def build_molecule(
         reference=spec.reference,
         ecp=spec.potentials,
         symmetry=spec.symmetry,
-        most_orbitals=_MOST_ORBITALS if request.is_whole else _MOST_FOR_ACTIVE_SPACE,
+        most_orbitals=_MOST_ORBITALS if is_whole else _MOST_FOR_ACTIVE_SPACE,
     )
-    chosen = _chosen_orbitals(request, field, two_s)
+    chosen = _chosen_orbitals(spec, field, two_s)
     integrals = _integrals(field, chosen.core, chosen.active)
     if spec.orbitals.endswith("natural"):
         integrals = _in_the_irrep_of_hartree_fock(field, integrals)
     system = _with_references(
         integrals,
-        _info(request, geometry, field, chosen, (charge, two_s)),
+        _info(spec, geometry, field, chosen, (charge, two_s)),
         field,
         molecular_properties(field, chosen.core, chosen.active),
         spec,
     )
-    if request.selection is None or chosen.natural is None:
+    if chosen.natural is None:
         return system
-    return _truncated(system, _truncation(field, chosen, chosen.natural, request, integrals))
+    return _truncated(system, _truncation(field, chosen, chosen.natural, spec, integrals))
 
 
-def _checked(spec: MoleculeSpec) -> _Request:
+def _checked(spec: MoleculeSpec) -> MoleculeSpec:
+    """Return the specification, checked as far as that goes without a mean field, its active space parsed."""
     if spec.orbitals not in ORBITAL_KINDS:
         raise InputError(f"orbitals {spec.orbitals!r} are unknown: give {', '.join(ORBITAL_KINDS)}")
     if not isinstance(spec.fci_limit, int | float) or not spec.fci_limit >= 0:
@@ -151,45 +135,40 @@ def _checked(spec: MoleculeSpec) -> _Request:
             f"active space {space[0]!r} needs Hartree-Fock orbitals, not {spec.orbitals}: "
             "give (electrons, orbitals)"
         )
-    selection = checked_selection(
-        spec.fno_threshold,
-        spec.fno_virtuals,
-        spec.fno_density,
-        orbitals=spec.orbitals,
-        reference=spec.reference,
-        has_active_space=space is not None,
-    )
-    return _Request(spec, space, selection)
+    check_truncation(spec)
+    return replace(spec, active_space=space)  # type: ignore[arg-type]
 
 
-def _chosen_orbitals(request: _Request, field: MeanField, two_s: int) -> _Chosen:
+def _chosen_orbitals(spec: MoleculeSpec, field: MeanField, two_s: int) -> _Chosen:
     """Return frozen and active orbitals of the kind asked for."""
-    kind, space = request.spec.orbitals, request.space
-    n_core = _core_size(field, request.spec.frozen_core)
+    kind, space = spec.orbitals, checked_active_space(spec.active_space)
+    n_core = _core_size(field, spec.frozen_core)
     channels = canonical_orbitals(field)
     whole, natural = channels[0], None
     if kind.endswith("natural"):
         channels = (natural_orbitals(field, kind, n_core),)
-    elif request.selection is not None:
+    elif spec.is_truncated:
         partition_orbitals(channels, two_s, n_core, None)  # refuses a core that is too large
-        natural = frozen_natural_orbitals(field, whole, n_core, request.selection)
+        natural = frozen_natural_orbitals(
+            field, whole, n_core, spec.fno_threshold, spec.fno_virtuals, spec.fno_density
+        )
         channels = (natural.orbitals,)
     if space is not None and space[0] == "avas":
         labels = [space[1]] if isinstance(space[1], str) else list(space[1])
         channels, space = avas_orbitals(field, channels, labels)
-    partitions = partition_orbitals(channels, two_s, n_core, space)
-    core, active, notes = _select(field, channels, partitions)
+    core, active = partition_orbitals(channels, two_s, n_core, space)
+    frozen = tuple(orbitals.take(core) for orbitals in channels)
+    kept, notes = _with_common_irreps(field, tuple(orbitals.take(active) for orbitals in channels))
     if kind in ("boys", "pipek-mezey"):
-        deep = max(0, chemical_core(field.scf.mol) - partitions[0].core.size)
-        active = tuple(localised_orbitals(field, part, kind, deep) for part in active)
-    return _Chosen(core, active, whole, natural, notes)
+        deep = max(0, chemical_core(field.scf.mol) - core.size)
+        kept = tuple(localised_orbitals(field, part, kind, deep) for part in kept)
+    return _Chosen(frozen, kept, whole, natural, notes)
 
 
 def _info(
-    request: _Request, geometry: Geometry, field: MeanField, chosen: _Chosen, electrons: tuple[int, int]
+    spec: MoleculeSpec, geometry: Geometry, field: MeanField, chosen: _Chosen, electrons: tuple[int, int]
 ) -> SystemInfo:
-    spec, active = request.spec, chosen.active[0]
-    basis = spec.basis_sets
+    basis, active = spec.basis_sets, chosen.active[0]
     n_active = sum(int(part.occupation.sum()) for part in chosen.active)
     return SystemInfo(
         formula=geometry.formula,
@@ -198,7 +177,7 @@ def _info(
         charge=electrons[0],
         two_S=electrons[1],
         reference_method=field.method,
-        orbitals=_kind_of_orbitals(request),
+        orbitals=_kind_of_orbitals(spec),
         n_frozen_core=chosen.core[0].size,
         active_space=None if active.size == chosen.whole.size else (n_active, active.size),
         atoms=geometry.atoms,
@@ -210,11 +189,11 @@ def _info(
     )
 
 
-def _kind_of_orbitals(request: _Request) -> str:
-    kind = request.spec.orbitals
-    if request.selection is not None:
-        return f"{kind}, {request.selection.density} frozen natural"
-    return f"{kind}, avas" if request.space is not None and request.space[0] == "avas" else kind
+def _kind_of_orbitals(spec: MoleculeSpec) -> str:
+    if spec.is_truncated:
+        return f"{spec.orbitals}, {spec.fno_density} frozen natural"
+    is_avas = spec.active_space is not None and spec.active_space[0] == "avas"
+    return f"{spec.orbitals}, avas" if is_avas else spec.orbitals
 
 
 def _core_size(field: MeanField, frozen_core: bool | int) -> int:
@@ -226,11 +205,10 @@ def _core_size(field: MeanField, frozen_core: bool | int) -> int:
     return number
 
 
-def _select(
-    field: MeanField, channels: tuple[Orbitals, ...], partitions: tuple[Partition, ...]
-) -> tuple[tuple[Orbitals, ...], tuple[Orbitals, ...], tuple[str, ...]]:
-    core = tuple(c.take(part.core) for c, part in zip(channels, partitions, strict=True))
-    active = tuple(c.take(part.active) for c, part in zip(channels, partitions, strict=True))
+def _with_common_irreps(
+    field: MeanField, active: tuple[Orbitals, ...]
+) -> tuple[tuple[Orbitals, ...], tuple[str, ...]]:
+    """Return the orbitals with one list of irreps for both spins, and warnings."""
     count = active[0].size
     if count > _MOST_ORBITALS:
         raise InputError(
@@ -238,13 +216,13 @@ def _select(
             "give a smaller basis or an active space"
         )
     if len(active) == 1 or field.group is None:
-        return core, active, ()
+        return active, ()
     alpha, beta = active
     matched = matched_by_irrep(alpha, beta)
     if matched is not None:
-        return core, (alpha, matched), ()
+        return (alpha, matched), ()
     unlabelled = (replace(alpha, irreps=None), replace(beta, irreps=None))
-    return core, unlabelled, ("alpha and beta active orbitals differ in irreps: none are given",)
+    return unlabelled, ("alpha and beta active orbitals differ in irreps: none are given",)
 
 
 def _integrals(
@@ -263,10 +241,8 @@ def _integrals(
     occupation = (tuple(alpha.tolist()), tuple(beta.tolist()))
     irreps = active[0].irreps
     codes = irrep_codes(irreps, field.group, active[0].size)
-    if max(largest_forbidden(one_body, two_body, codes)) > _BROKEN:
+    if not clean_forbidden(one_body, two_body, codes, _BROKEN):
         irreps = None
-    elif codes.any():
-        clean_forbidden(one_body, two_body, codes)
     one_body[np.abs(one_body) < _NOISE] = 0.0
     for row in two_body.reshape(-1, two_body.shape[-1]):
         row[np.abs(row) < _NOISE] = 0.0
@@ -319,13 +295,12 @@ def _in_the_irrep_of_hartree_fock(field: MeanField, integrals: MolecularIntegral
     """Point the reference at the best determinant of natural orbitals in Hartree-Fock's irrep."""
     channels = canonical_orbitals(field)
     occupied = []
-    for spin in (0, 1):
-        channel = channels[spin if len(channels) == 2 else 0]
+    for spin, channel in enumerate(channels * (2 // len(channels))):
         least = spin if len(channels) == 1 else 0
-        filled = channel.take(np.flatnonzero(channel.occupation > least))
-        occupied.append(irrep_codes(filled.irreps, field.group, filled.size))
+        codes = irrep_codes(channel.irreps, field.group, channel.size)
+        occupied.append(codes[channel.occupation > least])
     target = int(np.bitwise_xor.reduce(np.concatenate(occupied), initial=0))
-    if determinant_irrep(integrals, integrals.reference_occupation) == target:
+    if integrals.reference_irrep == target:
         return integrals
     better = lowest_determinant(integrals, integrals.reference_occupation, target)
     return replace(integrals, reference_occupation=better)
@@ -360,14 +335,13 @@ def _truncation(
     field: MeanField,
     chosen: _Chosen,
     natural: FrozenNaturalOrbitals,
-    request: _Request,
+    spec: MoleculeSpec,
     integrals: MolecularIntegrals,
 ) -> Truncation:
     """Describe what was left out, with references of the whole basis where references are wanted."""
     from hamiltonians.molecule.references import reference_energies, second_order_energy
 
-    spec, selection, core, whole = request.spec, request.selection, chosen.core, chosen.whole
-    assert selection is not None
+    core, whole = chosen.core, chosen.whole
     references: dict[str, float | None] = {"hf": field.energy}
     notes: dict[str, str] = {}
     active = whole.take(np.arange(core[0].size, whole.size))
@@ -379,9 +353,9 @@ def _truncation(
         else:
             notes = dict.fromkeys(("ccsd", "ccsd_t", "fci"), f"more than {_MOST_FOR_REFERENCES} orbitals")
     return Truncation(
-        density=selection.density,
-        threshold=selection.threshold,
-        most=selection.most,
+        density=spec.fno_density,
+        threshold=None if spec.fno_threshold is None else float(spec.fno_threshold),
+        most=None if spec.fno_virtuals is None else int(spec.fno_virtuals),
         occupations=tuple(float(n) for n in natural.occupations),
         n_kept=natural.n_kept,
         mp2_all=natural.mp2,

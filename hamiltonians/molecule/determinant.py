@@ -58,9 +58,7 @@ def lowest_determinant(
 
 def _diagonal(integrals: MolecularIntegrals) -> tuple[np.ndarray, np.ndarray]:
     """Return h_p (2M,) and W_pq = J_pq - K_pq [same spin] (2M, 2M) over blocked spin orbitals."""
-    resolved = integrals.is_spin_resolved
-    aa, ab, bb = integrals.two_body if resolved else (integrals.two_body,) * 3
-    one_body = integrals.one_body if resolved else (integrals.one_body,) * 2
+    one_body, (aa, ab, bb) = integrals.spin_blocks
     index = pair_indices(integrals.n_orbitals)
     diagonal = np.ix_(np.diag(index), np.diag(index))
     mixed = ab[diagonal]
@@ -78,9 +76,9 @@ def _spin_orbitals(occupation: Occupation, size: int) -> list[int]:
 def _best_excitation(
     field: np.ndarray, coupling: np.ndarray, bits: np.ndarray, occupied: list[int], change: int
 ) -> tuple[float, tuple[int, ...], tuple[int, ...]]:
-    """Return (energy change, left orbitals, entered orbitals) of the lowest allowed excitation.
+    """Return (energy change, left orbitals, entered orbitals) of the lowest excitation.
 
-    Allowed are excitations that keep the spin projection and multiply the irrep by `change`.
+    It keeps the spin projection and multiplies the irrep by `change`.
     """
     size = field.size // 2
     spin = np.repeat([0, 1], size)
@@ -92,10 +90,9 @@ def _best_excitation(
         return best
     energy = mean_field[None, empty] - mean_field[holes, None] - coupling[np.ix_(holes, empty)]
     allowed = (spin[holes, None] == spin[None, empty]) & (bits[holes, None] ^ bits[None, empty] == change)
-    energy = np.where(allowed, energy, np.inf)
-    row, column = np.unravel_index(np.argmin(energy), energy.shape)
-    if np.isfinite(energy[row, column]):
-        best = (float(energy[row, column]), (int(holes[row]),), (int(empty[column]),))
+    least, row, column = _least(energy, allowed)
+    if np.isfinite(least):
+        best = (least, (int(holes[row]),), (int(empty[column]),))
 
     particle_pairs = np.array(list(combinations(empty, 2)), dtype=int).reshape(-1, 2)
     hole_pairs = np.array(list(combinations(holes, 2)), dtype=int).reshape(-1, 2)
@@ -111,12 +108,14 @@ def _best_excitation(
         energy = particle_energy[None, :] - hole_energy[:, None] - mixed
         allowed = (spin[i] + spin[j])[:, None] == (spin[a] + spin[b])[None, :]
         allowed &= (bits[i] ^ bits[j])[:, None] ^ (bits[a] ^ bits[b])[None, :] == change
-        energy = np.where(allowed, energy, np.inf)
-        row, column = np.unravel_index(np.argmin(energy), energy.shape)
-        if energy[row, column] < best[0] - 1e-12:
-            best = (
-                float(energy[row, column]),
-                (int(i[row]), int(j[row])),
-                (int(a[column]), int(b[column])),
-            )
+        least, row, column = _least(energy, allowed)
+        if least < best[0] - 1e-12:
+            best = (least, tuple(hole_pairs[start + row].tolist()), tuple(particle_pairs[column].tolist()))
     return best
+
+
+def _least(energy: np.ndarray, allowed: np.ndarray) -> tuple[float, int, int]:
+    """Return the lowest energy that is allowed (infinity for none), and its row and column."""
+    energy = np.where(allowed, energy, np.inf)
+    row, column = np.unravel_index(np.argmin(energy), energy.shape)
+    return float(energy[row, column]), int(row), int(column)

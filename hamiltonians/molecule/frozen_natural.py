@@ -19,6 +19,7 @@ from hamiltonians.errors import InputError, whole_number
 from hamiltonians.irreps import irrep_codes
 from hamiltonians.molecule.mean_field import MeanField, silent
 from hamiltonians.molecule.orbitals import Orbitals, joined, solve_correlation, standard
+from hamiltonians.molecule.spec import MoleculeSpec
 
 DENSITIES = ("mp2", "ccsd")
 """Wave functions whose density can give the natural orbitals."""
@@ -26,18 +27,6 @@ DENSITIES = ("mp2", "ccsd")
 _SAME_SHELL = 1e-6  # relative difference of the occupations of degenerate orbitals
 _ROUNDING = 1e-12
 _NO_CCSD = "fno_density ccsd: CCSD did not converge; give mp2"
-
-
-@dataclass(frozen=True)
-class NaturalSelection:
-    """Which virtual natural orbitals to keep."""
-
-    threshold: float | None
-    """Smallest occupation (of both spins together, 0 to 2), or None for any."""
-    most: int | None
-    """Largest number of orbitals, or None for any."""
-    density: str = "mp2"
-    """Wave function of the density, one of `DENSITIES`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,62 +43,49 @@ class FrozenNaturalOrbitals:
     """MP2 energy with all virtual orbitals, Hartree."""
 
 
-def checked_selection(
-    threshold: float | None,
-    most: int | None,
-    density: str,
-    *,
-    orbitals: str,
-    reference: str,
-    has_active_space: bool,
-) -> NaturalSelection | None:
-    """Return the selection, or None where nothing was asked for.
-
-    Args:
-        threshold: Smallest occupation.
-        most: Largest number of virtual orbitals.
-        density: "mp2" or "ccsd".
-        orbitals: Kind of orbitals that the Hamiltonian will be written in.
-        reference: Mean field that was asked for.
-        has_active_space: Whether an active space was given as well.
+def check_truncation(spec: MoleculeSpec) -> None:
+    """Require that what is asked of frozen natural orbitals is possible and goes with the rest.
 
     Raises:
         InputError: A value is impossible, or does not go with the others.
     """
+    threshold, most, density = spec.fno_threshold, spec.fno_virtuals, spec.fno_density
     if density not in DENSITIES:
         raise InputError(f"fno_density {density!r} is unknown: give {' or '.join(DENSITIES)}")
-    if threshold is None and most is None:
+    if not spec.is_truncated:
         if density != "mp2":
             raise InputError(f"fno_density {density} needs fno_threshold or fno_virtuals: give one of them")
-        return None
+        return
     if threshold is not None and (
         isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold < 2
     ):
         raise InputError(f"fno_threshold {threshold!r}: give an occupation from 0 to below 2, such as 1e-4")
     if most is not None and whole_number(most, "fno_virtuals") < 1:
         raise InputError(f"fno_virtuals {most}: give the number of virtual orbitals to keep, at least 1")
-    if has_active_space:
+    if spec.active_space is not None:
         raise InputError(
             "fno_threshold and fno_virtuals choose the virtual orbitals, and so does active_space: "
             "give one or the other"
         )
-    if orbitals.endswith("natural"):
+    if spec.orbitals.endswith("natural"):
         raise InputError(
-            f"orbitals {orbitals!r} mix occupied and virtual orbitals, which fno_threshold and fno_virtuals "
-            "keep apart: give canonical, boys or pipek-mezey"
+            f"orbitals {spec.orbitals!r} mix occupied and virtual orbitals, which fno_threshold and "
+            "fno_virtuals keep apart: give canonical, boys or pipek-mezey"
         )
-    if str(reference).casefold() == "uhf":
+    if str(spec.reference).casefold() == "uhf":
         raise InputError(
             "reference 'uhf' has two virtual spaces, and fno_threshold and fno_virtuals need one for both "
             "spins: give 'rohf'"
         )
-    return NaturalSelection(
-        None if threshold is None else float(threshold), None if most is None else int(most), density
-    )
 
 
 def frozen_natural_orbitals(
-    field: MeanField, orbitals: Orbitals, n_core: int, selection: NaturalSelection
+    field: MeanField,
+    orbitals: Orbitals,
+    n_core: int,
+    threshold: float | None = None,
+    most: int | None = None,
+    density: str = "mp2",
 ) -> FrozenNaturalOrbitals:
     """Leave out the virtual natural orbitals of small occupation.
 
@@ -121,7 +97,9 @@ def frozen_natural_orbitals(
         field: Converged RHF or ROHF solution.
         orbitals: Its canonical orbitals, occupied first.
         n_core: How many of the first are frozen.
-        selection: Which to keep.
+        threshold: Smallest occupation to keep (of both spins together, 0 to 2), or None for any.
+        most: Largest number of virtual orbitals to keep, or None for any.
+        density: Wave function of the density, one of `DENSITIES`.
 
     Raises:
         InputError: Hartree-Fock or CCSD did not converge, or no virtual orbital is kept.
@@ -132,10 +110,10 @@ def frozen_natural_orbitals(
             "leave out fno_threshold and fno_virtuals, or try another geometry, basis or spin"
         )
     empty = np.flatnonzero(orbitals.occupation == 0)
-    density, mp2 = _virtual_density(field, orbitals, n_core, selection.density)
+    matrix, mp2 = _virtual_density(field, orbitals, n_core, density)
     codes = irrep_codes(orbitals.irreps, field.group, orbitals.size)[empty]
-    occupations, blocks = _natural(density, codes)
-    kept = _number_kept(occupations, selection)
+    occupations, blocks = _natural(matrix, codes)
+    kept = _number_kept(occupations, threshold, most)
     virtual = _canonical(field, orbitals.take(empty), blocks[:kept])
     filled = orbitals.take(np.flatnonzero(orbitals.occupation > 0))
     return FrozenNaturalOrbitals(joined([filled, virtual]), occupations, kept, mp2)
@@ -176,8 +154,8 @@ def _natural(
     return np.array([n for n, _, _ in found]), [(inside, vector) for _, inside, vector in found]
 
 
-def _number_kept(occupations: np.ndarray, selection: NaturalSelection) -> int:
-    """Return how many to keep: whole shells of degenerate orbitals, at most `selection.most`."""
+def _number_kept(occupations: np.ndarray, threshold: float | None, most: int | None) -> int:
+    """Return how many to keep: whole shells of degenerate orbitals, at most `most`."""
     total = occupations.size
     if not total:
         raise InputError("the basis has no virtual orbitals: leave out fno_threshold and fno_virtuals")
@@ -189,22 +167,22 @@ def _number_kept(occupations: np.ndarray, selection: NaturalSelection) -> int:
         return bool(last - first <= _SAME_SHELL * last + _ROUNDING)
 
     kept = total
-    if selection.threshold is not None and selection.threshold > 0:
-        kept = int(np.count_nonzero(occupations >= selection.threshold))
+    if threshold:
+        kept = int(np.count_nonzero(occupations >= threshold))
         if not kept:
             raise InputError(
-                f"fno_threshold {selection.threshold:g} keeps no virtual orbital, the largest occupation is "
+                f"fno_threshold {threshold:g} keeps no virtual orbital, the largest occupation is "
                 f"{occupations[0]:.2g}: give a smaller one"
             )
         while splits(kept):
             kept += 1
-    if selection.most is not None and selection.most < kept:
-        kept = selection.most
+    if most is not None and most < kept:
+        kept = int(most)
         while splits(kept):
             kept -= 1
         if not kept:
             raise InputError(
-                f"fno_virtuals {selection.most} would split the most occupied orbitals, which are "
+                f"fno_virtuals {most} would split the most occupied orbitals, which are "
                 "degenerate: give a larger number"
             )
     return kept
@@ -213,10 +191,7 @@ def _number_kept(occupations: np.ndarray, selection: NaturalSelection) -> int:
 def _canonical(field: MeanField, virtual: Orbitals, natural: list[tuple[np.ndarray, np.ndarray]]) -> Orbitals:
     """Return the span of natural orbitals in orbitals that diagonalise the Fock matrix there, by energy.
 
-    Args:
-        field: Mean field of the orbitals.
-        virtual: All virtual orbitals, canonical.
-        natural: Of each kept natural orbital, the virtual orbitals of its irrep, and its vector there.
+    `natural` has, of each kept natural orbital, the virtual orbitals of its irrep and its vector there.
     """
     by_irrep: dict[int, tuple[np.ndarray, list[np.ndarray]]] = {}
     for inside, vector in natural:
@@ -279,9 +254,8 @@ def _semicanonical(
 ) -> tuple[Any, tuple[np.ndarray, np.ndarray], float]:
     """Return ROHF as a UHF object whose Fock matrices are diagonal in correlated and in virtual orbitals.
 
-    Returns:
-        The object; the virtual orbitals of both spins over the orbitals that spin has empty; and the
-        energy of single excitations at second order.
+    Beside it: the virtual orbitals of both spins over the orbitals that spin has empty, and the energy of
+    single excitations at second order.
     """
     from pyscf import scf
 

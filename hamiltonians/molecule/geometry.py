@@ -5,11 +5,11 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import takewhile
 from pathlib import Path
 
 from hamiltonians.errors import InputError, nearest_names
-from hamiltonians.library import bundled_molecules, bundled_path
 
 _PERIODIC_TABLE = (
     "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br "
@@ -27,6 +27,8 @@ BOHR_IN_ANGSTROM = 0.529177210903
 
 _CLOSEST = 0.2  # Angstrom; no two nuclei of a molecule come nearer
 _FARTHEST = 1e4  # Angstrom; beyond this a coordinate is a typing error
+# Bundled .xyz files, in Angstrom; each file's comment line states charge, 2S and origin.
+_LIBRARY = Path(__file__).parents[1] / "library"
 _CHAIN = re.compile(r"([A-Za-z]{1,2})(\d+)-(chain|ring)-(\d*\.?\d+)", re.IGNORECASE)
 
 Atoms = tuple[tuple[str, tuple[float, float, float]], ...]
@@ -97,6 +99,22 @@ def read_geometry(molecule: str | Path | Geometry, *, unit: str = "angstrom") ->
     lines = [line for line in re.split(r"[;\n]", text) if line.strip()]
     atoms = tuple(_parse_atom(line, f"atom {k}", scale) for k, line in enumerate(lines, start=1))
     return Geometry(hill_formula([symbol for symbol, _ in atoms]), check_atoms(atoms))
+
+
+def bundled_molecules() -> tuple[str, ...]:
+    """Return the names of all bundled molecules, in alphabetical order."""
+    return tuple(sorted(_bundled()))
+
+
+def bundled_path(name: str) -> Path | None:
+    """Return the .xyz file of a bundled molecule (any case), or None where there is none."""
+    by_folded = {known.casefold(): path for known, path in _bundled().items()}
+    return by_folded.get(name.casefold())
+
+
+@cache
+def _bundled() -> dict[str, Path]:
+    return {path.stem: path for path in _LIBRARY.glob("*.xyz")}
 
 
 def element_symbol(text: str) -> str | None:

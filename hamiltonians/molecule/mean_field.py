@@ -131,11 +131,7 @@ def solve_mean_field(
 
 
 def resolve_basis(symbols: Iterable[str], basis: str | Mapping[str, str]) -> dict[str, list]:
-    """Return PySCF's parsed basis of every element.
-
-    Args:
-        symbols: Elements of the molecule.
-        basis: One name for all, or a name for each element ({"N": "cc-pvtz", "H": "cc-pvdz"}).
+    """Return PySCF's parsed basis of every element; one name for all, or {element: name}.
 
     Raises:
         InputError: The basis is unknown, or does not cover an element.
@@ -154,11 +150,8 @@ def resolve_ecp(
 ) -> tuple[dict[str, list], tuple[tuple[str, str], ...]]:
     """Return PySCF's parsed effective core potentials and their names by element.
 
-    Args:
-        symbols: Elements of the molecule.
-        basis: As for `resolve_basis`.
-        ecp: None takes the potential that belongs to the basis, where it has one; False (or
-            "none") takes none; a name (or {element: name}) takes that one.
+    None takes the potential that belongs to the basis, where it has one; False (or "none") takes none; a
+    name (or {element: name}) takes that one.
 
     Raises:
         InputError: The named potential is unknown, or covers none of the elements.

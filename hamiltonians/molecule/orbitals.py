@@ -90,13 +90,9 @@ def canonical_orbitals(field: MeanField) -> tuple[Orbitals, ...]:
 def natural_orbitals(field: MeanField, method: str, n_frozen: int) -> Orbitals:
     """Return natural orbitals of a correlated wave function, most occupied first.
 
-    They diagonalise the spin-summed one-particle density matrix, within irreps where known; for UHF
-    and ROHF too, so that there is one set for both spins.
-
-    Args:
-        field: Hartree-Fock solution.
-        method: "mp2-natural" or "ccsd-natural" (unrelaxed densities).
-        n_frozen: Number of core orbitals left uncorrelated.
+    They diagonalise the spin-summed one-particle density matrix ("mp2-natural" or "ccsd-natural",
+    unrelaxed, `n_frozen` core orbitals uncorrelated), within irreps where known; for UHF and ROHF too, so
+    that there is one set for both spins.
 
     Raises:
         InputError: CCSD does not converge.
@@ -121,15 +117,9 @@ def natural_orbitals(field: MeanField, method: str, n_frozen: int) -> Orbitals:
 
 
 def localised_orbitals(field: MeanField, orbitals: Orbitals, kind: str, n_core: int) -> Orbitals:
-    """Return orbitals localised within core, valence occupied, singly occupied and virtual spaces.
+    """Return orbitals localised ("boys" or "pipek-mezey") within each space of one occupation.
 
-    The reference determinant does not change, so neither does its energy.
-
-    Args:
-        field: Hartree-Fock solution (its molecule and Fock matrix are used).
-        orbitals: Orbitals to localise, occupied first.
-        kind: "boys" or "pipek-mezey".
-        n_core: How many of the first orbitals are core.
+    The first `n_core` are a core of their own. The energy of the reference determinant does not change.
     """
     from pyscf import lo
 
@@ -171,15 +161,10 @@ def matched_by_irrep(alpha: Orbitals, beta: Orbitals) -> Orbitals | None:
 
 
 def split_by_irrep(field: MeanField, orbitals: Orbitals, fock: np.ndarray) -> Orbitals | None:
-    """Return the same space in orbitals that each lie in one irrep and diagonalise `fock` there.
+    """Return the same space in orbitals that each lie in one irrep and diagonalise `fock` there, by energy.
 
-    Args:
-        field: A symmetry-adapted Hartree-Fock solution.
-        orbitals: Orbitals of equal occupation that span a space closed under the group.
-        fock: Fock matrix over atomic orbitals.
-
-    Returns:
-        Orbitals by energy, or None where there is no symmetry or the space is not closed.
+    None where there is no symmetry, or the space is not closed under the group. All `orbitals` have one
+    occupation; `fock` is over atomic orbitals.
     """
     from pyscf import symm
 
@@ -259,16 +244,10 @@ def standard(
 ) -> Orbitals:
     """Return the same orbitals, degenerate ones in one orientation and order, each with one sign.
 
-    Orbitals of one occupation whose energies are within `tolerance` of the next are one set. Inside a set
-    those of one irrep are made to diagonalise a fixed quadrupole and, where that does not split them, the
-    field of a point charge beside every nucleus. Their order is that of irreps, then of the quadrupole.
-
-    Args:
-        field: Mean field of the orbitals: its molecule gives the frame.
-        orbitals: Orbitals in their order, degenerate ones side by side.
-        tolerance: Largest difference of energies (or occupations) inside a set.
-        rotate: False for orbitals that something else defines, such as localised ones: then only their
-            order and signs are set.
+    Orbitals of one occupation whose energies (or natural occupations) are within `tolerance` of the next are
+    one set. Inside a set those of one irrep are made to diagonalise a fixed quadrupole and, where that does
+    not split them, the field of a point charge beside every nucleus. Their order is that of irreps, then of
+    the quadrupole. Without `rotate`, for orbitals that something else defines, only order and signs are set.
     """
     frame = _Frame(field)
     codes = irrep_codes(orbitals.irreps, field.group, orbitals.size)

@@ -111,15 +111,10 @@ class OrbitalProperties:
 def molecular_properties(
     field: "MeanField", core: tuple["Orbitals", ...], active: tuple["Orbitals", ...]
 ) -> OrbitalProperties:
-    """Return the properties of a molecule's orbitals.
+    """Return the properties of frozen and active orbitals, one set or (alpha, beta).
 
     The origin is the centre of nuclear charge (of what effective core potentials leave of it), so that
     the nuclei contribute nothing and the dipole moment of an ion is defined.
-
-    Args:
-        field: Hartree-Fock solution.
-        core: Frozen orbitals, one set or (alpha, beta).
-        active: Orbitals of the Hamiltonian, likewise.
     """
     molecule = field.scf.mol
     charges = np.asarray(molecule.atom_charges(), dtype=float)
@@ -133,7 +128,6 @@ def molecular_properties(
         c = orbitals.coefficients
         constant = constant + np.einsum("xij,ip,jp->x", electron, c, c)
     spins = [part.coefficients for part in active]
-    dipole = np.stack([c.T @ electron @ c for c in spins])
     overlap = None
     if len(spins) == 2:
         alpha, beta = (
@@ -142,14 +136,10 @@ def molecular_properties(
         )
         overlap = alpha.T @ field.scf.get_ovlp() @ beta
     root = _square_root(field.scf.get_ovlp())
-    coefficients = np.stack([root @ c for c in spins])
-    return OrbitalProperties(
-        dipole if len(spins) == 2 else dipole[0],
-        constant,
-        origin,
-        overlap,
-        coefficients if len(spins) == 2 else coefficients[0],
-    )
+    dipole, coefficients = [c.T @ electron @ c for c in spins], [root @ c for c in spins]
+    if len(spins) == 2:
+        return OrbitalProperties(np.stack(dipole), constant, origin, overlap, np.stack(coefficients))
+    return OrbitalProperties(dipole[0], constant, origin, None, coefficients[0])
 
 
 def _square_root(overlap: np.ndarray) -> np.ndarray:

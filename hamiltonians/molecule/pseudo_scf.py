@@ -40,14 +40,9 @@ class PseudoField:
         return self.fock[0].shape[0]
 
     @property
-    def occupied_energies(self) -> tuple[np.ndarray, ...]:
-        """Semicanonical energies of the occupied orbitals of each spin."""
-        return tuple(np.diag(f)[:n] for f, n in zip(self.fock, self.numbers, strict=True))
-
-    @property
-    def empty_energies(self) -> tuple[np.ndarray, ...]:
-        """Semicanonical energies of the empty orbitals of each spin."""
-        return tuple(np.diag(f)[n:] for f, n in zip(self.fock, self.numbers, strict=True))
+    def levels(self) -> list[list[np.ndarray]]:
+        """Semicanonical energies of the occupied and of the empty orbitals, for each spin."""
+        return [np.split(np.diag(fock), [number]) for fock, number in zip(self.fock, self.numbers)]
 
     def occupied_empty_fock(self, spin: int) -> np.ndarray:
         """Return F_ia of one spin; not zero for ROHF."""
@@ -71,11 +66,7 @@ class PseudoField:
         from pyscf import cc, scf
 
         field = scf_object(scf.RHF if self.restricted else scf.UHF, self)
-        occupations = []
-        for number in self.numbers:
-            occupation = np.zeros(self.size)
-            occupation[:number] = 1.0
-            occupations.append(occupation)
+        occupations = [(np.arange(self.size) < number).astype(float) for number in self.numbers]
         energies = [np.diag(f).copy() for f in self.fock]
         if self.restricted:
             field.mo_coeff = self.coefficients[0]
@@ -129,22 +120,14 @@ def fock_matrices(integrals: MolecularIntegrals) -> tuple[np.ndarray, np.ndarray
     """Return the (alpha, beta) Fock matrices of the reference determinant, (M, M) each."""
     index = pair_indices(integrals.n_orbitals)
     diagonal = np.diag(index)
-    resolved = integrals.is_spin_resolved
-    same, mixed = (
-        ((integrals.two_body[0], integrals.two_body[2]), integrals.two_body[1])
-        if resolved
-        else (
-            (integrals.two_body, integrals.two_body),
-            integrals.two_body,
-        )
-    )
+    one_body, (aa, mixed, bb) = integrals.spin_blocks
+    same = (aa, bb)
     focks = []
     for spin, occupied in enumerate(integrals.reference_occupation):
         other = diagonal[list(integrals.reference_occupation[1 - spin])]
         from_other = mixed[:, other].sum(axis=1) if spin == 0 else mixed[other].sum(axis=0)
         from_same = same[spin][:, diagonal[list(occupied)]].sum(axis=1)
-        fock = integrals.one_body[spin] if resolved else integrals.one_body
-        fock = fock + (from_same + from_other)[index]
+        fock = one_body[spin] + (from_same + from_other)[index]
         for orbital in occupied:
             fock = fock - same[spin][np.ix_(index[:, orbital], index[:, orbital])]
         focks.append(fock)
@@ -165,11 +148,8 @@ def relaxed_integrals(integrals: MolecularIntegrals) -> MolecularIntegrals | Non
     field = scf_object(scf.RHF if closed else scf.ROHF, start)
     field.conv_tol = 1e-11
     field.max_cycle = 200
-    densities = []
-    for occupied in integrals.reference_occupation:
-        density = np.zeros((integrals.n_orbitals,) * 2)
-        density[list(occupied), list(occupied)] = 1.0
-        densities.append(density)
+    orbitals = np.arange(integrals.n_orbitals)
+    densities = [np.diag(np.isin(orbitals, one).astype(float)) for one in integrals.reference_occupation]
     field.kernel(densities[0] + densities[1] if closed else np.stack(densities))
     if not field.converged:
         second = silent(field.newton())

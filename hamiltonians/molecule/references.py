@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from hamiltonians.errors import InputError
-from hamiltonians.integrals import MolecularIntegrals, determinant_irrep, irrep_bits
-from hamiltonians.irreps import irrep_name
+from hamiltonians.integrals import MolecularIntegrals, irrep_bits
+from hamiltonians.irreps import determinant_irrep, irrep_name
 from hamiltonians.molecule.determinant import determinant_energy
 from hamiltonians.molecule.pseudo_scf import PseudoField, pseudo_field, relaxed_integrals
 from hamiltonians.molecule.system import Molecule
@@ -39,9 +39,8 @@ class _References:
     notes: dict[str, str]
 
     def skip(self, methods: tuple[str, ...], why: str) -> None:
-        for method in methods:
-            self.energies[method] = None
-            self.notes[method] = why
+        self.energies |= dict.fromkeys(methods)
+        self.notes |= dict.fromkeys(methods, why)
 
 
 def reference_energies(
@@ -75,12 +74,7 @@ def reference_energies(
 
 
 def with_references(system: Molecule, *, fci_limit: int = 5_000_000) -> Molecule:
-    """Return `system` with the reference energies of its integrals, or a note that PySCF is missing.
-
-    Args:
-        system: A system of any origin.
-        fci_limit: See `reference_energies`.
-    """
+    """Return `system` with the reference energies of its integrals, or a note that PySCF is missing."""
     if find_spec("pyscf") is None:
         found = _References({"hf": determinant_energy(system.integrals)}, {})
         found.skip(("mp2", "ccsd", "ccsd_t", "fci"), "PySCF is not installed")
@@ -90,11 +84,7 @@ def with_references(system: Molecule, *, fci_limit: int = 5_000_000) -> Molecule
 
 
 def second_order_energy(integrals: MolecularIntegrals) -> float:
-    """Return the total MP2 energy of the reference determinant, as `reference_energies` defines it.
-
-    Args:
-        integrals: The Hamiltonian; the determinant has to be a Hartree-Fock solution.
-    """
+    """Return the MP2 energy of a reference determinant that is a Hartree-Fock solution, in Hartree."""
     if integrals.two_S < 0:
         integrals = integrals.spin_flipped()
     field = pseudo_field(_padded(integrals))
@@ -104,9 +94,8 @@ def second_order_energy(integrals: MolecularIntegrals) -> float:
 def _perturbative(integrals: MolecularIntegrals, found: _References) -> None:
     methods = ("mp2", "ccsd", "ccsd_t")
     if _nothing_to_correlate(integrals):
-        for method in methods:
-            found.energies[method] = found.energies["hf"]
-            found.notes[method] = "equals HF: nothing to correlate"
+        found.energies |= dict.fromkeys(methods, found.energies["hf"])
+        found.notes |= dict.fromkeys(methods, "equals HF: nothing to correlate")
         return
     if integrals.is_spin_resolved and integrals.n_orbitals > _SPIN_RESOLVED_ORBITALS:
         found.skip(methods, f"more than {_SPIN_RESOLVED_ORBITALS} spin-resolved orbitals")
@@ -123,19 +112,16 @@ def _perturbative(integrals: MolecularIntegrals, found: _References) -> None:
         field = pseudo_field(_padded(relaxed))
         origin = f"from the Hartree-Fock solution of these integrals ({field.energy:.8f} Hartree)"
         found.notes["hf"] += f"; it relaxes to {field.energy:.8f}"
-        for method in methods:
-            found.notes[method] = origin
+        found.notes |= dict.fromkeys(methods, origin)
     found.energies["mp2"] = field.energy + _second_order(field)
     _coupled_cluster(field, found)
 
 
 def _nothing_to_correlate(integrals: MolecularIntegrals) -> bool:
     """True where no double excitation exists (singles do nothing to a stationary determinant)."""
-    size = integrals.n_orbitals
-    holes = (integrals.n_alpha, integrals.n_beta)
-    particles = (size - integrals.n_alpha, size - integrals.n_beta)
-    same_spin = any(h >= 2 and p >= 2 for h, p in zip(holes, particles, strict=True))
-    opposite = all(h >= 1 and p >= 1 for h, p in zip(holes, particles, strict=True))
+    spaces = [(n, integrals.n_orbitals - n) for n in (integrals.n_alpha, integrals.n_beta)]
+    same_spin = any(min(space) >= 2 for space in spaces)
+    opposite = all(min(space) >= 1 for space in spaces)
     return not (same_spin or opposite)
 
 
@@ -173,7 +159,7 @@ def _second_order(field: PseudoField) -> float:
     """Return the MP2 correlation energy in semicanonical spin orbitals, singles included."""
     energy = 0.0
     for spin in (0, 1):
-        occupied, empty = field.occupied_energies[spin], field.empty_energies[spin]
+        occupied, empty = field.levels[spin]
         singles = field.occupied_empty_fock(spin) ** 2
         energy += float(np.sum(singles / (occupied[:, None] - empty[None, :])))
         direct = field.ovov(spin, spin)
@@ -181,12 +167,7 @@ def _second_order(field: PseudoField) -> float:
         gap = _gap(occupied, empty, occupied, empty)
         energy += 0.25 * float(np.sum(exchanged**2 / gap))
     direct = field.ovov(0, 1)
-    gap = _gap(
-        field.occupied_energies[0],
-        field.empty_energies[0],
-        field.occupied_energies[1],
-        field.empty_energies[1],
-    )
+    gap = _gap(*field.levels[0], *field.levels[1])
     return energy + float(np.sum(direct**2 / gap))
 
 
@@ -225,13 +206,10 @@ def _coupled_cluster(field: PseudoField, found: _References) -> None:
     if factor * occupied**3 * empty**4 > _TRIPLES_WORK:
         found.skip(("ccsd_t",), "too expensive for this size")
         return
-    triples = 0.0 if _too_small_for_triples(field) else float(solver.ccsd_t(eris=integrals))
-    found.energies["ccsd_t"] = ccsd + triples
-
-
-def _too_small_for_triples(field: PseudoField) -> bool:
     holes = sum(field.numbers)
-    return holes < 3 or 2 * field.size - holes < 3
+    has_triples = holes >= 3 and 2 * field.size - holes >= 3
+    triples = float(solver.ccsd_t(eris=integrals)) if has_triples else 0.0
+    found.energies["ccsd_t"] = ccsd + triples
 
 
 def _fci(integrals: MolecularIntegrals, limit: int, found: _References) -> None:
@@ -304,37 +282,34 @@ def solve_fci(integrals: MolecularIntegrals) -> FciResult:
 
     With as many alpha as beta electrons in the same orbitals, states of even S are searched (the
     singlet, as a rule); otherwise all states with the given spin projection. Without irreps the
-    whole space is searched.
-
-    Args:
-        integrals: The Hamiltonian; `fci_dimension` tells the cost.
+    whole space is searched. `fci_dimension` tells the cost.
     """
+    resolved, spin = integrals.is_spin_resolved, abs(integrals.two_S) / 2
     if fci_dimension(integrals) == 1:
-        return FciResult(determinant_energy(integrals), _trivial_spin(integrals), True, "one determinant")
-    even_spin = integrals.two_S == 0 and not integrals.is_spin_resolved
-    bits = irrep_bits(integrals)
-    labelled = bool(bits.any()) and not integrals.is_spin_resolved
-    irrep = determinant_irrep(integrals, integrals.reference_occupation) if labelled else 0
-    solver = _solver(even_spin, labelled, integrals.is_spin_resolved)
+        s_squared = None if resolved else spin * (spin + 1)
+        return FciResult(determinant_energy(integrals), s_squared, True, "one determinant")
+    even_spin = integrals.two_S == 0 and not resolved
+    codes = irrep_bits(integrals) * (not resolved)  # zeros where no irrep is used
+    irrep = determinant_irrep(*integrals.reference_occupation, codes)
+    labelled = bool(codes.any())
+    solver = _solver(even_spin, labelled, resolved)
     if labelled:
-        solver.orbsym = bits
+        solver.orbsym = codes
         solver.wfnsym = irrep
     electrons = (integrals.n_alpha, integrals.n_beta)
-    solver.nroots = _number_of_roots(integrals, even_spin, bits if labelled else None, irrep)
-    if integrals.is_spin_resolved:
-        one_body: Any = tuple(np.array(h) for h in integrals.one_body)
-        two_body: Any = tuple(np.array(block) for block in integrals.two_body)
-    else:
-        one_body, two_body = np.array(integrals.one_body), np.array(integrals.two_body)
-    energies, vectors = solver.kernel(one_body, two_body, integrals.n_orbitals, electrons)
+    solver.nroots = _number_of_roots(integrals, even_spin, codes, irrep)
+    parts = (integrals.one_body, integrals.two_body)
+    arrays = [tuple(map(np.array, part)) if resolved else np.array(part) for part in parts]
+    task = (*arrays, integrals.n_orbitals, electrons)
+    energies, vectors = solver.kernel(*task)
     if not np.all(solver.converged):
         # Rounding errors had filled up Davidson's space: from the vectors that it found it gets through.
-        energies, vectors = solver.kernel(one_body, two_body, integrals.n_orbitals, electrons, ci0=vectors)
+        energies, vectors = solver.kernel(*task, ci0=vectors)
     energies, converged = np.atleast_1d(energies), np.atleast_1d(solver.converged)
     lowest = int(np.argmin(energies))
     vector = vectors[lowest] if isinstance(vectors, (list, tuple)) else vectors
     s_squared = None
-    if not integrals.is_spin_resolved and integrals.n_orbitals < 64:  # PySCF's limit
+    if not resolved and integrals.n_orbitals < 64:  # PySCF's limit
         s_squared = float(solver.spin_square(vector, integrals.n_orbitals, electrons)[0])
     searched = "even S" if even_spin else f"S_z = {integrals.two_S / 2:g}"
     where = f", irrep {irrep_name(irrep, integrals.point_group)}" if labelled else ""
@@ -364,15 +339,12 @@ def _solver(even_spin: bool, labelled: bool, spin_resolved: bool) -> Any:
     return solver
 
 
-def _number_of_roots(
-    integrals: MolecularIntegrals, even_spin: bool, bits: np.ndarray | None, irrep: int
-) -> int:
+def _number_of_roots(integrals: MolecularIntegrals, even_spin: bool, codes: np.ndarray, irrep: int) -> int:
     """Return 2 where that is cheap and there are two states, else 1."""
-    size = integrals.n_orbitals
-    symmetry = 8 if bits is not None else 1
-    if fci_dimension(integrals) > symmetry * _SECOND_ROOT_STATES or size > _SECOND_ROOT_ORBITALS:
+    symmetry = 8 if codes.any() else 1
+    too_large = fci_dimension(integrals) > symmetry * _SECOND_ROOT_STATES
+    if too_large or integrals.n_orbitals > _SECOND_ROOT_ORBITALS:
         return 1
-    codes = np.zeros(size, dtype=int) if bits is None else bits
     alpha = _string_irreps(codes, integrals.n_alpha)
     beta = _string_irreps(codes, integrals.n_beta)
     states = int(np.count_nonzero((alpha[:, None] ^ beta[None, :]) == irrep))
@@ -385,10 +357,3 @@ def _string_irreps(codes: np.ndarray, number: int) -> np.ndarray:
     """Return the irrep of every way to put `number` electrons into the orbitals."""
     strings = combinations(range(codes.size), number)
     return np.array([np.bitwise_xor.reduce(codes[list(s)], initial=0) for s in strings], dtype=int)
-
-
-def _trivial_spin(integrals: MolecularIntegrals) -> float | None:
-    if integrals.is_spin_resolved:
-        return None
-    s = abs(integrals.two_S) / 2
-    return s * (s + 1)

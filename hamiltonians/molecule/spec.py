@@ -54,10 +54,7 @@ class MoleculeSpec:
     """Largest number of determinants for which FCI is computed."""
 
     def build(self, *, references: bool = True) -> "Molecule":
-        """Run Hartree-Fock and transform the integrals.
-
-        Args:
-            references: False leaves out everything but HF, whatever the field says.
+        """Run Hartree-Fock and transform the integrals; without `references` HF is the only reference.
 
         Raises:
             InputError: The molecule, basis or any option makes no sense.
@@ -65,6 +62,11 @@ class MoleculeSpec:
         from hamiltonians.molecule.build import build_molecule
 
         return build_molecule(self, references=self.references and references)
+
+    @property
+    def is_truncated(self) -> bool:
+        """True where frozen natural orbitals are asked for."""
+        return self.fno_threshold is not None or self.fno_virtuals is not None
 
     @property
     def basis_sets(self) -> str | Mapping[str, str]:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from hamiltonians.errors import InputError
-from hamiltonians.integrals import MolecularIntegrals, determinant_irrep
+from hamiltonians.integrals import MolecularIntegrals
 from hamiltonians.irreps import irrep_name
 from hamiltonians.molecule.geometry import Atoms
 from hamiltonians.molecule.properties import OrbitalProperties
@@ -202,8 +202,7 @@ class Molecule:
         integrals = self.integrals
         if integrals.orbital_irreps is None:
             return (PlainSector(),)
-        code = determinant_irrep(integrals, integrals.reference_occupation)
-        return (PlainSector(irrep_name(code, integrals.point_group)),)
+        return (PlainSector(irrep_name(integrals.reference_irrep, integrals.point_group)),)
 
     def save(self, path: str | Path) -> Path:
         """Write the system to an .npz or .h5 file, atomically; `load_problem` reads it.

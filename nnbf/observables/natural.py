@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from hamiltonians import MolecularIntegrals, Molecule, irrep_bits
-from hamiltonians.integrals import determinant_irrep
 from hamiltonians.molecule.determinant import determinant_energy, lowest_determinant
 from nnbf.estimate import Estimate, jackknife_error
 from nnbf.observables.observable_registry import observable
@@ -171,9 +170,9 @@ def natural_orbital_system(system: Molecule, natural: NaturalOrbitals) -> Molecu
             dipole = None if properties.dipole is None else properties.dipole.mean(axis=0)
             orbitals = None if properties.coefficients is None else properties.coefficients[0]
             properties = replace(properties, dipole=dipole, overlap_alpha_beta=None, coefficients=orbitals)
-    target = determinant_irrep(system.integrals, system.integrals.reference_occupation)
+    target = system.integrals.reference_irrep
     integrals = replace(integrals, reference_occupation=_most_occupied(integrals, natural))
-    if irrep_bits(integrals).any() and determinant_irrep(integrals, integrals.reference_occupation) != target:
+    if irrep_bits(integrals).any() and integrals.reference_irrep != target:
         better = lowest_determinant(integrals, integrals.reference_occupation, target)
         integrals = replace(integrals, reference_occupation=better)
     notes = dict(system.reference_notes)

@@ -3,7 +3,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from hamiltonians import InputError, determinant_irrep, irrep_bits
+from hamiltonians import InputError, irrep_bits
 from hamiltonians.irreps import fcidump_irreps, irrep_codes, irrep_name
 
 GROUPS = {"N2": "D2h", "LiH": "C2v", "H2O_eq": "C2v", "C2H4": "D2h", "O2": "D2h", "Na2CO3": "Cs"}
@@ -48,7 +48,7 @@ def test_degenerate_pi_orbitals_are_not_mixed(build):
 
 def test_reference_of_triplet_oxygen_is_the_sigma_minus_state(build):
     integrals = build("O2").integrals
-    code = determinant_irrep(integrals, integrals.reference_occupation)
+    code = integrals.reference_irrep
     assert irrep_name(code, "D2h") == "B1g"  # 3 Sigma g -
 
 

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from hamiltonians import DEBYE, MolecularIntegrals, Molecule, OrbitalProperties, load_problem
-from hamiltonians.integrals import determinant_irrep
 from nnbf.observables import Observables, TwoBodyDensity, molecular_observables, natural_orbital_system
 from nnbf.observables.density_matrices import density_arrays, one_body_checks, two_body_checks
 from nnbf.observables.natural import natural_orbitals
@@ -137,9 +136,7 @@ def test_natural_orbitals_give_the_same_system(name, tmp_path):
     integrals = rotated.integrals
     assert rotated.info.orbitals == "nnbf-natural"
     assert integrals.is_spin_resolved == (name == "NH2, UHF, frozen core")
-    assert determinant_irrep(integrals, integrals.reference_occupation) == determinant_irrep(
-        system.integrals, system.integrals.reference_occupation
-    )
+    assert integrals.reference_irrep == system.integrals.reference_irrep
     full = integrals.unpack_two_body()
     solver = fci.direct_uhf if integrals.is_spin_resolved else fci.direct_spin1
     two_body = tuple(full) if integrals.is_spin_resolved else full

@@ -4,6 +4,7 @@ import pytest
 from hamiltonians import (
     Lattice,
     build_molecule,
+    determinant_energy,
     lattice_configurations,
     lattice_to_netket,
     lattice_to_sparse,
@@ -13,33 +14,39 @@ from hamiltonians import (
 nk = pytest.importorskip("netket")
 
 
-@pytest.mark.parametrize(
-    ("name", "options"),
-    [
-        ("Li", {}),
-        ("C", {}),
-        pytest.param("OH", {"reference": "uhf"}, marks=pytest.mark.slow),
-    ],
-)
-def test_ground_state_of_open_shells(name, options):
-    """Lanczos on NetKet's operator against FCI; swapped spin blocks would show here."""
-    system = build_molecule(name, **options)
+@pytest.fixture(scope="module")
+def doublet():
+    """H3 with its Hilbert space in NetKet and the matrix of its operator there."""
+    system = build_molecule("H3-chain-1.0")
+    hilbert, operator = to_netket(system.integrals)
+    return system, hilbert, operator.to_dense()
+
+
+def test_ground_state_of_a_doublet(doublet):
+    """Against FCI; swapped spin blocks would show here."""
+    system, hilbert, matrix = doublet
+    assert hilbert.n_fermions_per_spin == (2, 1)
+    assert np.linalg.eigvalsh(matrix)[0] == pytest.approx(system.references["fci"], abs=1e-8)
+
+
+@pytest.mark.parametrize("options", [{"reference": "uhf"}, {"charge": -1, "spin": 2}], ids=["UHF", "triplet"])
+def test_ground_state_of_open_shells(options):
+    system = build_molecule("H3-chain-1.0", **options)
     hilbert, operator = to_netket(system.integrals)
     assert hilbert.n_fermions_per_spin == (system.integrals.n_alpha, system.integrals.n_beta)
-    assert nk.exact.lanczos_ed(operator)[0] == pytest.approx(system.references["fci"], abs=1e-8)
+    lowest = np.linalg.eigvalsh(operator.to_dense())[0]
+    assert lowest == pytest.approx(system.references["fci"], abs=1e-8)
 
 
-def test_alpha_fills_the_first_block(build):
-    integrals = build("Li").integrals
-    hilbert, operator = to_netket(integrals)
+def test_alpha_fills_the_first_block(doublet):
+    system, hilbert, matrix = doublet
     states = np.asarray(hilbert.all_states())
-    assert set(states[:, :5].sum(axis=1)) == {2}
-    assert set(states[:, 5:].sum(axis=1)) == {1}
-    reference = np.zeros((1, 10), dtype=np.int8)
-    reference[0, [0, 1, 5]] = 1
-    connected, elements = operator.get_conn_padded(reference)
-    same = np.all(np.asarray(connected) == reference[:, None], axis=-1)
-    assert np.asarray(elements)[same].sum() == pytest.approx(-7.315525981281086, abs=1e-8)
+    assert set(states[:, :3].sum(axis=1)) == {2}
+    assert set(states[:, 3:].sum(axis=1)) == {1}
+    reference = np.zeros(6, dtype=np.int8)
+    reference[[0, 1, 3]] = 1
+    row = np.flatnonzero(np.all(states == reference, axis=1))
+    assert matrix[row, row] == pytest.approx(determinant_energy(system.integrals), abs=1e-8)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,8 @@ SYSTEMS = [("LiH", {}), ("Li", {}), ("H4", {}), ("OH", {}), ("OH", {"reference":
 
 @pytest.mark.parametrize(("name", "options"), SYSTEMS)
 def test_spectrum_of_both_operators(build, slow_matrix, name, options):
-    integrals = build(name, **options, active_space=(3, 3) if name == "OH" else None).integrals
+    spaces = {"OH": (3, 3), "LiH": (2, 4)}
+    integrals = build(name, **options, active_space=spaces.get(name)).integrals
     numbers = (integrals.n_orbitals, integrals.n_alpha, integrals.n_beta)
     expected = np.linalg.eigvalsh(slow_matrix(integrals)) if numbers[0] < 5 else None
     for operator in (to_fermion_operator(integrals), to_interaction_operator(integrals)):

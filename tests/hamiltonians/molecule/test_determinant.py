@@ -45,4 +45,4 @@ def test_search_can_be_sent_to_another_irrep(build):
     target = int(irrep_bits(integrals)[6] ^ irrep_bits(integrals)[7])
     assert target != 0
     found = lowest_determinant(integrals, integrals.reference_occupation, target)
-    assert determinant_irrep(integrals, found) == target
+    assert determinant_irrep(*found, irrep_bits(integrals)) == target

@@ -7,7 +7,6 @@ import pytest
 
 from hamiltonians import InputError, Truncation, build_molecule, determinant_energy, load_problem
 from hamiltonians.molecule.frozen_natural import (
-    NaturalSelection,
     _closed_shell_density,
     _open_shell_density,
     frozen_natural_orbitals,
@@ -95,7 +94,7 @@ def test_energies_of_both_spaces_are_kept_apart(whole, cut):
 
 def test_orbitals_are_orthonormal_and_canonical_in_their_space(field):
     canonical = canonical_orbitals(field)[0]
-    found = frozen_natural_orbitals(field, canonical, 1, NaturalSelection(3e-3, None))
+    found = frozen_natural_orbitals(field, canonical, 1, 3e-3)
     c = found.orbitals.coefficients
     assert c.shape[1] == 5 + found.n_kept < canonical.size
     assert np.abs(c.T @ field.scf.get_ovlp() @ c - np.eye(c.shape[1])).max() < 1e-10
@@ -108,21 +107,23 @@ def test_orbitals_are_orthonormal_and_canonical_in_their_space(field):
     assert tuple(names) == found.orbitals.irreps
 
 
-@pytest.mark.parametrize("selection", [NaturalSelection(3e-3, None), NaturalSelection(None, 7)])
+@pytest.mark.parametrize("selection", [{"threshold": 3e-3}, {"most": 7}])
 def test_the_same_space_as_pyscf(field, selection):
     from pyscf import cc, mp
 
     canonical = canonical_orbitals(field)[0]
-    found = frozen_natural_orbitals(field, canonical, 1, selection)
+    found = frozen_natural_orbitals(field, canonical, 1, **selection)
     solver = mp.MP2(field.scf, frozen=1)
     solver.kernel()
-    frozen, coefficients = solver.make_fno(thresh=selection.threshold or 0.0, nvir_act=selection.most)
+    frozen, coefficients = solver.make_fno(
+        thresh=selection.get("threshold", 0.0), nvir_act=selection.get("most")
+    )
     kept = np.setdiff1d(np.arange(canonical.size), frozen)[4:]
     overlap = found.orbitals.coefficients[:, 5:].T @ field.scf.get_ovlp() @ coefficients[:, kept]
     assert overlap.shape == (found.n_kept, found.n_kept)
     assert np.abs(np.abs(np.linalg.det(overlap)) - 1.0) < 1e-9
     assert abs(found.mp2 - solver.e_tot) < 1e-9
-    if selection.most:
+    if "most" in selection:
         theirs = cc.CCSD(field.scf, frozen=list(frozen), mo_coeff=coefficients).run(conv_tol=1e-9)
         ours = build_molecule(WATER, BASIS, frozen_core=True, fno_virtuals=7, fci_limit=0)
         assert abs(ours.references["ccsd"] - theirs.e_tot) < 1e-7
@@ -154,7 +155,7 @@ def test_restricted_open_shells(hydroxyl):
     assert corrections["fci"] < -5e-3
     assert abs(corrections["mp2"] - corrections["fci"]) < 0.25 * abs(corrections["fci"])
     canonical = canonical_orbitals(hydroxyl)[0]
-    found = frozen_natural_orbitals(hydroxyl, canonical, 1, NaturalSelection(0.0, None))
+    found = frozen_natural_orbitals(hydroxyl, canonical, 1, 0.0)
     # With nothing left out the virtual orbitals of ROHF come back.
     overlap = found.orbitals.coefficients.T @ hydroxyl.scf.get_ovlp() @ canonical.coefficients
     assert np.abs(np.abs(overlap) - np.eye(canonical.size)).max() < 1e-6
@@ -165,10 +166,10 @@ def test_integrals_that_do_not_fit_into_memory(spin):
     """Large bases have no table of integrals over atomic orbitals: the same comes out without one."""
     field = solve_mean_field(read_geometry("OH"), "sto-3g", charge=spin - 1, two_S=spin)
     orbitals = canonical_orbitals(field)[0]
-    with_table = frozen_natural_orbitals(field, orbitals, 1, NaturalSelection(0.0, None))
+    with_table = frozen_natural_orbitals(field, orbitals, 1, 0.0)
     field.scf._eri = None
     field.scf.mol.incore_anyway = False
-    without = frozen_natural_orbitals(field, orbitals, 1, NaturalSelection(0.0, None))
+    without = frozen_natural_orbitals(field, orbitals, 1, 0.0)
     assert abs(without.mp2 - with_table.mp2) < 1e-12
     assert np.abs(without.occupations - with_table.occupations).max() < 1e-12
 
