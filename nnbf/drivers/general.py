@@ -17,7 +17,7 @@ from nnbf.drivers.monte_carlo import LARGEST_R_HAT, MonteCarloDriver, Remedies, 
 from nnbf.drivers.supervision import Ending, Stopwatch, supervise
 from nnbf.estimate import Estimate, v_score
 from nnbf.evaluation import EvaluationOptions, sample_energy
-from nnbf.evaluation.lattice_source import LEAST_CHAINS, LatticeSource
+from nnbf.evaluation.state_source import LEAST_CHAINS, LatticeSource
 from nnbf.operators import Hamiltonian
 from nnbf.optimize import RayleighGaussNewton, StochasticReconfiguration
 from nnbf.states import Exclude, Objective, Space, SpaceState

@@ -1,7 +1,7 @@
 """Levels of molecules by variational Monte Carlo."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import math
+from dataclasses import replace
 from typing import Any
 
 import netket as nk
@@ -16,18 +16,10 @@ from nnbf.drivers.options import SolverOptions
 from nnbf.drivers.selected_space import evaluated, make_model, make_optimizer, make_penalties
 from nnbf.drivers.start import take_over
 from nnbf.drivers.supervision import Stopwatch, supervise
-from nnbf.estimate import Estimate, v_score
+from nnbf.evaluation import EvaluationOptions, StateSource, sample_energy
 from nnbf.operators import MolecularHamiltonian
-from nnbf.sampling import ExcitationRule, SectorSampler
-from nnbf.states import (
-    DistinctSamples,
-    Objective,
-    SpaceState,
-    distinct_samples,
-    reference_sector,
-    symmetry_sector,
-    weighted_statistics,
-)
+from nnbf.sampling import ExcitationRule, OrbitalHopRule, SectorSampler
+from nnbf.states import Objective, SpaceState, reference_sector, symmetry_sector
 
 #: Sectors up to this size are listed, and sampled exactly.
 EXACT_LIMIT = 100_000
@@ -35,8 +27,8 @@ EXACT_LIMIT = 100_000
 THERMALISATION = 50
 #: Sampled determinants, those of largest amplitude, that become the variational space of the result.
 LARGEST_SPACE = 4096
-#: Samples of a round for the final energy, most rounds, and rounds before the precision is given up.
-FINAL_SAMPLES, FINAL_ROUNDS, FEWEST_ROUNDS = 16384, 50, 3
+#: Samples of the first round for the final energy, most of all rounds, and rounds before it is given up.
+ROUND, FINAL_SAMPLES, FEWEST_ROUNDS = 16384, 819_200, 3
 #: Warn where the chance that the next sample is a new determinant is larger than this.
 LARGEST_UNSEEN = 0.3
 
@@ -84,13 +76,13 @@ def vmc_level(task: Task) -> Level:
         ending = replace(ending, warnings=(*ending.warnings, taken.note))
     if driver.doubts:
         ending = replace(ending, warnings=(*ending.warnings, *driver.doubts))
-    final = sample_energy(state, hamiltonian, options, monitor.should_stop)
+    final, draws = _sampled_energy(state, hamiltonian, options, monitor.should_stop)
     selected.variables = state.variables
-    selected.set_determinants(final.largest)
+    selected.set_determinants(hamiltonian.pack(draws.largest(LARGEST_SPACE)))
     sector = known if known is not None and len(known) <= options.full_sum_limit else None
     level = evaluated(system, options, selected, sector, ending, stopwatch, driver.step_count)
     level = replace(level, started_warm=taken is not None and taken.used)
-    return _with_energy(level, final, hamiltonian, options)
+    return _with_energy(level, final, draws, options)
 
 
 def make_sampler(
@@ -118,14 +110,16 @@ def make_sampler(
         return SectorSampler(
             hamiltonian.hilbert, sector, spin_flip=fold, machine_pow=options.sampling_power, dtype=np.int8
         )
-    rule = ExcitationRule(
+    excitations = ExcitationRule(
         integrals.n_orbitals,
         integrals.n_alpha,
         integrals.n_beta,
-        tables=hamiltonian.tables if options.proposal == "heat-bath" else None,
+        tables=None if options.proposal == "uniform" else hamiltonian.tables,
         orbital_irreps=irrep_bits(integrals),
         reference=integrals.reference_occupation,
     )
+    balanced = options.proposal == "balanced"
+    rule = OrbitalHopRule(integrals, excitations) if balanced else excitations
     chains = {
         "n_chains": options.n_chains,
         "sweep_size": options.sweep_size or 2 * integrals.n_orbitals,
@@ -139,95 +133,61 @@ def make_sampler(
     return nk.sampler.MetropolisSampler(hamiltonian.hilbert, rule, **chains)
 
 
-@dataclass(frozen=True, eq=False)
-class SampledEnergy:
-    """The energy of a state from fresh samples."""
-
-    statistics: nk.stats.Stats
-    """Of all samples."""
-    n_samples: int
-    n_unique: int
-    acceptance: float | None
-    unseen: float
-    """Chance that the next sample is a determinant not drawn before."""
-    largest: np.ndarray
-    """The :data:`LARGEST_SPACE` sampled determinants of largest amplitude, bit strings."""
-
-
-def sample_energy(
-    state: nk.vqs.MCState,
-    hamiltonian: MolecularHamiltonian,
-    options: SolverOptions,
-    should_stop: Callable[[], bool] | None = None,
-) -> SampledEnergy:
-    """Sample a state until the error of its energy is below ``options.precision``.
+def _sampled_energy(state, hamiltonian, options, should_stop):
+    """Energy of a state from fresh samples, and these.
 
     Chains start anew from a seed of their own: the samples depend on the parameters alone. A precision
-    that would take more than :data:`FINAL_ROUNDS` rounds is given up early.
+    that would take more than :data:`FINAL_SAMPLES` is given up early.
     """
     sampler = state.sampler
     fresh = nk.vqs.MCState(
         sampler,
         state.model,
-        n_samples=_multiple(FINAL_SAMPLES, sampler.n_chains),
+        n_samples=_multiple(ROUND, sampler.n_chains),
         variables=state.variables,
         sampler_seed=options.seed + 1,
+        n_discard_per_chain=0,
     )
     if not sampler.is_exact:
         fresh.sample(chain_length=1, n_discard_per_chain=THERMALISATION)
-    fresh.n_discard_per_chain = 0
-    batches: list[DistinctSamples] = []
-    while True:
-        fresh.reset()
-        batches.append(distinct_samples(fresh, hamiltonian))
-        statistics = weighted_statistics(batches, sampler)
-        # The error falls with the root of the rounds: a precision that is out of reach is not tried for.
-        ratio = float(statistics.error_of_mean) / options.precision
-        hopeless = len(batches) >= FEWEST_ROUNDS and len(batches) * ratio**2 > FINAL_ROUNDS
-        if ratio <= 1.0 or hopeless or (should_stop is not None and should_stop()):
-            break
-    determinants = np.concatenate([batch.determinants for batch in batches])
-    log_abs = np.concatenate([batch.log_abs for batch in batches])
-    counts = np.concatenate([batch.counts for batch in batches])
-    distinct, first, of_row = np.unique(determinants, axis=0, return_index=True, return_inverse=True)
-    totals = np.bincount(of_row.ravel(), weights=counts)
-    by_size = np.argsort(-log_abs[first], kind="stable")[:LARGEST_SPACE]
-    acceptance = getattr(fresh.sampler_state, "acceptance", None)
-    return SampledEnergy(
-        statistics=statistics,
-        n_samples=int(totals.sum()),
-        n_unique=len(distinct),
-        acceptance=None if acceptance is None else float(acceptance),
-        unseen=float(np.sum(totals == 1) / totals.sum()),
-        largest=distinct[by_size],
+    hopeless = []
+
+    def judge(row):
+        # The error falls with the root of the samples: a precision that is out of reach is not tried for.
+        needed = row["n_samples"] * (row["error"] / options.precision) ** 2
+        hopeless.append(row["round"] >= FEWEST_ROUNDS and needed > FINAL_SAMPLES)
+
+    return sample_energy(
+        StateSource(fresh, hamiltonian, "Hartree"),
+        EvaluationOptions(precision=options.precision, time_limit=math.inf, samples=FINAL_SAMPLES),
+        on_round=judge,
+        should_stop=lambda: hopeless[-1] or (should_stop is not None and should_stop()),
     )
 
 
-def _with_energy(level, final, hamiltonian, options):
-    stats = final.statistics
-    variance, r_hat = float(stats.variance), float(stats.R_hat)
-    energy = Estimate(
-        float(stats.mean),
-        float(stats.error_of_mean),
-        "vmc",
-        upper_bound=True,
-        variance=variance,
-        r_hat=r_hat,
-        tau=float(stats.tau_corr),
+def _with_energy(level, final, draws, options):
+    unseen = float(np.mean(draws.drawn_once))
+    energy = replace(
+        final.energy,
         n_samples=final.n_samples,
-        details={"acceptance": final.acceptance, "n_unique": final.n_unique, "unseen": final.unseen},
+        details={
+            "acceptance": final.acceptance,
+            "n_unique": final.n_unique,
+            "unseen": unseen,
+            "power": final.power,
+        },
     )
     warnings = list(level.warnings)
     status, message = level.status, level.message
-    if r_hat > LARGEST_R_HAT:
+    if energy.r_hat is not None and energy.r_hat > LARGEST_R_HAT:
         warnings.append(
-            f"chains of the final energy disagree (split R-hat {r_hat:.2f} above {LARGEST_R_HAT})"
+            f"chains of the final energy disagree (split R-hat {energy.r_hat:.2f} above {LARGEST_R_HAT})"
         )
         if status == "converged":
             status, message = "max_steps", "the final energy's chains disagree: not called converged"
-    if final.unseen > LARGEST_UNSEEN:
+    if unseen > LARGEST_UNSEEN:
         warnings.append(
-            f"{100 * final.unseen:.0f} % of the samples are determinants drawn once: give more n_samples"
+            f"{100 * unseen:.0f} % of the samples are determinants drawn once: give more n_samples"
         )
     if energy.error > options.precision:
         warnings.append(
@@ -238,12 +198,7 @@ def _with_energy(level, final, hamiltonian, options):
         level,
         energy=energy,
         estimates={"vmc": energy, **level.estimates},
-        v_score=v_score(
-            hamiltonian.n_electrons,
-            variance,
-            energy.value,
-            hamiltonian.infinite_temperature_energy(),
-        ),
+        v_score=final.v_score,
         status=status,
         message=message,
         warnings=tuple(dict.fromkeys(warnings)),
@@ -264,6 +219,8 @@ def _check(system, options):
         raise InputError("tail_steps needs method selected")
     if options.spin_penalty and system.integrals.is_spin_resolved:
         raise InputError("spin_penalty of samples needs one set of orbitals: give reference rohf")
+    if options.proposal == "balanced" and system.integrals.is_spin_resolved:
+        raise InputError("proposal balanced needs one set of orbitals: give proposal heat-bath")
     if options.n_temperatures > 1 and options.n_temperatures % 2:
         raise InputError(f"n_temperatures must be 1 or even, got {options.n_temperatures}")
 

@@ -10,10 +10,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "amplitude_table": ["AmplitudeTable"],
         "determinant_chains": ["ChainSource"],
-        "lattice_source": ["LatticeSource"],
         "samplers": ["make_source"],
         "samples": ["EvaluationOptions", "SampleSource", "Samples"],
         "sampling_loop": ["Evaluation", "sample_energy"],
+        "state_source": ["LatticeSource", "StateSource"],
         "tabulated_sector": ["SectorSource"],
         "zero_variance": ["Extrapolation", "Point", "extrapolate", "settled_points"],
     },

@@ -93,6 +93,9 @@ class Samples:
     """p; each sample counts |psi|^(2 - p)."""
     independent: bool = False
     """True where samples are independent of each other."""
+    peaked: bool = False
+    """True where few configurations carry most of the weight: those drawn once then count as a sign of others
+    that were not drawn at all."""
 
     @classmethod
     def joined(cls, parts: "Sequence[Samples]") -> "Samples":
@@ -118,6 +121,23 @@ class Samples:
         every = max(1, -(-self.energy.size // most))
         bits = np.unpackbits(self.packed[:, ::every], axis=-1, count=self.n_modes)
         return bits.astype(np.int8), self.weights[:, ::every]
+
+    @property
+    def drawn_once(self) -> np.ndarray:
+        """Mask (chains, length): samples of a configuration that no other sample is of."""
+        assert self.packed is not None
+        rows = self.packed.reshape(-1, self.packed.shape[-1])
+        _, of_sample, counts = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
+        return (counts == 1)[of_sample.ravel()].reshape(self.packed.shape[:-1])
+
+    def largest(self, most: int) -> np.ndarray:
+        """Occupations (n, modes) int8 of the configurations of largest amplitude, each once."""
+        assert self.packed is not None
+        assert self.log_abs is not None
+        rows = self.packed.reshape(-1, self.packed.shape[-1])
+        distinct, first = np.unique(rows, axis=0, return_index=True)
+        order = np.argsort(-self.log_abs.ravel()[first], kind="stable")[:most]
+        return np.unpackbits(distinct[order], axis=-1, count=self.n_modes).astype(np.int8)
 
     def count_distinct(self) -> int:
         """Distinct configurations."""

@@ -174,14 +174,20 @@ def means(drawn: Samples) -> tuple[Estimate, Estimate]:
     """Energy, relative to E_0, and variance of samples.
 
     Both are ratios of means over the samples. Their errors are those of the linearised ratios, to which a
-    sample contributes w (x - <x>), also through the differences between chains.
+    sample contributes w (x - <x>), also through the differences between chains. Of peaked states what
+    configurations contribute that were drawn once is added in quadrature: as much may be due to those that
+    were not drawn at all, which the spread of the samples does not know of.
     """
     weights, independent = drawn.weights, drawn.independent
     energy, of_energy = linearised(drawn.energy, weights)
     second, of_second = linearised(drawn.second, weights)
     variance = second - energy**2
+    estimate = Estimate.of_chains(energy + of_energy, independent=independent, kind="vmc")
+    if drawn.peaked:
+        rare = float(np.sum(of_energy[drawn.drawn_once])) / of_energy.size
+        estimate = replace(estimate, error=float(np.hypot(estimate.error, rare)))
     return (
-        Estimate.of_chains(energy + of_energy, independent=independent, kind="vmc"),
+        estimate,
         Estimate.of_chains(variance + of_second - 2.0 * energy * of_energy, independent=independent),
     )
 

@@ -2,6 +2,6 @@
 
 from nnbf.sampling.enumerated import SectorSampler
 from nnbf.sampling.excitation_rule import ExcitationRule
-from nnbf.sampling.hops import HopRule, ordered_configuration
+from nnbf.sampling.hops import HopRule, OrbitalHopRule, ordered_configuration
 
-__all__ = ["ExcitationRule", "HopRule", "SectorSampler", "ordered_configuration"]
+__all__ = ["ExcitationRule", "HopRule", "OrbitalHopRule", "SectorSampler", "ordered_configuration"]

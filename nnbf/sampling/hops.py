@@ -1,4 +1,4 @@
-r"""Metropolis proposals for lattice fermions that keep the number of particles of each spin.
+r"""Metropolis proposals for fermions on sites or in orbitals that keep the number of particles of each spin.
 
 Three moves, drawn with fixed shares: a particle hops along a bond; a particle goes to any empty site; with
 two spins, all that is on the two sites of a bond changes places (spin exchange). Of each only those that
@@ -20,7 +20,13 @@ import netket as nk
 import numpy as np
 from netket.utils import struct
 
+from hamiltonians.integrals import MolecularIntegrals, irrep_bits
 from hamiltonians.lattice.model import Lattice
+from hamiltonians.packing import pair_indices
+from nnbf.sampling.excitation_rule import ExcitationRule
+
+#: Inverse temperature (1 / Hartree) of the diagonal of H that proposals between orbitals know.
+STEEPNESS = 2.0
 
 
 class HopRule(nk.sampler.rules.MetropolisRule):
@@ -140,6 +146,70 @@ class HopRule(nk.sampler.rules.MetropolisRule):
         return f"HopRule(far={self.far}, exchange={self.exchange}, guide={self.guide})"
 
 
+class OrbitalHopRule(HopRule):
+    """The same moves between the orbitals of a molecule, and excitations besides.
+
+    The repulsion that hops and exchanges know is the diagonal of H: with a weight exp(-beta H_nn) electrons
+    avoid each other as local orbitals make them. Hops keep the irrep; what they do not reach, excitations do.
+    """
+
+    excitations: ExcitationRule
+    """Singles and doubles (heat bath, say)."""
+    excited: float = struct.field(pytree_node=False)
+    """Share of these."""
+
+    def __init__(
+        self,
+        integrals: MolecularIntegrals,
+        excitations: ExcitationRule,
+        *,
+        excited: float = 0.3,
+        exchange: float = 0.4,
+        steepness: float = STEEPNESS,
+    ):
+        """Make a rule.
+
+        Args:
+            integrals: The Hamiltonian, one set of orbitals for both spins.
+            excitations: The rule for all other moves, and for the start of chains.
+            excited: Share of these moves.
+            exchange: Share, among the rest, of exchanges of two orbitals.
+            steepness: Beta, 1 / Hartree.
+
+        Raises:
+            ValueError: Alpha and beta orbitals differ.
+        """
+        if integrals.is_spin_resolved:
+            raise ValueError("balanced proposals are for one set of orbitals")
+        size, irreps = integrals.n_orbitals, irrep_bits(integrals)
+        self.n_sites, self.particles = size, (integrals.n_alpha, integrals.n_beta)
+        self.far, self.exchange, self.guide = 0.0, float(exchange), float(steepness)
+        self.excitations, self.excited = excitations, float(excited)
+        every = np.argwhere(np.triu(np.ones((size, size)), 1) > 0).reshape(-1, 2)
+        alike = every[irreps[every[:, 0]] == irreps[every[:, 1]]]
+        # A pair of an orbital and itself is no move.
+        every, alike = (pairs if len(pairs) else np.zeros((1, 2), int) for pairs in (every, alike))
+        spins = size * np.arange(2)[:, None, None, None]
+        coupling = steepness * _diagonal_of(integrals)
+        self.coupling = jnp.asarray(coupling)
+        self.hops = self.anywhere = _moves((spins + alike[:, None]).reshape(-1, 1, 2), coupling)
+        self.exchanges = _moves(np.swapaxes(spins[..., 0, :] + every, 0, 1), coupling)
+        self.start = excitations.reference
+
+    def random_state(self, sampler, machine, parameters, state, key):
+        """Start as excitations do."""
+        return self.excitations.random_state(sampler, machine, parameters, state, key)
+
+    def _propose(self, key, x):
+        kind, first, second = jax.random.split(key, 3)
+        excited = jax.random.uniform(kind) < self.excited
+        moves = self.excitations._propose(second, x), super()._propose(first, x)
+        return jax.tree.map(lambda a, b: jnp.where(excited, a, b), *moves)
+
+    def __repr__(self):
+        return f"OrbitalHopRule(exchange={self.exchange}, steepness={self.guide}, excited={self.excited})"
+
+
 def ordered_configuration(model: Lattice) -> np.ndarray:
     """Occupations (modes,) int8 of a configuration with few neighbours of the same spin, and few pairs.
 
@@ -184,6 +254,15 @@ def _repulsion_of_modes(model):
         coupling[: model.n_sites, model.n_sites :] += of_u
         coupling[model.n_sites :, : model.n_sites] += of_u
     return coupling
+
+
+def _diagonal_of(integrals):
+    """(2M, 2M) matrix G, Hartree, of the diagonal of H: ``H_nn = E_0 + n G n / 2``."""
+    index = pair_indices(integrals.n_orbitals)
+    own = np.diag(index)
+    direct = integrals.two_body[np.ix_(own, own)]
+    same = direct - integrals.two_body[index, index] + 2.0 * np.diag(np.diag(integrals.one_body))
+    return np.block([[same, direct], [direct, same]])
 
 
 def _rareness(repulsion):

@@ -16,7 +16,6 @@ from nnbf.states.sampled import (
     SampledStep,
     distinct_samples,
     sampled_step,
-    weighted_statistics,
 )
 from nnbf.states.space import Space
 from nnbf.states.space_state import SpaceState
@@ -40,5 +39,4 @@ __all__ = [
     "sector_amplitudes",
     "spin_square",
     "symmetry_sector",
-    "weighted_statistics",
 ]

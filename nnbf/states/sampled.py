@@ -12,7 +12,6 @@ has a share :math:`w_i` of the weight. In the basis of distinct samples the stat
 is the Monte Carlo estimate of half the energy gradient: optimisers for exact sums take samples, too.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -206,9 +205,7 @@ def sampled_step(state: nk.vqs.MCState, objective: Hamiltonian | Objective) -> S
         )
     else:
         problem = _explicit_problem(state, hamiltonian, found, is_real)
-    if hamiltonian.peaked:
-        return SampledStep(problem, weighted_statistics([found], state.sampler), found)
-    return SampledStep(problem, ratio_statistics([found], state.sampler)[0], found)
+    return SampledStep(problem, energy_statistics(found, state.sampler, hamiltonian.peaked), found)
 
 
 def _explicit_problem(state, hamiltonian, found, is_real):
@@ -231,51 +228,30 @@ def _explicit_problem(state, hamiltonian, found, is_real):
     return ExplicitProblem(rows, residual, mean.real, state.parameters)
 
 
-def weighted_statistics(batches: Sequence[DistinctSamples], sampler: nk.sampler.Sampler) -> nk.stats.Stats:
-    """Energy of one or several batches of samples that continue the same chains.
+def energy_statistics(found: DistinctSamples, sampler: nk.sampler.Sampler, peaked: bool) -> nk.stats.Stats:
+    """Energy of samples.
 
-    The energy is a ratio of two means. Its error is that of the linearised ratio, to which every sample
+    It is a ratio of two means. Its error is that of the linearised ratio, to which every sample
     contributes ``w (E_loc - E) / <w>``: autocorrelation and fluctuating weights are in it. The ratio's
-    bias is of the order of the squared error over the energy's spread, far below the error. What
-    determinants contribute that were drawn once is added in quadrature: as much may be due to those
+    bias is of the order of the squared error over the energy's spread, far below the error. Of peaked states
+    what determinants contribute that were drawn once is added in quadrature: as much may be due to those
     that were not drawn at all, which the spread of the samples does not know of.
     """
-    statistics, deviations = ratio_statistics(batches, sampler)
-    rare = float(np.sum(deviations[_drawn_once(batches)])) / deviations.size
-    return statistics.replace(error_of_mean=float(np.hypot(statistics.error_of_mean, rare)))
 
+    def of_samples(values):
+        return values[found.of_sample].reshape(found.shape)
 
-def ratio_statistics(
-    batches: Sequence[DistinctSamples], sampler: nk.sampler.Sampler
-) -> tuple[nk.stats.Stats, np.ndarray]:
-    """Energy of batches of samples that continue the same chains, its error that of the linearised ratio.
-
-    Returns:
-        The statistics, and ``w (E_loc - E) / <w>`` of every sample (chains, length), real parts.
-    """
-    top = max(float(batch.log_weights.max()) for batch in batches)
-
-    def unfolded(batch, values):
-        return values[batch.of_sample].reshape(batch.shape)
-
-    weights = np.concatenate([unfolded(b, np.exp(b.log_weights - top)) for b in batches], axis=1)
-    local = np.concatenate([unfolded(b, b.local_energies) for b in batches], axis=1)
+    weights = of_samples(np.exp(found.log_weights - found.log_weights.max()))
+    local = of_samples(found.local_energies)
     weights /= weights.mean()
     energy = float(np.mean(weights * local).real)
     variance = float(np.mean(weights * np.abs(local - energy) ** 2))
     deviations = weights * (local.real - energy)
-    return chain_statistics(energy + deviations, sampler).replace(variance=variance), deviations
-
-
-def _drawn_once(batches):
-    """Which samples (chains, length) are of a determinant that no other sample is of."""
-    determinants = np.concatenate([batch.determinants for batch in batches])
-    counts = np.concatenate([batch.counts for batch in batches])
-    distinct, of_row = merge_equal(determinants)
-    once = np.bincount(of_row, weights=counts, minlength=len(distinct))[of_row] == 1
-    parts = np.split(once, np.cumsum([len(batch.counts) for batch in batches])[:-1])
-    masks = [part[b.of_sample].reshape(b.shape) for part, b in zip(parts, batches, strict=True)]
-    return np.concatenate(masks, axis=1)
+    statistics = chain_statistics(energy + deviations, sampler).replace(variance=variance)
+    if not peaked:
+        return statistics
+    rare = float(np.sum(deviations[of_samples(found.counts == 1)])) / deviations.size
+    return statistics.replace(error_of_mean=float(np.hypot(statistics.error_of_mean, rare)))
 
 
 def padded_rows(occupations: np.ndarray) -> jax.Array:

@@ -1,12 +1,17 @@
 """Metropolis proposals on lattices: they conserve particles, and their corrections are right."""
 
+import itertools
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hamiltonians import Lattice, lattice_configurations
-from nnbf.sampling import HopRule, ordered_configuration
+from hamiltonians import Lattice, build_molecule, lattice_configurations
+from nnbf.determinants import build_tables
+from nnbf.operators import MolecularHamiltonian
+from nnbf.sampling import ExcitationRule, HopRule, OrbitalHopRule, ordered_configuration
 
 
 @pytest.mark.parametrize(
@@ -21,9 +26,27 @@ from nnbf.sampling import HopRule, ordered_configuration
     ],
 )
 def test_detailed_balance(model, moves):
-    """Transition probabilities times the correction are symmetric: estimated from many proposals."""
-    rule = HopRule(model, **moves)
     configurations = lattice_configurations(model).astype(np.int8)
+    check_detailed_balance(HopRule(model, **moves), configurations, model.particles)
+
+
+@pytest.mark.parametrize("tables", [True, False], ids=["heat bath", "uniform"])
+def test_detailed_balance_in_orbitals(tables):
+    integrals = build_molecule("H4-chain-1.5", "sto-3g", orbitals="boys", references=False).integrals
+    integrals = replace(integrals, n_beta=1, reference_occupation=None)
+    excitations = ExcitationRule(4, 2, 1, tables=build_tables(integrals) if tables else None)
+    rule = OrbitalHopRule(integrals, excitations, steepness=1.0)
+    rows = np.array(list(itertools.product((0, 1), repeat=8)), np.int8)
+    kept = (rows[:, :4].sum(axis=1) == 2) & (rows[:, 4:].sum(axis=1) == 1)
+    # The form that guides hops is the diagonal of H.
+    diagonal = MolecularHamiltonian(integrals).diagonal(rows[kept])
+    form = 0.5 * np.einsum("ni,ij,nj->n", rows[kept], np.asarray(rule.coupling), rows[kept])
+    np.testing.assert_allclose(form + integrals.constant, diagonal, atol=1e-10)
+    check_detailed_balance(rule, rows[kept], (2, 1))
+
+
+def check_detailed_balance(rule, configurations, particles):
+    """Transition probabilities times the correction are symmetric: estimated from many proposals."""
     place = {c.tobytes(): i for i, c in enumerate(configurations)}
     n, draws = len(configurations), 6000
     propose = jax.jit(jax.vmap(lambda key, x: rule._propose(key, x)))
@@ -33,8 +56,8 @@ def test_detailed_balance(model, moves):
         keys = jax.random.split(jax.random.key(i), draws)
         moved, correction = (np.asarray(a) for a in propose(keys, jnp.broadcast_to(x, (draws, x.size))))
         assert np.array_equal(
-            moved.reshape(draws, len(model.particles), -1).sum(-1),
-            np.broadcast_to(model.particles, (draws, len(model.particles))),
+            moved.reshape(draws, len(particles), -1).sum(-1),
+            np.broadcast_to(particles, (draws, len(particles))),
         )
         for y, c in zip(moved, correction, strict=True):
             if c > -np.inf:
