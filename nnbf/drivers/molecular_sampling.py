@@ -118,7 +118,8 @@ def make_sampler(
         orbital_irreps=irrep_bits(integrals),
         reference=integrals.reference_occupation,
     )
-    balanced = options.proposal == "balanced"
+    unlabelled = not any(irrep_bits(integrals)) and not integrals.is_spin_resolved
+    balanced = options.proposal == "balanced" or (options.proposal == "auto" and unlabelled)
     rule = OrbitalHopRule(integrals, excitations) if balanced else excitations
     chains = {
         "n_chains": options.n_chains,

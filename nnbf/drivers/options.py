@@ -87,9 +87,10 @@ class SolverOptions(Checked):
     """vmc: samples a step."""
     sampling_power: Positive = 1.0
     """vmc: samples are drawn from |psi| to this power and reweighted; below 2, rare determinants are seen."""
-    proposal: Literal["heat-bath", "uniform", "balanced"] = "heat-bath"
+    proposal: Literal["auto", "heat-bath", "uniform", "balanced"] = "auto"
     """vmc: Markov chains propose double excitations as the Hamiltonian couples them, or uniformly; balanced:
-    mostly hops and exchanges of spins between orbitals that avoid repulsion, for local orbitals."""
+    mostly hops and exchanges of spins between orbitals that avoid repulsion; auto is balanced for orbitals
+    without irreps, as local ones, else heat-bath."""
     n_chains: Annotated[int, Ge(2)] = 64
     """vmc: Markov chains, each from its own determinant."""
     sweep_size: Annotated[int, Ge(1)] | None = None
