@@ -21,7 +21,7 @@ SHORTEST = 1e-3
 
 
 def static_field() -> Any:
-    """A driver attribute that is neither traced nor saved."""
+    """An attribute of a driver or a callback that is neither traced nor saved."""
     return struct.field(pytree_node=False, serialize=False)
 
 

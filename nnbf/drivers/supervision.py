@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 import netket as nk
 import numpy as np
-from netket.utils import struct
 
 from hamiltonians import InputError
+from nnbf.drivers.base import static_field
 from nnbf.drivers.monitor import Monitor, Snapshot, network_spec
 
 MAX_REWINDS = 5
@@ -238,23 +238,18 @@ def supervise(
     return Ending(status, tuple(guard.notes))
 
 
-def _kept():
-    """A callback's attribute that is neither traced nor saved."""
-    return struct.field(pytree_node=False, serialize=False)
-
-
 class _Watch(nk.callbacks.AbstractCallback):
     """Keeps the state after the last whole step, checks and reports steps, and ends the run on request."""
 
-    before: Any = _kept()
-    reason: str = _kept()
-    _driver: Any = _kept()
-    _guard: EnergyGuard = _kept()
-    _monitor: Monitor = _kept()
-    _stopwatch: Stopwatch = _kept()
-    _ended: int = _kept()
-    _saved: bool = _kept()
-    _in_step: bool = _kept()
+    before: Any = static_field()
+    reason: str = static_field()
+    _driver: Any = static_field()
+    _guard: EnergyGuard = static_field()
+    _monitor: Monitor = static_field()
+    _stopwatch: Stopwatch = static_field()
+    _ended: int = static_field()
+    _saved: bool = static_field()
+    _in_step: bool = static_field()
 
     def __init__(self, driver, guard, monitor, stopwatch):
         self._driver, self._guard, self._monitor, self._stopwatch = driver, guard, monitor, stopwatch
