@@ -69,7 +69,7 @@ def test_metropolis_samples_the_square(case, kind, single):
         single_probability=single,
     )
     sampler = nk.sampler.MetropolisSampler(hamiltonian.hilbert, rule, n_chains=256, sweep_size=16)
-    state = nk.vqs.MCState(sampler, model, n_samples=256 * 40, n_discard_per_chain=40, seed=5)
+    state = nk.vqs.MCState(sampler, model, n_samples=256 * 24, n_discard_per_chain=16, seed=5)
     exact = exact_distribution(hamiltonian.hilbert, model, state.variables)
     check_distribution(state.samples, exact, state.samples.size / (2 * size) / 2.5)
     assert 0.02 < state.sampler_state.acceptance < 0.95
@@ -103,7 +103,7 @@ def test_rule_wants_a_probability():
 
 @pytest.mark.parametrize("spin_flip", ["none", "canonical"])
 def test_sector_sampler_is_exact(spin_flip):
-    system = build_molecule("LiH", "sto-3g")
+    system = build_molecule("LiH", "sto-3g", references=False)
     integrals = system.integrals
     irreps = irrep_bits(integrals)
     model = model_of(integrals, irreps, spin_flip)
@@ -111,14 +111,14 @@ def test_sector_sampler_is_exact(spin_flip):
     fold = spin_flip != "none"
     sector = reference_sector(integrals, irreps, fold)
     sampler = SectorSampler(hilbert, sector, spin_flip=fold)
-    state = nk.vqs.MCState(sampler, model, n_samples=40_000, seed=2)
-    check_distribution(state.samples, exact_distribution(hilbert, model, state.variables), 40_000)
+    state = nk.vqs.MCState(sampler, model, n_samples=20_000, seed=2)
+    check_distribution(state.samples, exact_distribution(hilbert, model, state.variables), 20_000)
     first = np.asarray(state.samples)
     state.reset()
     assert not np.array_equal(first, np.asarray(state.samples))
-    assert len(pack_occupations(first.reshape(-1, first.shape[-1]))) == 40_000
+    assert len(pack_occupations(first.reshape(-1, first.shape[-1]))) == 20_000
     # New parameters: a new distribution.
     state.parameters = jax.tree.map(
         lambda p: p + 0.3 * jnp.sin(jnp.arange(p.size).reshape(p.shape)), state.parameters
     )
-    check_distribution(state.samples, exact_distribution(hilbert, model, state.variables), 40_000)
+    check_distribution(state.samples, exact_distribution(hilbert, model, state.variables), 20_000)
