@@ -148,11 +148,11 @@ def correlations(
     Raises:
         InputError: Spins of a spinless model.
     """
-    moments = _moments(model, configurations, quantity)
     displacements, of_pair = _displacements(model)
     distances = model.graph_distances.ravel()
     smallest = np.full(len(displacements), np.iinfo(np.int64).max)
     np.minimum.at(smallest, of_pair, distances)
+    moments = _moments(model, configurations, quantity)
     return Correlations(
         quantity=quantity,
         kind=configurations.kind,
@@ -173,14 +173,8 @@ def structure_factor(
     Raises:
         InputError: Spins of a spinless model.
     """
-    parts = _structure_parts(model, configurations, quantity)
-    return StructureFactor(
-        quantity,
-        configurations.kind,
-        model.geometry,
-        zone_wave_vectors(model),
-        configurations.estimate(parts),
-    )
+    values = configurations.estimate(_structure_parts(model, configurations, quantity))
+    return StructureFactor(quantity, configurations.kind, model.geometry, zone_wave_vectors(model), values)
 
 
 def correlation_ratio(

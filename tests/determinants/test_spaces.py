@@ -147,7 +147,7 @@ def test_matrix_on_the_space(case):
     assert c @ symmetric @ c == pytest.approx(case.psi_whole @ case.matrix @ case.psi_whole, abs=1e-12)
 
 
-def test_rectangular_matrix(case):
+def test_rows_on_other_columns(case):
     outside = connected_space(case.tables, case.space, case.psi, case.fold).determinants
     block = hamiltonian_matrix(case.tables, case.space, case.fold, columns=outside)
     assert block.shape == (len(case.space), len(outside))
