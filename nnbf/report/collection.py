@@ -138,7 +138,7 @@ def _content(collection: Collection, rows: Sequence[Entry]) -> dict[str, Any]:
         "tiles": [pair for pair in _tiles(entries, runs) if pair[1]],
         "failures": [(entry.name, entry.reason) for entry in entries if entry.reason],
         "warnings": [(entry.name, text) for entry in entries if entry.run for text in entry.run.warnings],
-        "problems": _problems(entries, anchors),
+        "problems": [(entry.name, text) for entry in entries for text in entry.problems],
         "charts": drawn(_charts(entries, anchors), "all", files=False),
         "runs": partial(tables.runs_table, entries),
         "v_scores": partial(tables.v_scores_table, rows),
@@ -191,16 +191,6 @@ def _tiles(entries: Sequence[Entry], runs: Sequence[RunRecord]) -> list[tuple[st
         ("largest error to FCI", f"{max(exact):.3g} mHa" if exact else ""),
         ("time of all runs", _text.duration(sum(seconds)) if seconds else ""),
     ]
-
-
-def _problems(entries: Sequence[Entry], anchors: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """Anchor, name and text of every reason and warning."""
-    found = []
-    for entry in entries:
-        texts = [entry.reason] if entry.reason else []
-        texts += entry.run.warnings if entry.run else []
-        found += [(anchors[entry.name], entry.name, text) for text in texts]
-    return found
 
 
 def _charts(entries: Sequence[Entry], anchors: Mapping[str, str]) -> list[Plot]:

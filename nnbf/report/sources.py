@@ -38,6 +38,11 @@ class Entry:
     """Place in that sweep."""
 
     @property
+    def problems(self) -> list[str]:
+        """The reason and the warnings, one line each."""
+        return [*filter(None, [self.reason]), *(self.run.warnings if self.run else ())]
+
+    @property
     def has_result(self) -> bool:
         """Whether the run has ended with an energy, and has not failed."""
         ended = self.run is not None and self.run.finished and self.run.energy is not None

@@ -33,7 +33,12 @@ from nnbf.report.style import (
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_DRAWN = ("hf", "ccsd", "ccsd_t", "fci")
+_STYLES: dict[str, dict[str, Any]] = {
+    "hf": {"color": MUTED, "linewidth": 1.2, "linestyle": DASHED},
+    "ccsd": {"color": SERIES[4], "linewidth": 1.2, "linestyle": (0, (1, 1.5))},
+    "ccsd_t": {"color": SERIES[1], "linewidth": 1.3},
+    "fci": {"color": INK, "linewidth": 1.3},
+}
 _LEAST_ERROR = 1e-4  # mHa; below, differences along a scan are convergence thresholds
 
 
@@ -104,7 +109,7 @@ def _table(rows: Sequence[Mapping[str, Any]], x: str) -> dict[str, np.ndarray]:
         raise InputError(f"no point of the scan has {x!r} and an energy: there is nothing to draw")
     known.sort(key=lambda row: row[x])
     columns = {"x": np.array([number(row, x) for row in known])}
-    for key in ("energy", "energy_error", "s_squared", *_DRAWN):
+    for key in ("energy", "energy_error", "s_squared", *_STYLES):
         columns[key] = np.array([number(row, key) for row in known])
     return columns
 
@@ -118,7 +123,7 @@ def _reference(table: Mapping[str, np.ndarray]) -> str:
 
 
 def _draw_energies(axes: Any, table: Mapping[str, np.ndarray], constants: Any) -> None:
-    for key, style in _styles().items():
+    for key, style in _STYLES.items():
         if np.isfinite(table[key]).any():
             axes.plot(table["x"], table[key], label=reference_label(key), zorder=2, **style)
     axes.errorbar(
@@ -142,7 +147,7 @@ def _draw_energies(axes: Any, table: Mapping[str, np.ndarray], constants: Any) -
 
 def _frame_well(axes: Any, table: Mapping[str, np.ndarray]) -> None:
     """Show the well: a repulsive wall far above the far end would leave it flat."""
-    drawn = [table[key][np.isfinite(table[key])] for key in ("energy", *_DRAWN)]
+    drawn = [table[key][np.isfinite(table[key])] for key in ("energy", *_STYLES)]
     lowest = min(values.min() for values in drawn if values.size)
     highest = max(values.max() for values in drawn if values.size)
     far = max(values[-1] for values in drawn if values.size)
@@ -153,12 +158,13 @@ def _frame_well(axes: Any, table: Mapping[str, np.ndarray]) -> None:
 
 def _draw_errors(axes: Any, table: Mapping[str, np.ndarray], reference: str) -> None:
     exact = REFERENCES[reference][1] == "exact"
-    shown = {"energy": table["energy"], **{key: table[key] for key in _DRAWN if key not in ("hf", reference)}}
+    others = {key: table[key] for key in _STYLES if key not in ("hf", reference)}
+    shown = {"energy": table["energy"], **others}
     for key, values in shown.items():
         error = 1e3 * (values - table[reference])
         if not np.isfinite(error).any():
             continue
-        style = _styles()[key] if key in _DRAWN else {"color": SERIES[0], "linewidth": 1.2}
+        style = _STYLES[key] if key in _STYLES else {"color": SERIES[0], "linewidth": 1.2}
         marker = "o" if key == "energy" else "."
         magnitude = np.maximum(np.abs(error), _LEAST_ERROR)
         axes.plot(table["x"], magnitude, zorder=3, **style)
@@ -182,15 +188,6 @@ def _draw_spin(axes: Any, table: Mapping[str, np.ndarray]) -> None:
         middle = 0.5 * (low + high)
         axes.set_ylim(middle - 0.05, middle + 0.05)
     axes.set_ylabel("⟨S²⟩")
-
-
-def _styles() -> dict[str, dict[str, Any]]:
-    return {
-        "hf": {"color": MUTED, "linewidth": 1.2, "linestyle": DASHED},
-        "ccsd": {"color": SERIES[4], "linewidth": 1.2, "linestyle": (0, (1, 1.5))},
-        "ccsd_t": {"color": SERIES[1], "linewidth": 1.3},
-        "fci": {"color": INK, "linewidth": 1.3},
-    }
 
 
 _PARTS = (("hf", "Hartree-Fock"), ("correlation", "correlation"))
