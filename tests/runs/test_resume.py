@@ -16,6 +16,7 @@ from hamiltonians import InputError
 from nnbf.drivers import SelectedSpaceDriver, SolverOptions
 from nnbf.runs import RunDirectory, RunError, StopRequest, load_checkpoint, plan_resumption, resume_run
 from nnbf.runs import run_system as run_system_in
+from nnbf.runs.checkpoint import CheckpointStore
 from tests.determinants.oracles import random_system
 
 SYSTEM = random_system(4, 2, 2, seed=6, scale=0.1)
@@ -174,12 +175,28 @@ def test_the_trained_state_is_in_the_checkpoints(undisturbed):
     folder, _ = undisturbed("rgn, then samples outside V")
     directory = RunDirectory.open(folder)
     final = directory.read_checkpoint()
-    driver = directory.checkpoints().load().snapshot["driver"]
+    snapshot = directory.checkpoints().load().snapshot
+    driver = snapshot["driver"]
+    assert snapshot["network"] == final.network is not None
     assert np.array_equal(driver["determinants"], final.determinants)
     leaves = jax.tree.leaves(final.parameters)
     assert [np.asarray(leaf).tobytes() for leaf in driver["variables"]] == [
         np.asarray(leaf).tobytes() for leaf in leaves
     ]
+
+
+def test_checkpoints_are_read_once_unless_others_came_in_between(undisturbed, copy_of, monkeypatch):
+    real, read = CheckpointStore.load, []
+    monkeypatch.setattr(CheckpointStore, "load", lambda store: read.append(store) or real(store))
+    copy = copy_of("sr", 3)
+    plan = plan_resumption(copy)
+    resumed(copy)
+    assert len(read) == 2
+    seen = []
+    resume_run(plan, on_row=seen.append)
+    assert len(read) == 3
+    assert seen == []
+    assert bits(copy) == bits(undisturbed("sr")[0])
 
 
 def test_limits_and_requests_end_a_run_that_can_go_on(undisturbed, tmp_path):
