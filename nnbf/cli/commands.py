@@ -14,8 +14,7 @@ from nnbf._options import Checked
 from nnbf.drivers.methods import options_class
 from nnbf.drivers.options import GeneralOptions, LatticeOptions, SolverOptions
 from nnbf.runs.checkpoint import INTERVAL
-from nnbf.runs.job import LatticeLimits, Limits, SpectrumLimits
-from nnbf.runs.sector_choice import ChargeChoice, OneSector, SectorChoice
+from nnbf.runs.job import ChargeChoice, LatticeLimits, Limits, OneSector, SectorChoice, SpectrumLimits
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,125 @@
 """What a run computes: a problem, how, and which of its levels; the same for every command."""
 
+import contextlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge
 
 from hamiltonians.errors import InputError
 from nnbf._options import Checked, Positive, Workers
+from nnbf._text import typed
 from nnbf.runs.schema import LATTICE, MOLECULE
-from nnbf.runs.sector_choice import ChargeChoice, SectorChoice
 
 if TYPE_CHECKING:
-    from hamiltonians import Sector, SystemInfo
+    from hamiltonians import Lattice, Sector, SystemInfo
     from nnbf.drivers.monitor import Monitor
     from nnbf.runs.directory import RunDirectory
+
+
+@dataclass(frozen=True)
+class SectorChoice(Checked):
+    """Which symmetry sectors."""
+
+    momenta: str = ""
+    """Momenta in units of 2 pi / L, such as "0,0 1,0"; G, X and M by name, "path" for all along G-X-M-G of
+    the square lattice; left out: one of each star."""
+    irreps: str = ""
+    """Irreps of the little groups, such as "A1 B2", or "none": momenta alone; left out: all irreps."""
+    spin: Literal["any", "even", "odd", "both"] = "any"
+    """Parity under spin flip (hubbard with N_up = N_down): even or odd total spin, both, or not resolved."""
+    levels: Annotated[int, Ge(1)] = 1
+    """Levels of each sector, from the lowest."""
+
+    def sectors(self, model: "Lattice") -> "list[Sector]":
+        """Return the sectors that have states; of irreps of dimension above 1 the first row.
+
+        Raises:
+            InputError: No such momentum or irrep, or no sector is left.
+        """
+        none = self.irreps.strip().casefold() == "none"
+        found = model.sectors(
+            self.momenta.split(),
+            None if none else self.irreps.split(),
+            {"any": (None,), "both": (1, -1), "even": (1,), "odd": (-1,)}[self.spin],
+        )
+        if not found:
+            raise InputError("the sectors asked for have no states at this filling")
+        return list(found)
+
+
+@dataclass(frozen=True)
+class ChargeChoice(Checked):
+    """Which particle is added and removed."""
+
+    momenta: str = ""
+    """Momenta k of the particle in units of 2 pi / L, such as "0,0 1,0", or G, X, M, path; left out: all."""
+    electron: Literal["up", "down"] = "up"
+    """Its spin (hubbard)."""
+    levels: Annotated[int, Ge(1)] = 1
+    """Levels of each sector that carries weight."""
+    exact: bool = True
+    """Diagonalise beside, where that is affordable."""
+
+    @property
+    def spin(self) -> int:
+        """Spin of the particle: 0 up (and spinless), 1 down."""
+        return {"up": 0, "down": 1}[self.electron]
+
+    def particle_momenta(self, model: "Lattice") -> "list[tuple[int, int]]":
+        """Return the momenta of the particle.
+
+        Raises:
+            InputError: No such momentum.
+        """
+        from hamiltonians import named_momenta, space_group
+        from nnbf.observables.quasiparticle import one_particle
+        from nnbf.observables.spectral_function import particle_momenta
+
+        words = named_momenta(model, self.momenta.split())
+        group = space_group(one_particle(model))
+        return list(particle_momenta(model, [group.sector(word).momentum for word in words] or None))
+
+
+@dataclass(frozen=True)
+class OneSector:
+    """One symmetry sector."""
+
+    momentum: str = ""
+    """Momentum in units of 2 pi / L, such as "0,0", or G, X, M; left out: that of the lowest filling of free
+    particles."""
+    irrep: str = ""
+    """Irrep of its little group, such as B2; left out: not resolved, but measured of the result."""
+    spin: Literal["any", "even", "odd"] = "any"
+    """Parity under spin flip (hubbard with N_up = N_down): even or odd total spin."""
+
+    def choice(self, model: "Lattice") -> SectorChoice:
+        """Return the choice of this sector.
+
+        Raises:
+            InputError: No such momentum or irrep.
+        """
+        from hamiltonians import named_momenta, space_group
+        from nnbf.ansatz.orbitals import lowest_momentum
+
+        group = space_group(model)
+        if self.momentum:
+            words = named_momenta(model, self.momentum.split())
+            if len(words) != 1:
+                raise InputError(
+                    f"momentum {self.momentum!r}: give one, such as 0,0; {typed('spectrum')} takes several"
+                )
+            momentum = group.sector(words[0]).momentum
+        else:
+            momentum = lowest_momentum(model)  # with an open boundary (0, 0)
+        if len(self.irrep.split()) > 1:
+            raise InputError(f"irrep {self.irrep!r}: give one; {typed('spectrum')} takes several")
+        return SectorChoice(
+            momenta=f"{momentum[0]},{momentum[1]}", irreps=self.irrep or "none", spin=self.spin
+        )
 
 
 @dataclass(frozen=True)
@@ -42,8 +146,12 @@ class SpectrumLimits(LatticeLimits):
     """Processes that solve sectors side by side, each with one thread (on the CPU)."""
 
 
-LIMITS = {"lattice": LatticeLimits, "spectrum": SpectrumLimits, "charge": Limits}
-"""Data class of the limits, by command."""
+_OF_LATTICE: dict[str, tuple[Any, Any]] = {
+    "lattice": (SectorChoice, LatticeLimits),
+    "spectrum": (SectorChoice, SpectrumLimits),
+    "charge": (ChargeChoice, Limits),
+}
+"""Data classes of the choice of levels and of the limits, by command."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,11 +216,8 @@ class Job:
 
     def remaining(self, done: Iterable[Mapping[str, Any]]) -> "list[Sector]":
         """Sectors of which a level is missing among those that are done."""
-        counts: dict[tuple, int] = {}
-        for level in done:
-            key = level_key(level)[:-1]
-            counts[key] = counts.get(key, 0) + 1
-        return [s for s in self.sectors if counts.get(sector_key(s), 0) < self.n_levels(s)]
+        counts = Counter(level_key(level)[:-1] for level in done)
+        return [s for s in self.sectors if counts[sector_key(s)] < self.n_levels(s)]
 
     def require(self) -> "Job":
         """Return this job if its options fit its problem and sectors.
@@ -155,44 +260,35 @@ class Job:
             monitor = monitor.within(self.limits.time_limit)
         if self.command == "charge":
             return self._charge(monitor)
-        if self.is_lattice:
-            return self._levels(monitor, done)
-        from nnbf.drivers import solve
+        from nnbf.drivers import solve, spectrum
 
-        solve(self.problem, self.options, method=self.method, monitor=monitor, start=start)
-        return {}
-
-    def _levels(self, monitor: "Monitor", done: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-        from nnbf.drivers.calculation import spectrum
-
-        assert isinstance(self.limits, LatticeLimits)
-        spectrum(
-            self.problem,
-            self.remaining(done),
-            self.options,
-            levels=self.choice.levels,
-            exact_limit=self.limits.exact_limit,
-            monitor=monitor,
-            workers=getattr(self.limits, "workers", 1),
-        )
+        if isinstance(self.limits, LatticeLimits):
+            spectrum(
+                self.problem,
+                self.remaining(done),
+                self.options,
+                levels=self.choice.levels,
+                exact_limit=self.limits.exact_limit,
+                monitor=monitor,
+                workers=getattr(self.limits, "workers", 1),
+            )
+        else:
+            solve(self.problem, self.options, method=self.method, monitor=monitor, start=start)
         return {}
 
     def _charge(self, monitor: "Monitor") -> dict[str, Any]:
         from nnbf.drivers.charge_levels import charge_excitations
+        from nnbf.observables.spectral_function import exact_charge_excitations
 
         momenta, spin = self.choice.particle_momenta(self.problem), self.choice.spin
         found = charge_excitations(
             self.problem, self.options, momenta=momenta, spin=spin, levels=self.choice.levels, monitor=monitor
         )
-        return {**found.record(), "exact": self._exact_charge(momenta, spin) if self.choice.exact else None}
-
-    def _exact_charge(self, momenta: Any, spin: int) -> dict[str, Any] | None:
-        from nnbf.observables.spectral_function import exact_charge_excitations
-
-        try:
-            return exact_charge_excitations(self.problem, momenta=momenta, spin=spin).record()
-        except InputError:  # too large
-            return None
+        exact = None
+        if self.choice.exact:
+            with contextlib.suppress(InputError):  # too large
+                exact = exact_charge_excitations(self.problem, momenta=momenta, spin=spin).record()
+        return {**found.record(), "exact": exact}
 
 
 def folder_words(info: "SystemInfo") -> tuple[str, ...]:
@@ -237,25 +333,15 @@ def read_job(directory: "RunDirectory", config: Mapping[str, Any], **changes: An
     from nnbf.drivers.methods import make_options, method_named
 
     command = config["command"]
-    limits: Any = None
-    choice = None
-    if command in LATTICE:
-        try:
-            limits = LIMITS[command](**(config["limits"] or {}))
-            choice = {"charge": ChargeChoice}.get(command, SectorChoice)(**(config["sectors"] or {}))
-        except TypeError as error:
-            raise InputError(f"{directory.config_file} cannot be resumed ({error}): start anew") from error
-        limits = replace(limits, **{k: v for k, v in changes.items() if k == "time_limit"})
-        changes = {k: v for k, v in changes.items() if k != "time_limit"}
     problem = directory.read_problem(config)
-    if choice is None:
+    options = make_options(problem.format, config["options"])
+    if command not in _OF_LATTICE:
         method_named(problem, config["method"])
-    options = replace(make_options(problem.format, config["options"]), **changes)
-    return Job(
-        command=command,
-        problem=problem,
-        options=options,
-        method=config["method"],
-        choice=choice,
-        limits=limits,
-    )
+        return Job(command, problem, replace(options, **changes), config["method"])
+    choice, limits = _OF_LATTICE[command]
+    try:
+        choice, limits = choice(**(config["sectors"] or {})), limits(**(config["limits"] or {}))
+    except TypeError as error:
+        raise InputError(f"{directory.config_file} cannot be resumed ({error}): start anew") from error
+    limits = replace(limits, **changes)
+    return Job(command, problem, options, config["method"], choice=choice, limits=limits)

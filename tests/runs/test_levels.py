@@ -23,7 +23,7 @@ from nnbf.runs import (
     resume_run,
     run_job,
 )
-from nnbf.runs.sector_choice import ChargeChoice, SectorChoice
+from nnbf.runs.job import ChargeChoice, SectorChoice
 
 PROBLEM = LatticeSpec("tv", size="3x2", particles="2", interaction=1.0)
 OPTIONS = LatticeOptions(method="full-sum", features=2, depth=1, max_steps=40)
