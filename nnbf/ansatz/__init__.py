@@ -3,7 +3,7 @@
 from nnbf._runtime import enable_double_precision
 from nnbf.ansatz.backflow import NeuralBackflow
 from nnbf.ansatz.equivariant import EquivariantBackflow, ProjectedBackflow
-from nnbf.ansatz.general import DenseNetwork, ProjectedNetwork, named_network
+from nnbf.ansatz.named_networks import DenseNetwork, ProjectedNetwork, named_network
 from nnbf.ansatz.orbitals import LatticeOrbitals, free_orbitals, given_orbitals
 from nnbf.ansatz.registry import ansatz_from_spec, ansatz_spec, register_ansatz, register_function
 from nnbf.ansatz.staggered import staggered_orbitals

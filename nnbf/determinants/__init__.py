@@ -14,9 +14,9 @@ from nnbf.determinants.configurations import (
     words_per_spin,
 )
 from nnbf.determinants.hashing import Amplitudes, build_hash_table, find_rows
+from nnbf.determinants.integral_tables import IntegralTables, build_tables
 from nnbf.determinants.rows import ConnectedSpace, connected_space, hamiltonian_matrix, symmetrised
 from nnbf.determinants.slater_condon import diagonal_elements, max_connections
-from nnbf.determinants.tables import IntegralTables, build_tables
 
 __all__ = [
     "Amplitudes",

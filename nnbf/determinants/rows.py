@@ -18,6 +18,7 @@ from numba import njit
 
 from nnbf.determinants.configurations import multiplicities
 from nnbf.determinants.hashing import Amplitudes, canonicalise, fill, find, grown, hash_words
+from nnbf.determinants.integral_tables import IntegralTables
 from nnbf.determinants.parallel import map_row_blocks, map_tasks, n_threads
 from nnbf.determinants.slater_condon import (
     Scratch,
@@ -26,7 +27,6 @@ from nnbf.determinants.slater_condon import (
     max_connections,
     new_scratch,
 )
-from nnbf.determinants.tables import IntegralTables
 
 
 class ConnectedSpace(NamedTuple):

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from nnbf.determinants.integral_tables import IntegralTables
 from nnbf.determinants.parallel import map_row_blocks
-from nnbf.determinants.tables import IntegralTables
 
 
 def diagonal_elements(tables: IntegralTables, determinants: np.ndarray) -> np.ndarray:

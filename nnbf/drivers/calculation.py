@@ -16,10 +16,10 @@ import numpy as np
 from hamiltonians import InputError, Lattice, Sector, exact_levels, is_affordable, space_group
 from nnbf._runtime import threads_environment
 from nnbf.ansatz.orbitals import lowest_momentum
-from nnbf.drivers.general import level_of_state
 from nnbf.drivers.level import Level, Outcome
 from nnbf.drivers.methods import Task, make_options, method_named, names
 from nnbf.drivers.monitor import Monitor, pack_tree, unpack_tree
+from nnbf.drivers.operator_levels import level_of_state
 from nnbf.drivers.options import LatticeOptions
 from nnbf.drivers.sector_ansatz import make_lattice_ansatz
 from nnbf.drivers.sector_levels import sector_state

@@ -84,7 +84,10 @@ KINDS: dict[str, Kind] = {
 
 GENERAL = Kind(
     "nnbf.drivers.options:GeneralOptions",
-    {"full-sum": "nnbf.drivers.general:full_sum_level", "vmc": "nnbf.drivers.general:vmc_level"},
+    {
+        "full-sum": "nnbf.drivers.operator_levels:full_sum_level",
+        "vmc": "nnbf.drivers.operator_levels:vmc_level",
+    },
 )
 """Ways to solve any problem with a `hamiltonian()`."""
 

@@ -11,10 +11,10 @@ from hamiltonians import InputError, Molecule, irrep_bits
 from hamiltonians.molecule.lowest_determinant import lowest_determinant
 from nnbf.ansatz import NeuralBackflow, named_network
 from nnbf.ansatz.spin_projection import spin_rotations
-from nnbf.drivers.general import exclude
 from nnbf.drivers.level import Level
 from nnbf.drivers.level_observables import check_observables, final_observables, spin_warnings
 from nnbf.drivers.methods import Task
+from nnbf.drivers.operator_levels import exclude
 from nnbf.drivers.options import SolverOptions
 from nnbf.drivers.selected import Growth, SelectedSpaceDriver, TailTraining
 from nnbf.drivers.start import excess_warning, take_over

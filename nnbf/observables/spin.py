@@ -22,7 +22,7 @@ from nnbf.determinants.spin_ladder import lowered_raised
 from nnbf.estimate import Estimate
 from nnbf.observables.observable_registry import observable
 from nnbf.observables.weighted_configurations import Configurations, LogPsi
-from nnbf.operators.lattice_hamiltonian import doubly_occupied, s_squared_diagonal, spin_exchanges
+from nnbf.operators.lattice import doubly_occupied, s_squared_diagonal, spin_exchanges
 
 if TYPE_CHECKING:
     from nnbf.observables.measurements import LatticeMeasurement, MolecularMeasurement

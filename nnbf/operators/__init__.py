@@ -2,7 +2,7 @@
 
 from nnbf.operators.connections import Connections
 from nnbf.operators.hamiltonian import Hamiltonian
-from nnbf.operators.lattice_hamiltonian import LatticeHamiltonian, lattice_hilbert
+from nnbf.operators.lattice import LatticeHamiltonian, lattice_hilbert
 from nnbf.operators.local_energy import local_energies, local_energy_kernel, merged_connections
 from nnbf.operators.molecular import MolecularHamiltonian
 

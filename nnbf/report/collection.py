@@ -14,7 +14,7 @@ from nnbf import _text
 from nnbf._text import Cell, Column, Table, value_with_error
 from nnbf.analysis import findings_sections
 from nnbf.report import tables
-from nnbf.report.hamiltonian import OF_LATTICES, OF_MOLECULES
+from nnbf.report.hamiltonian_facts import OF_LATTICES, OF_MOLECULES
 from nnbf.report.page import render, run_plots, run_view, write_files
 from nnbf.report.reading import UNFIT, RunRecord, unfit
 from nnbf.report.records import records_json, varbench_table

@@ -13,7 +13,7 @@ from nnbf import _text
 from nnbf._io import read_json
 from nnbf.estimate import KINDS, Estimate, v_score
 from nnbf.report.energies import Reference, best_reference, error_unit
-from nnbf.report.hamiltonian import HamiltonianFacts, hamiltonian_facts
+from nnbf.report.hamiltonian_facts import HamiltonianFacts, hamiltonian_facts
 from nnbf.runs.schema import is_lattice, is_molecule, load_config, load_result, upgraded_result
 
 RUNNING = "running or broken off"

@@ -9,7 +9,7 @@ from typing import Any
 from nnbf._io import plain
 from nnbf._text import Cell, Table
 from nnbf.estimate import REFERENCES, reference_label
-from nnbf.report.hamiltonian import hamiltonian_record, varbench_file
+from nnbf.report.hamiltonian_facts import hamiltonian_record, varbench_file
 from nnbf.report.reading import RunRecord
 from nnbf.report.sources import Entry, SweepEntry
 

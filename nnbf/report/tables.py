@@ -9,7 +9,7 @@ from nnbf import _text
 from nnbf._text import Cell, Column, Table, value_with_error
 from nnbf.estimate import KINDS, REFERENCES, reference_label
 from nnbf.report.energies import Reference, best_reference, error_unit
-from nnbf.report.hamiltonian import varbench_file
+from nnbf.report.hamiltonian_facts import varbench_file
 from nnbf.report.reading import RunRecord
 from nnbf.report.sources import Entry
 

@@ -148,7 +148,7 @@ def recalled_level(
         InputError: The file is missing or damaged, does not say which network it is of, or does not fit.
     """
     from nnbf.ansatz import ansatz_from_spec
-    from nnbf.drivers.general import level_of_state
+    from nnbf.drivers.operator_levels import level_of_state
     from nnbf.drivers.sector_levels import sector_state
 
     path = directory.state_file(record)

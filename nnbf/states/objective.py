@@ -18,7 +18,7 @@ import scipy.sparse
 from nnbf.determinants import build_hash_table, find_rows
 from nnbf.determinants.spin_ladder import spin_raising_matrix
 from nnbf.operators import Hamiltonian, MolecularHamiltonian
-from nnbf.operators.lattice_hamiltonian import s_squared_diagonal, spin_exchanges
+from nnbf.operators.lattice import s_squared_diagonal, spin_exchanges
 from nnbf.states.space import Space
 
 if TYPE_CHECKING:

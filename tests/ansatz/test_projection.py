@@ -12,7 +12,7 @@ from netket.utils import HashableArray
 from hamiltonians.lattice.model import Lattice
 from hamiltonians.lattice.space_group import space_group
 from nnbf.ansatz.equivariant import EquivariantBackflow, ProjectedBackflow
-from nnbf.ansatz.general import ProjectedNetwork
+from nnbf.ansatz.named_networks import ProjectedNetwork
 from nnbf.ansatz.orbitals import free_orbitals, given_orbitals
 from nnbf.ansatz.projection import SymmetryElements, projection_plan
 from tests.ansatz.lattice_oracles import (

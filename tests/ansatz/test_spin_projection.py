@@ -17,7 +17,7 @@ from nnbf.ansatz.staggered import staggered_orbitals
 from nnbf.ansatz.symmetric_fillings import _projected_overlap, independent_in_sector
 from nnbf.drivers.options import LatticeOptions
 from nnbf.drivers.sector_ansatz import make_lattice_ansatz
-from nnbf.operators.lattice_hamiltonian import s_squared_diagonal, spin_exchanges
+from nnbf.operators.lattice import s_squared_diagonal, spin_exchanges
 from nnbf.states.amplitudes import initial_variables
 
 

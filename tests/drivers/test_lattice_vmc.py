@@ -22,7 +22,7 @@ from nnbf.drivers import LatticeOptions, Monitor, make_lattice_ansatz, solve
 from nnbf.drivers.level_observables import level_observables
 from nnbf.drivers.sector_levels import _single_determinant, sampled_lattice_state
 from nnbf.operators import LatticeHamiltonian
-from nnbf.operators.lattice_hamiltonian import s_squared_diagonal, spin_exchanges
+from nnbf.operators.lattice import s_squared_diagonal, spin_exchanges
 from nnbf.states import Objective, SpinPenalty, sampled_step
 
 MODEL = Lattice("tv", (4, 2), 3, V=1.5, boundary=("apbc", "pbc"))

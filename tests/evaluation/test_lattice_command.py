@@ -13,7 +13,7 @@ from hamiltonians import InputError
 from nnbf.cli import main
 from nnbf.drivers import make_lattice_ansatz
 from nnbf.drivers.calculation import with_determinants
-from nnbf.drivers.general import level_of_state
+from nnbf.drivers.operator_levels import level_of_state
 from nnbf.drivers.sector_levels import sector_state
 from nnbf.runs import RunDirectory, plan_resumption
 from nnbf.runs.checkpoint import load_checkpoint, save_checkpoint

@@ -13,7 +13,7 @@ import pytest
 from hamiltonians import InputError
 from nnbf.cli import main
 from nnbf.report import write_collection
-from nnbf.report.hamiltonian import varbench_file
+from nnbf.report.hamiltonian_facts import varbench_file
 
 TV = {
     "kind": "tv", "size": [4, 4], "particles": [5], "t": 1.0, "t_prime": 0.0, "U": 0.0, "V": 1.0,
