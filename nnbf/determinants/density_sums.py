@@ -16,10 +16,9 @@ flipped rows would have contributed.
 from typing import Literal
 
 import numpy as np
-from numba import njit
 
 from nnbf.determinants.hashing import Amplitudes, grown, lookup, merge_equal
-from nnbf.determinants.parallel import map_row_blocks, map_tasks, n_threads
+from nnbf.determinants.parallel import compiled, map_row_blocks, map_tasks, n_threads
 from nnbf.determinants.slater_condon import between, is_empty, move, occupied_orbitals
 
 _MODES = {"exchange": 0, "mixed": 1, "all": 2}
@@ -110,7 +109,7 @@ def _sum_of_parts(run, n_rows, shape):
     return sum(parts[1:], parts[0]) if parts else np.zeros(shape)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def lookup_moved(psi, words, offset, p, q, work):
     """Amplitude of a bit string with the electron in p moved to q."""
     move(words, offset, p, q)
@@ -119,7 +118,7 @@ def lookup_moved(psi, words, offset, p, q, work):
     return value
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _one_body_rows(rows, weights, lo, hi, psi, irreps, out):
     n = irreps.shape[0]
     n_words = rows.shape[1] // 2
@@ -142,7 +141,7 @@ def _one_body_rows(rows, weights, lo, hi, psi, irreps, out):
                         out[spin, p, q] += -value if between(parity, p, q) else value
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _add_pair(matrix, p, r, q, s, value):
     """Add <a+_p a+_r a_s a_q> of one spin to the matrix over ordered pairs."""
     left = r * (r - 1) // 2 + p
@@ -156,7 +155,7 @@ def _add_pair(matrix, p, r, q, s, value):
     matrix[left, right] += value
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _two_body_rows(rows, weights, lo, hi, psi, irreps, same, mixed):
     n = irreps.shape[0]
     n_words = rows.shape[1] // 2
@@ -199,7 +198,7 @@ def _two_body_rows(rows, weights, lo, hi, psi, irreps, same, mixed):
         _mixed_doubles(weight, alpha, beta, parity, psi, irreps, other, work, mixed)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _two_body_diagonal(alpha, beta, n, own, same, mixed):
     for spin in range(2):
         occupied = alpha if spin == 0 else beta
@@ -212,7 +211,7 @@ def _two_body_diagonal(alpha, beta, n, own, same, mixed):
             mixed[p * n + r, p * n + r] += own
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _mixed_doubles(weight, alpha, beta, parity, psi, irreps, other, work, mixed):
     n = irreps.shape[0]
     n_words = other.shape[0] // 2
@@ -240,7 +239,7 @@ def _mixed_doubles(weight, alpha, beta, parity, psi, irreps, other, work, mixed)
             move(other, 0, p, q)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _same_spin_doubles(weight, offset, occupied, parity, psi, irreps, other, work, same):
     for y in range(len(occupied)):
         j = occupied[y]
@@ -266,7 +265,7 @@ def _same_spin_doubles(weight, offset, occupied, parity, psi, irreps, other, wor
                     same[left, b * (b - 1) // 2 + a] += -value if sign else value
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _append(out, used, determinant, offset, i, a, other_offset, j, b):
     """Write a determinant with electrons moved from i to a and from j to b; the list, and its length."""
     if used == out.shape[0]:
@@ -277,7 +276,7 @@ def _append(out, used, determinant, offset, i, a, other_offset, j, b):
     return out, used + 1
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _excited_rows(determinants, irreps, mode, lo, hi):
     n = irreps.shape[0]
     n_words = determinants.shape[1] // 2

@@ -3,10 +3,11 @@
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+
+from nnbf.determinants.parallel import compiled
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def hash_words(words):
     """Mix the words of one bit string into 64 bits (finaliser of splitmix64 after each word)."""
     h = np.uint64(0x9E3779B97F4A7C15)
@@ -18,7 +19,7 @@ def hash_words(words):
     return h
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def same_words(left, right):
     """Whether two bit strings agree."""
     for w in range(left.shape[0]):
@@ -27,7 +28,7 @@ def same_words(left, right):
     return True
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def canonicalise(words):
     """Exchange the spin strings in place if that gives the smaller bit string; 1 if both agree, else 2."""
     n_words = words.shape[0] // 2
@@ -42,7 +43,7 @@ def canonicalise(words):
     return 1
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def find(slots, keys, words, h):
     """Row of ``words`` in ``keys``, or ``-1 - slot`` where it would be put."""
     mask = slots.shape[0] - 1
@@ -56,7 +57,7 @@ def find(slots, keys, words, h):
         slot = (slot + 1) & mask
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def fill(slots, keys, count):
     """Enter the first ``count`` rows of ``keys``; the first that is there already, or -1."""
     for row in range(count):
@@ -85,7 +86,7 @@ def build_hash_table(determinants: np.ndarray) -> np.ndarray:
     return slots
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def merge_equal(determinants):
     """Distinct bit strings in order of first encounter, and the number of each row's among them.
 
@@ -121,7 +122,7 @@ def first_rows(index: np.ndarray, count: int) -> np.ndarray:
     return first
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def grown(array, used, room):
     """An array with ``room`` rows that begins with the first ``used`` of the given one."""
     larger = np.empty((room, *array.shape[1:]), array.dtype)
@@ -129,7 +130,7 @@ def grown(array, used, room):
     return larger
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _find_rows(slots, keys, queries, out):
     for row in range(queries.shape[0]):
         position = find(slots, keys, queries[row], hash_words(queries[row]))
@@ -163,7 +164,7 @@ class Amplitudes(NamedTuple):
         return cls(keys, build_hash_table(keys), values, bool(fold))
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def lookup(psi, words, work):
     """Amplitude of one bit string, 0 where it is absent; ``work`` is overwritten."""
     work[:] = words

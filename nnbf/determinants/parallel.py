@@ -8,6 +8,35 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 from numba import njit
+from numba.core.caching import FunctionCache
+
+
+class _Programs(FunctionCache):
+    """Programs on disk."""
+
+    def load_overload(self, sig, target_context):
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # as after a module of the arguments' types was renamed: the source is here
+            self.flush()
+            return None
+
+
+def compiled(**options: Any) -> Callable[[Callable], Any]:
+    """Decorator that compiles a kernel with Numba: without the GIL, its program kept on disk.
+
+    Programs that cannot be read any more, as those of an earlier version, are made anew.
+
+    Args:
+        options: More of ``numba.njit``.
+    """
+
+    def decorated(function: Callable) -> Any:
+        kernel = njit(cache=True, nogil=True, **options)(function)
+        kernel._cache = _Programs(function)
+        return kernel
+
+    return decorated
 
 
 def n_threads() -> int:
@@ -63,7 +92,7 @@ def sparse_times_dense(matrix: scipy.sparse.csr_matrix, dense: np.ndarray) -> np
     return out
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+@compiled(fastmath={"contract", "reassoc", "nsz"})
 def _vector_rows(indptr, indices, data, vector, lo, hi, out):
     for row in range(lo, hi):
         total = 0.0
@@ -72,7 +101,7 @@ def _vector_rows(indptr, indices, data, vector, lo, hi, out):
         out[row] = total
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+@compiled(fastmath={"contract", "reassoc", "nsz"})
 def _dense_rows(indptr, indices, data, dense, lo, hi, out):
     width = dense.shape[1]
     # Strips of columns that stay in the cache while all rows pass over them.

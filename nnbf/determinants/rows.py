@@ -14,12 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse
-from numba import njit
 
 from nnbf.determinants.configurations import multiplicities
 from nnbf.determinants.hashing import Amplitudes, canonicalise, fill, find, grown, hash_words
 from nnbf.determinants.integral_tables import IntegralTables
-from nnbf.determinants.parallel import map_row_blocks, map_tasks, n_threads
+from nnbf.determinants.parallel import compiled, map_row_blocks, map_tasks, n_threads
 from nnbf.determinants.slater_condon import (
     Scratch,
     connections_of,
@@ -223,7 +222,7 @@ def most_connections(tables: IntegralTables, determinants: np.ndarray) -> int:
     return max_connections(tables.n_orbitals, alpha, beta) + 1
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _flat_rows(tables, determinants, diagonal, lo, hi, threshold, capacity):
     counts = np.empty(hi - lo, np.int64)
     out = np.empty(((hi - lo) * capacity, determinants.shape[1]), np.uint64)
@@ -241,7 +240,7 @@ def _flat_rows(tables, determinants, diagonal, lo, hi, threshold, capacity):
     return counts, out[:used].copy(), values[:used].copy()
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _listed_row(tables, determinant, diagonal, threshold, listed, scratch, positions, elements):
     """Positions in a list and elements of one row of H, the diagonal first."""
     used = 0
@@ -261,7 +260,7 @@ def _listed_row(tables, determinant, diagonal, threshold, listed, scratch, posit
     return used
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _listed_rows(tables, rows, diagonal, lo, hi, listed, threshold, capacity):
     """Rows ``lo`` to ``hi`` of H on the columns of a list: (counts, positions, elements)."""
     scratch = new_scratch(tables.n_orbitals, rows.shape[1], capacity)
@@ -281,7 +280,7 @@ def _listed_rows(tables, rows, diagonal, lo, hi, listed, threshold, capacity):
     return counts, positions[:used].copy(), elements[:used].copy()
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _applied_rows(tables, rows, diagonal, lo, hi, psi, n_first, capacity, out):
     scratch = new_scratch(tables.n_orbitals, rows.shape[1], capacity)
     positions, elements = np.empty(capacity, np.int64), np.empty(capacity)
@@ -297,7 +296,7 @@ def _applied_rows(tables, rows, diagonal, lo, hi, psi, n_first, capacity, out):
         out[row, 1] = other
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _scattered_rows(tables, diagonal, psi, multiplicity, capacity, out):
     scratch = new_scratch(tables.n_orbitals, psi.keys.shape[1], capacity)
     positions, elements = np.empty(capacity, np.int64), np.empty(capacity)
@@ -309,7 +308,7 @@ def _scattered_rows(tables, diagonal, psi, multiplicity, capacity, out):
             out[position] += elements[k] * psi.values[row] * multiplicity[row] / multiplicity[position]
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _accumulated_couplings(tables, rows, values, screen, known, threshold, capacity, partition, n_partitions):
     """Determinants outside a list that its rows reach, and ``sum_i H_ji psi_i``, of one hash partition.
 

@@ -7,10 +7,9 @@ elements follow Szabo and Ostlund, Modern Quantum Chemistry, tables 2.3 and 2.4.
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from nnbf.determinants.integral_tables import IntegralTables
-from nnbf.determinants.parallel import map_row_blocks
+from nnbf.determinants.parallel import compiled, map_row_blocks
 
 
 def diagonal_elements(tables: IntegralTables, determinants: np.ndarray) -> np.ndarray:
@@ -40,7 +39,7 @@ class Scratch(NamedTuple):
     """Their matrix elements, (capacity,)."""
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def new_scratch(n_orbitals, n_total, capacity):
     """Scratch for determinants of ``n_total`` words."""
     return Scratch(
@@ -51,7 +50,7 @@ def new_scratch(n_orbitals, n_total, capacity):
     )
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def occupied_orbitals(determinant, spin, n_orbitals, occupied, parity):
     """Write the occupied orbitals of one spin and the parity of the electrons below each orbital.
 
@@ -68,7 +67,7 @@ def occupied_orbitals(determinant, spin, n_orbitals, occupied, parity):
     return count
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _diagonal_rows(tables, determinants, lo, hi, out):
     n = tables.n_orbitals
     occupied = np.empty((2, n), np.int64)
@@ -91,37 +90,37 @@ def _diagonal_rows(tables, determinants, lo, hi, out):
         out[row] = energy
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def is_empty(determinant, offset, p):
     """True where orbital p holds no electron of the spin whose words begin at ``offset``."""
     return (determinant[offset + (p >> 6)] >> np.uint64(p & 63)) & np.uint64(1) == np.uint64(0)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def between(parity, p, q):
     """Parity of the electrons strictly between p and q, where the lower one is occupied or p > q."""
     return parity[q] ^ parity[p + 1] if p < q else parity[p] ^ parity[q + 1]
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def move(words, offset, p, q):
     """Exchange the occupations of two orbitals, one occupied and one empty; none for p = q."""
     words[offset + (p >> 6)] ^= np.uint64(1) << np.uint64(p & 63)
     words[offset + (q >> 6)] ^= np.uint64(1) << np.uint64(q & 63)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _write(out, count, determinant, n_total):
     for w in range(n_total):
         out[count, w] = determinant[w]
 
 
-@njit(cache=True, nogil=True, inline="always")
+@compiled(inline="always")
 def _flip(out, count, offset, p):
     out[count, offset + (p >> 6)] ^= np.uint64(1) << np.uint64(p & 63)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def connections_of(tables, determinant, threshold, scratch):
     """All determinants that the Hamiltonian reaches from one, without itself.
 

@@ -7,12 +7,11 @@ beta orbitals, which is the unit matrix where they are the same. Sums have the t
 
 import numpy as np
 import scipy.sparse
-from numba import njit
 
 from nnbf.determinants.configurations import multiplicities, spin_flip
 from nnbf.determinants.density_sums import lookup_moved
 from nnbf.determinants.hashing import Amplitudes, grown, lookup, merge_equal
-from nnbf.determinants.parallel import map_row_blocks
+from nnbf.determinants.parallel import compiled, map_row_blocks
 from nnbf.determinants.slater_condon import between, is_empty, move, occupied_orbitals
 
 #: Products of orbital overlaps below this are dropped: rounding of what symmetry makes zero.
@@ -77,7 +76,7 @@ def spin_raising_matrix(
     return scipy.sparse.coo_matrix(entries, shape=(len(distinct), len(determinants))).tocsr()
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _exchange_rows(rows, psi, n_orbitals, lo, hi, out):
     n_words = rows.shape[1] // 2
     occupied = np.empty(n_orbitals, np.int64)
@@ -105,7 +104,7 @@ def _exchange_rows(rows, psi, n_orbitals, lo, hi, out):
         out[row] = total
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _overlap_rows(rows, psi, overlap, lo, hi, out):
     n = overlap.shape[0]
     n_words = rows.shape[1] // 2
@@ -141,7 +140,7 @@ def _overlap_rows(rows, psi, overlap, lo, hi, out):
         out[row] = total
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _raised_rows(determinants, overlap, lo, hi):
     n = overlap.shape[0]
     n_words = determinants.shape[1] // 2

@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 import netket as nk
 import numpy as np
-from numba import njit
 
 from hamiltonians.lattice.model import Lattice
+from nnbf.determinants.parallel import compiled
 from nnbf.operators.connections import Connections
 from nnbf.operators.hamiltonian import Hamiltonian
 
@@ -197,7 +197,7 @@ def doubly_occupied(occupations: np.ndarray, n_sites: int) -> np.ndarray:
     return (occupations[:, :n_sites] & occupations[:, n_sites:]).astype(float)
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def _flat_connections(rows, hops, amplitudes, repulsion, levels, on_site, n_sites, capacity):
     n, modes = rows.shape
     n_spins = modes // n_sites
