@@ -126,12 +126,19 @@ def build_bonds(
     periodic: tuple[bool, bool],
     flux: tuple[float, float],
 ) -> Bonds:
-    """Return the bonds of a cluster, of both shells; the twist `flux` is in units of 2 pi."""
+    """Return the bonds of a cluster, of both shells; the twist `flux` is in units of 2 pi.
+
+    Next-nearest neighbours of a chain (one direction of length 1, one site a cell) are two sites apart; in
+    one of two sites there are none.
+    """
     cells, _ = cell_table(size, 1)
     extent = np.array(size)
     sites, windings, shells = [], [], []
     patterns = [(1, pattern) for pattern in geometry.nearest]
-    patterns += [(2, pattern) for pattern in geometry.next_nearest]
+    further = geometry.next_nearest
+    if 1 in size and geometry.n_basis == 1:
+        further = ((0, 0, 2, 0), (0, 0, 0, 2)) if max(size) > 2 else ()
+    patterns += [(2, pattern) for pattern in further]
     for shell, (start, end, dx, dy) in patterns:
         target = cells + np.array([dx, dy])
         winding = np.floor_divide(target, extent)

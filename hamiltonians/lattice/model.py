@@ -57,7 +57,8 @@ class Lattice:
 
     with n_i the density of both spins; the spinless `tv` has no sigma and no U. Sums run over the bonds of
     the infinite lattice folded onto the cluster: on a periodic direction of length 2 two sites share two
-    bonds, and both count (hopping -2t, or 0 for antiperiodic; repulsion 2V). A direction of length 1 is open.
+    bonds, and both count (hopping -2t, or 0 for antiperiodic; repulsion 2V). A direction of length 1 is open;
+    next-nearest neighbours of such a chain are two sites apart.
     A twist theta means c_{r+L} = e^{i theta} c_r: an electron going once around meets the phase theta.
 
     Raises:
@@ -101,6 +102,12 @@ class Lattice:
         if self.kind == "tv" and self.U != 0.0:
             raise InputError(f"U = {self.U:g} in a t-V model: spinless fermions never share a site, give V")
         set_(self, "particles", _particles(self.particles, self.kind, self.n_sites))
+        for value, name, shell in ((self.t_prime, "t'", 2), (self.V, "V", 1)):
+            if value and shell not in self.bonds.shells and (shell == 2 or self.is_spinful):
+                raise InputError(
+                    f"{name} = {value:g} joins no sites of a lattice of {self.size[0]}x{self.size[1]} cells "
+                    "with these boundaries: leave it out"
+                )
 
     # ---- counting ----------------------------------------------------------------------------------
 

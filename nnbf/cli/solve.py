@@ -195,7 +195,10 @@ def _lattice_job(name: str, command: "SolveLattice | SolveSpectrum | SolveCharge
     from nnbf.runs import Job
 
     model, solver = command.problem.build(), command.solver
-    choice = command.sector.choice(model) if isinstance(command, SolveLattice) else command.choice
+    if isinstance(command, SolveLattice):
+        choice: Any = command.sector.choice(model, command.limits.exact_limit)
+    else:
+        choice = command.choice
     method = "full-sum" if isinstance(command, SolveCharge) else solver.method
     return Job(name, model, solver, method, command.problem, choice, command.limits).require()
 

@@ -15,12 +15,12 @@ import numpy as np
 
 from hamiltonians import InputError, Lattice, Sector, exact_levels, is_affordable, space_group
 from nnbf._runtime import threads_environment
-from nnbf.ansatz.orbitals import lowest_momentum
+from nnbf.drivers.ground_sector import ground_momentum, sector_warnings
 from nnbf.drivers.level import Level, Outcome
 from nnbf.drivers.methods import Task, make_options, method_named, names
 from nnbf.drivers.monitor import Monitor, pack_tree, unpack_tree
 from nnbf.drivers.operator_levels import level_of_state
-from nnbf.drivers.options import LatticeOptions
+from nnbf.drivers.options import EXACT_LIMIT, LatticeOptions
 from nnbf.drivers.sector_ansatz import make_lattice_ansatz
 from nnbf.drivers.sector_levels import sector_state
 
@@ -58,7 +58,8 @@ def solve(
             vmc (samples); left out: ``options.method``, else the first of the kind of problem.
         model: A Flax module of log psi instead of the network of the options.
         optimizer: An optimiser of ``nnbf.optimize`` instead of that of the options.
-        sector: Symmetry sector of a lattice; left out: the momentum of a lowest filling of free particles.
+        sector: Symmetry sector of a lattice; left out: the momentum of the ground state where exact
+            diagonalisation of all is cheap, else of a lowest filling of free particles, with a warning.
         lower: Known levels of the sector: the next one is found (method full-sum, of any problem).
         monitor: Rows, stop requests, deadline, checkpoints, NetKet's callbacks and loggers. It resumes
             snapshots of the same arguments (``max_steps`` and ``time_limit`` may differ; the time limit is
@@ -79,15 +80,18 @@ def solve(
     started = time.monotonic()
     options = make_options(problem.format) if options is None else options
     monitor = (monitor or Monitor()).within(getattr(options, "time_limit", None))
+    doubts: tuple[str, ...] = ()
     if isinstance(problem, Lattice):
         if sector is None:
-            sector = space_group(problem).sector(lowest_momentum(problem), None)
+            sector = space_group(problem).sector(ground_momentum(problem), None)
+            doubts = sector_warnings(problem, sector)
     elif sector is not None:
         raise InputError("this kind of problem has no sectors to choose from: leave sector out")
     found = method_named(problem, _method(problem, options, method, sector))
     start = getattr(start, "lowest", start)
     task = Task(problem, options, monitor, sector, model, optimizer, start, tuple(lower))
     level = found(task)
+    level = replace(level, warnings=(*doubts, *level.warnings))
     if monitor.on_level is not None:
         monitor.on_level(level)
     references = dict(getattr(problem, "references", {}))
@@ -108,7 +112,7 @@ def spectrum(
     options: LatticeOptions | None = None,
     *,
     levels: int = 1,
-    exact_limit: int = 200_000,
+    exact_limit: int = EXACT_LIMIT,
     monitor: Monitor | None = None,
     workers: int = 1,
 ) -> Outcome:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 LatticeMethod = Literal["full-sum", "vmc"]
 
+EXACT_LIMIT = 200_000
+"""States of a lattice's sector, or of all together, up to which they are diagonalised: about 10 s."""
+
 #: Options of lattices whose defaults depend on the method.
 _DEFAULTS = {
     "full-sum": {"features": 8, "depth": 2, "damping": 1e-3, "max_steps": 200},

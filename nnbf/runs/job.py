@@ -12,6 +12,7 @@ from annotated_types import Ge
 from hamiltonians.errors import InputError
 from nnbf._options import Checked, Positive, Workers
 from nnbf._text import typed
+from nnbf.drivers.options import EXACT_LIMIT
 from nnbf.runs.schema import LATTICE, MOLECULE
 
 if TYPE_CHECKING:
@@ -89,21 +90,25 @@ class OneSector:
     """One symmetry sector."""
 
     momentum: str = ""
-    """Momentum in units of 2 pi / L, such as "0,0", or G, X, M; left out: that of the lowest filling of free
-    particles."""
+    """Momentum in units of 2 pi / L, such as "0,0", or G, X, M; left out: that of the ground state where all
+    sectors together have at most exact_limit states, else of the lowest filling of free particles."""
     irrep: str = ""
     """Irrep of its little group, such as B2; left out: not resolved, but measured of the result."""
     spin: Literal["any", "even", "odd"] = "any"
     """Parity under spin flip (hubbard with N_up = N_down): even or odd total spin."""
 
-    def choice(self, model: "Lattice") -> SectorChoice:
+    def choice(self, model: "Lattice", exact_limit: int = EXACT_LIMIT) -> SectorChoice:
         """Return the choice of this sector.
+
+        Args:
+            model: The lattice.
+            exact_limit: Most states, of all sectors, that are diagonalised to find that of the ground state.
 
         Raises:
             InputError: No such momentum or irrep.
         """
         from hamiltonians import named_momenta, space_group
-        from nnbf.ansatz.orbitals import lowest_momentum
+        from nnbf.drivers.ground_sector import ground_momentum
 
         group = space_group(model)
         if self.momentum:
@@ -114,7 +119,7 @@ class OneSector:
                 )
             momentum = group.sector(words[0]).momentum
         else:
-            momentum = lowest_momentum(model)  # with an open boundary (0, 0)
+            momentum = ground_momentum(model, exact_limit)  # with an open boundary (0, 0)
         if len(self.irrep.split()) > 1:
             raise InputError(f"irrep {self.irrep!r}: give one; {typed('spectrum')} takes several")
         return SectorChoice(
@@ -134,8 +139,9 @@ class Limits(Checked):
 class LatticeLimits(Limits):
     """Limits of a run on a lattice."""
 
-    exact_limit: Annotated[int, Ge(0)] = 200_000
-    """Sectors up to this many states are diagonalised exactly, for comparison; 0: none."""
+    exact_limit: Annotated[int, Ge(0)] = EXACT_LIMIT
+    """Sectors up to this many states are diagonalised exactly, for comparison (and all of them, for that of
+    the ground state, if together they have no more); 0: none."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +201,12 @@ class Job:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Warnings about the problem."""
+        """Warnings about the problem, and about sectors that are lower than the one asked for."""
+        if self.command == "lattice":
+            from nnbf.drivers.ground_sector import sector_warnings
+
+            limit = getattr(self.limits, "exact_limit", EXACT_LIMIT)
+            return tuple(w for s in self.sectors for w in sector_warnings(self.problem, s, limit))
         return tuple(self.problem.info.warnings) if self.is_molecule else ()
 
     @cached_property
