@@ -185,7 +185,7 @@ def _info(
         ecp=field.ecp,
         scf_converged=field.converged,
         source=geometry.name if isinstance(spec.molecule, Geometry) else str(spec.molecule),
-        warnings=field.warnings + chosen.notes,
+        warnings=geometry.warnings + field.warnings + chosen.notes,
     )
 
 

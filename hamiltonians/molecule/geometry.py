@@ -4,12 +4,20 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
-from itertools import takewhile
 from pathlib import Path
 
 from hamiltonians.errors import InputError, nearest_names
+from hamiltonians.molecule.xyz import (
+    MOST_ATOMS,
+    comment_warnings,
+    coordinate,
+    read_text,
+    shortened,
+    stated_electrons,
+    xyz_rows,
+)
 
 _PERIODIC_TABLE = (
     "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br "
@@ -29,7 +37,11 @@ _CLOSEST = 0.2  # Angstrom; no two nuclei of a molecule come nearer
 _FARTHEST = 1e4  # Angstrom; beyond this a coordinate is a typing error
 # Bundled .xyz files, in Angstrom; each file's comment line states charge, 2S and origin.
 _LIBRARY = Path(__file__).parents[1] / "library"
-_CHAIN = re.compile(r"([A-Za-z]{1,2})(\d+)-(chain|ring)-(\d*\.?\d+)", re.IGNORECASE)
+_CHAIN = re.compile(r"([A-Za-z]{1,2})(\d{1,6})-(chain|ring)-(\d{0,9}\.?\d{1,30})", re.IGNORECASE | re.ASCII)
+# Orbitals without a nucleus: "ghost-H", "Gh(H)", "X-H", "Bq-H", "@H" and "H:" of several programs.
+_GHOST = re.compile(
+    r"(?:(?:ghost|gh|bq)[-_:(]?|x[-_:]|@)([A-Za-z]{1,2}\w*)\)?|([A-Za-z]{1,2}\w*):", re.IGNORECASE
+)
 
 Atoms = tuple[tuple[str, tuple[float, float, float]], ...]
 
@@ -41,21 +53,25 @@ class Geometry:
     name: str
     """Bundled name, stem of the file, or formula."""
     atoms: Atoms
-    """(symbol, (x, y, z)) of every atom, in Angstrom."""
+    """(symbol, (x, y, z)) of every atom, in Angstrom; "ghost-H" for the orbitals of H without its nucleus."""
     charge: int | None = None
     """Total charge where the source states it."""
     two_S: int | None = None
     """Number of unpaired electrons, 2S, where the source states it."""
+    labels: tuple[str, ...] = ()
+    """Label of every atom ("H1", "ghost-H2"), by which it may have its own basis; empty where none has."""
+    warnings: tuple[str, ...] = ()
+    """Warnings about the source, one line each."""
 
     @property
     def formula(self) -> str:
-        """Formula in Hill's order."""
-        return hill_formula([symbol for symbol, _ in self.atoms])
+        """Formula in Hill's order, without ghosts."""
+        return hill_formula([symbol for symbol, _ in self.atoms if symbol in ATOMIC_NUMBERS])
 
     @property
     def nuclear_charge(self) -> int:
         """Sum of the atomic numbers."""
-        return sum(ATOMIC_NUMBERS[symbol] for symbol, _ in self.atoms)
+        return sum(ATOMIC_NUMBERS.get(symbol, 0) for symbol, _ in self.atoms)
 
 
 def read_geometry(molecule: str | Path | Geometry, *, unit: str = "angstrom") -> Geometry:
@@ -65,7 +81,7 @@ def read_geometry(molecule: str | Path | Geometry, *, unit: str = "angstrom") ->
         molecule: A bundled name (any case), a path to an .xyz file, inline text such as
             "N 0 0 0; N 0 0 1.1" (semicolons or newlines between atoms), or a chain or ring of one
             element with its spacing: "H10-chain-1.8", "H6-ring-1.0".
-        unit: Unit of inline text and spacings, "angstrom" or "bohr". Bundled and .xyz files are in
+        unit: Unit of inline text, spacings and .xyz files, "angstrom" or "bohr". Bundled files are in
             Angstrom.
 
     Raises:
@@ -79,26 +95,35 @@ def read_geometry(molecule: str | Path | Geometry, *, unit: str = "angstrom") ->
     if not text:
         raise InputError("no molecule given: give a bundled name, an .xyz file or 'N 0 0 0; N 0 0 1.1'")
     bundled = bundled_path(text)
-    if bundled is not None:
-        return _parse_xyz(bundled.read_text(encoding="utf-8"), bundled.stem, f"bundled {bundled.stem}")
     scale = BOHR_IN_ANGSTROM if unit.casefold() in ("bohr", "au") else 1.0
+    if bundled is not None:
+        if scale != 1.0:
+            raise InputError(f"bundled geometries, such as {bundled.stem}, are in angstrom: leave out unit")
+        return _parse_xyz(bundled, f"bundled {bundled.stem}", 1.0)
     chain = _chain_atoms(text)
     if chain:
         scaled = [(symbol, [scale * x for x in position]) for symbol, position in chain]
-        return Geometry(text, check_atoms(scaled))
+        return _geometry(text, scaled)
     inline = bool(re.search(r"[;\n]", text)) or _looks_like_atom(text)
     if not inline:
         path = Path(text)
         if path.suffix.casefold() == ".xyz" or _is_file(path):
-            return _read_xyz(path)
+            return _parse_xyz(path, str(path), scale)
         close = nearest_names(text, bundled_molecules())
         hint = f"nearest bundled names: {', '.join(close)}; " if close else ""
         raise InputError(
-            f"molecule {text!r} is unknown: {hint}give a bundled name, an .xyz file or 'N 0 0 0; N 0 0 1.1'"
+            f"molecule {shortened(text)} is unknown: {hint}give a bundled name, an .xyz file or "
+            "'N 0 0 0; N 0 0 1.1'"
         )
     lines = [line for line in re.split(r"[;\n]", text) if line.strip()]
-    atoms = tuple(_parse_atom(line, f"atom {k}", scale) for k, line in enumerate(lines, start=1))
-    return Geometry(hill_formula([symbol for symbol, _ in atoms]), check_atoms(atoms))
+    atoms = []
+    for number, line in enumerate(lines, start=1):
+        fields = line.replace(",", " ").split()
+        if len(fields) < 4:
+            raise InputError(f"atom {number}: {shortened(line.strip())} is not an atom: give 'symbol x y z'")
+        atoms.append(_atom(fields, f"atom {number}", scale))
+    geometry = _geometry("", atoms)
+    return replace(geometry, name=geometry.formula)
 
 
 def bundled_molecules() -> tuple[str, ...]:
@@ -122,13 +147,20 @@ def element_symbol(text: str) -> str | None:
 
     A symbol may carry a label ("H1", "O_a"); a bare number is a nuclear charge; D and T are H.
     """
-    if text.isdigit():
+    if re.fullmatch(r"[0-9]{1,3}", text):
         number = int(text)
         return _SYMBOLS[number - 1] if 1 <= number <= len(_SYMBOLS) else None
-    symbol = "".join(takewhile(str.isalpha, text)).capitalize()
+    letters = re.match(r"[A-Za-z]*", text)
+    symbol = "" if letters is None else letters[0].capitalize()
     if symbol in ("D", "T"):
         return "H"
     return symbol if symbol in ATOMIC_NUMBERS else None
+
+
+def ghost_element(text: str) -> str | None:
+    """Return the element of a ghost ("ghost-H", "Gh(H1)", "X-H", "Bq-H", "@H" or "H:"), or None."""
+    match = _GHOST.fullmatch(text)
+    return None if match is None else element_symbol(match[1] or match[2])
 
 
 def hill_formula(symbols: list[str] | tuple[str, ...]) -> str:
@@ -142,17 +174,22 @@ def hill_formula(symbols: list[str] | tuple[str, ...]) -> str:
 def check_atoms(atoms: Sequence[tuple[str, Sequence[float]]]) -> Atoms:
     """Return the atoms with normal symbols, after checking that they are apart from each other.
 
+    Ghosts have the symbol "ghost-H".
+
     Raises:
-        InputError: No atom, an unknown element, a coordinate that is not finite, or two nuclei
+        InputError: No atom, too many, an unknown element, a coordinate that is not finite, or two nuclei
             closer than 0.2 Angstrom.
     """
-    if not atoms:
-        raise InputError("the molecule has no atoms: give at least one")
+    if not 0 < len(atoms) <= MOST_ATOMS:
+        raise InputError(f"the molecule has {len(atoms) or 'no'} atoms: give 1 to {MOST_ATOMS:,}")
     clean = []
     for number, (label, position) in enumerate(atoms, start=1):
-        symbol = element_symbol(str(label))
+        ghost = ghost_element(str(label))
+        symbol = f"ghost-{ghost}" if ghost is not None else element_symbol(str(label))
         if symbol is None:
-            raise InputError(f"atom {number}: element {label!r} is unknown: give a symbol such as N")
+            raise InputError(
+                f"atom {number}: element {shortened(str(label))} is unknown: give a symbol such as N"
+            )
         if len(position) != 3 or not all(abs(float(x)) < _FARTHEST for x in position):
             raise InputError(
                 f"atom {number} ({symbol}): give three finite coordinates below {_FARTHEST:g} Angstrom"
@@ -166,6 +203,8 @@ def check_atoms(atoms: Sequence[tuple[str, Sequence[float]]]) -> Atoms:
                     f"atoms {j + 1} and {i + 1} are {distance:.3f} Angstrom apart: "
                     "nuclei must not overlap; check the coordinates and their unit"
                 )
+    if all(symbol not in ATOMIC_NUMBERS for symbol, _ in clean):
+        raise InputError("the molecule has ghosts alone: give an atom with a nucleus")
     return tuple(clean)
 
 
@@ -178,6 +217,8 @@ def _chain_atoms(name: str) -> list[tuple[str, tuple[float, float, float]]]:
     if match is None:
         return []
     element, count, distance = match[1], int(match[2]), float(match[4])
+    if count > MOST_ATOMS:
+        raise InputError(f"{count:,} atoms are more than {MOST_ATOMS:,}: give a smaller molecule")
     if match[3].casefold() == "chain":
         return [(element, (0.0, 0.0, k * distance)) for k in range(count)]
     if count < 3:
@@ -187,15 +228,6 @@ def _chain_atoms(name: str) -> list[tuple[str, tuple[float, float, float]]]:
     return [(element, (radius * math.cos(a), radius * math.sin(a), 0.0)) for a in angles]
 
 
-def _read_xyz(path: Path) -> Geometry:
-    try:
-        content = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        reason = (error.strerror or "unreadable") if isinstance(error, OSError) else "not a text file"
-        raise InputError(f"cannot read {path}: {reason}; give an .xyz text file") from error
-    return _parse_xyz(content, path.stem, str(path))
-
-
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
@@ -203,51 +235,43 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _parse_xyz(content: str, name: str, source: str) -> Geometry:
-    lines = content.splitlines()
-    if not any(line.strip() for line in lines):
-        raise InputError(f"{source} is empty: give the atom count, a comment line, then the atoms")
-    first = lines[0].split()
-    if len(first) != 1 or not first[0].isdigit():
-        raise InputError(f"{source}: the first line must be the number of atoms, found {lines[0]!r}")
-    count = int(first[0])
-    comment = lines[1] if len(lines) > 1 else ""
-    body = lines[2:]
-    while body and not body[-1].strip():
-        body.pop()
-    if count == 0 or len(body) != count:
-        raise InputError(
-            f"{source}: the first line says {count} atoms, {len(body)} lines follow the comment: "
-            "give one line an atom and a single geometry"
-        )
-    atoms = tuple(_parse_atom(line, f"{source}, line {k}", 1.0) for k, line in enumerate(body, start=3))
-    charge = _stated(comment, r"\bcharge\s*[=:]?\s*([+-]?\d+)")
-    two_s = _stated(comment, r"(?:\b2\s*S|\bspin)\s*[=:]?\s*(\d+)")
-    multiplicity = _stated(comment, r"\bmult(?:iplicity)?\s*[=:]?\s*(\d+)")
-    if two_s is None and multiplicity:
-        two_s = multiplicity - 1
-    return Geometry(name, check_atoms(atoms), charge, two_s)
+def _parse_xyz(path: Path, source: str, scale: float) -> Geometry:
+    rows, comment = xyz_rows(read_text(path), source)
+    atoms = [_atom(fields, f"{source}, line {k}", scale) for k, fields in enumerate(rows, start=3)]
+    warnings = comment_warnings(comment, source, bohr=scale != 1.0)
+    return replace(_geometry(path.stem, atoms, *stated_electrons(comment)), warnings=warnings)
 
 
-def _stated(comment: str, pattern: str) -> int | None:
-    match = re.search(pattern, comment, flags=re.IGNORECASE)
-    return int(match.group(1)) if match else None
+def _geometry(
+    name: str,
+    atoms: Sequence[tuple[str, Sequence[float]]],
+    charge: int | None = None,
+    two_s: int | None = None,
+) -> Geometry:
+    """Return the geometry of labelled atoms."""
+    checked = check_atoms(atoms)
+    labels = []
+    for (text, _), (symbol, _) in zip(atoms, checked, strict=True):
+        match = _GHOST.fullmatch(text)
+        prefix, own = ("", text) if match is None else ("ghost-", match[1] or match[2])
+        labels.append(symbol if own.isdigit() else f"{prefix}{own.capitalize()}")
+    plain = tuple(labels) == tuple(symbol for symbol, _ in checked)
+    return Geometry(name, checked, charge, two_s, () if plain else tuple(labels))
 
 
 def _looks_like_atom(text: str) -> bool:
     fields = text.replace(",", " ").split()
-    return len(fields) > 1 and (element_symbol(fields[0]) is not None or len(fields) == 4)
+    is_atom = len(fields) > 1 and (element_symbol(fields[0]) or ghost_element(fields[0]))
+    return bool(is_atom) or len(fields) == 4
 
 
-def _parse_atom(line: str, where: str, scale: float) -> tuple[str, tuple[float, float, float]]:
-    fields = line.replace(",", " ").split()
-    if len(fields) < 4:
-        raise InputError(f"{where}: {line.strip()!r} is not an atom: give 'symbol x y z'")
-    symbol = element_symbol(fields[0])
-    if symbol is None:
-        raise InputError(f"{where}: element {fields[0]!r} is unknown: give a symbol such as N")
+def _atom(fields: Sequence[str], where: str, scale: float) -> tuple[str, tuple[float, float, float]]:
+    """Return label and position of an atom from (symbol, x, y, z, ...)."""
+    if element_symbol(fields[0]) is None and ghost_element(fields[0]) is None:
+        raise InputError(f"{where}: element {shortened(fields[0])} is unknown: give a symbol such as N")
     try:
-        x, y, z = (scale * float(re.sub("[dD]", "e", field)) for field in fields[1:4])
+        x, y, z = (scale * coordinate(field) for field in fields[1:4])
     except ValueError:
-        raise InputError(f"{where}: {line.strip()!r} has a coordinate that is not a number") from None
-    return symbol, (x, y, z)
+        text = shortened(" ".join(fields[:4]))
+        raise InputError(f"{where}: {text} has a coordinate that is not a number") from None
+    return fields[0], (x, y, z)

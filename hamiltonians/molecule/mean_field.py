@@ -1,13 +1,13 @@
 """Hartree-Fock on a geometry with PySCF: silent, symmetry-adapted where that costs nothing."""
 
-import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from hamiltonians.errors import InputError, nearest_names, whole_number
+from hamiltonians.errors import InputError, whole_number
+from hamiltonians.molecule.basis_sets import kinds_of_atoms, resolve_basis, resolve_ecp
 from hamiltonians.molecule.geometry import Geometry
 
 _LINEAR_DEPENDENCE = 1e-8  # smallest eigenvalue of the overlap that is taken as it is
@@ -15,8 +15,6 @@ _SAME_ENERGY = 1e-7  # Hartree; SCF solutions closer than this count as one
 _INCORE_ORBITALS = 170  # AO integrals of this many fit into 1 GB
 
 _METHODS = ("auto", "rhf", "rohf", "uhf")
-# Families whose potential is named differently from their basis: (prefix of the basis, potential).
-_ECP_OF_FAMILY = (("ccecp", "ccecp"), ("bfd", "bfd"))
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ def solve_mean_field(
 
     Args:
         geometry: Nuclei.
-        basis: Name, or {element: name}.
+        basis: Name, or names by label or element, and under "default".
         charge: Total charge.
         two_S: Number of unpaired electrons.
         reference: "auto" (RHF for singlets, else ROHF), "rhf", "rohf" or "uhf".
@@ -103,10 +101,10 @@ def solve_mean_field(
         InputError: Unknown basis or method, a spin that does not fit, or too large a molecule.
     """
     method = _method(reference, two_S)
-    symbols = [symbol for symbol, _ in geometry.atoms]
-    parsed_basis = resolve_basis(symbols, basis)
-    potentials, ecp_names = resolve_ecp(symbols, basis, ecp)
-    molecule = _molecule(geometry, parsed_basis, potentials, charge, two_S)
+    kinds = kinds_of_atoms(geometry, basis)
+    parsed_basis = resolve_basis(kinds, basis)
+    potentials, ecp_names = resolve_ecp(kinds, basis, ecp)
+    molecule = _molecule(geometry, kinds, parsed_basis, potentials, charge, two_S)
     if molecule.nao > most_orbitals:
         raise InputError(
             f"{molecule.nao} orbitals are more than the {most_orbitals} that fit: "
@@ -128,56 +126,6 @@ def solve_mean_field(
     return MeanField(
         best, method, float(best.e_tot), bool(best.converged), group, top_group, ecp_names, tuple(notes)
     )
-
-
-def resolve_basis(symbols: Iterable[str], basis: str | Mapping[str, str]) -> dict[str, list]:
-    """Return PySCF's parsed basis of every element; one name for all, or {element: name}.
-
-    Raises:
-        InputError: The basis is unknown, or does not cover an element.
-    """
-    parsed = {}
-    for symbol in sorted(set(symbols)):
-        name = _basis_name(symbol, basis)
-        parsed[symbol] = _loaded("load", name, symbol)
-        if parsed[symbol] is None:
-            raise InputError(_why_missing(name, symbol))
-    return parsed
-
-
-def resolve_ecp(
-    symbols: Iterable[str], basis: str | Mapping[str, str], ecp: str | bool | Mapping[str, str] | None
-) -> tuple[dict[str, list], tuple[tuple[str, str], ...]]:
-    """Return PySCF's parsed effective core potentials and their names by element.
-
-    None takes the potential that belongs to the basis, where it has one; False (or "none") takes none; a
-    name (or {element: name}) takes that one.
-
-    Raises:
-        InputError: The named potential is unknown, or covers none of the elements.
-    """
-    if ecp is False or (isinstance(ecp, str) and ecp.casefold() == "none"):
-        return {}, ()
-    parsed, names = {}, []
-    for symbol in sorted(set(symbols)):
-        if isinstance(ecp, Mapping):
-            name = ecp.get(symbol)
-        elif isinstance(ecp, str):
-            name = ecp
-        else:
-            name = _ecp_of_basis(_basis_name(symbol, basis))
-        data = _loaded("load_ecp", name, symbol) if name else None
-        if name and data:
-            parsed[symbol] = data
-            names.append((symbol, name))
-        elif isinstance(ecp, Mapping) and name:
-            raise InputError(f"effective core potential {name!r} is not available for {symbol}")
-    if isinstance(ecp, str) and not parsed:
-        raise InputError(
-            f"effective core potential {ecp!r} is unknown for {', '.join(sorted(set(symbols)))}: "
-            "give its name, or leave it out to take the one that belongs to the basis"
-        )
-    return parsed, tuple(names)
 
 
 def mean_fock(field: MeanField) -> np.ndarray:
@@ -207,11 +155,13 @@ def _method(reference: str, two_s: int) -> str:
     return "RHF" if two_s == 0 else "ROHF"
 
 
-def _molecule(geometry: Geometry, basis: dict, ecp: dict, charge: int, two_s: int) -> Any:
+def _molecule(
+    geometry: Geometry, kinds: Sequence[str], basis: dict, ecp: dict, charge: int, two_s: int
+) -> Any:
     from pyscf import gto
 
     molecule = gto.Mole()
-    molecule.atom = [(symbol, position) for symbol, position in geometry.atoms]
+    molecule.atom = [(kind, position) for kind, (_, position) in zip(kinds, geometry.atoms, strict=True)]
     molecule.unit = "Angstrom"
     molecule.basis = basis
     molecule.ecp = ecp
@@ -336,48 +286,3 @@ def _symmetric_molecule(molecule: Any, subgroup: str | None) -> Any | None:
         return None  # nearly symmetric nuclei on which the detection and the orbitals disagree
     symmetric.incore_anyway = molecule.incore_anyway
     return symmetric
-
-
-def _basis_name(symbol: str, basis: str | Mapping[str, str]) -> str:
-    """Return the name of the basis of one element."""
-    name = basis.get(symbol) if isinstance(basis, Mapping) else basis
-    if not isinstance(name, str) or not name.strip():
-        raise InputError(f"no basis for {symbol}: give a name such as 'sto-3g' or 'cc-pvdz'")
-    return name.strip()
-
-
-def _ecp_of_basis(name: str) -> str:
-    folded = name.casefold().replace("-", "")
-    return next((ecp for prefix, ecp in _ECP_OF_FAMILY if folded.startswith(prefix)), name)
-
-
-def _loaded(loader: str, name: str, symbol: str) -> Any:
-    """Return what PySCF's `load` (a basis) or `load_ecp` finds under a name, or None."""
-    from pyscf import gto
-    from pyscf.lib.exceptions import BasisNotFoundError
-
-    # A name that happens to be a file, or basis data, would be parsed: only names are meant here.
-    if "\n" in name or "/" in name:
-        return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # an advertisement of another package
-        try:
-            return getattr(gto.basis, loader)(name, symbol) or None
-        # TypeError: a basis kept in several files, such as cc-pCVDZ, of which none holds a potential.
-        except (BasisNotFoundError, KeyError, ValueError, IndexError, RuntimeError, TypeError):
-            return None
-
-
-def _why_missing(name: str, symbol: str) -> str:
-    from pyscf import gto
-
-    # A basis exists if any common element has it; the alias table alone does not say so.
-    covered = [other for other in ("H", "C", "N", "O", "Na", "Fe", "I") if _loaded("load", name, other)]
-    if covered:
-        return (
-            f"basis {name!r} is not available for {symbol} (it is for {', '.join(covered)}): "
-            "give another basis, such as def2-svp or ano"
-        )
-    close = nearest_names(name.replace("-", "").replace("_", ""), gto.basis.ALIAS)
-    hint = f"nearest: {', '.join(close)}" if close else "give a name such as sto-3g or cc-pvdz"
-    return f"basis {name!r} is unknown: {hint}"

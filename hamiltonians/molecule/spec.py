@@ -1,5 +1,6 @@
 """A molecule as it is asked for: geometry, basis, orbitals, space; `build_molecule` makes its Hamiltonian."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -22,7 +23,7 @@ class MoleculeSpec:
     """Bundled name (N2, H2O, ...), path to an .xyz file, text such as "N 0 0 0; N 0 0 1.1", or a chain or
     ring with its spacing ("H10-chain-1.8", "H6-ring-1.0")."""
     basis: str = "sto-3g"
-    """Basis set; one for each element as "N=cc-pvtz,H=cc-pvdz"."""
+    """Basis set; or one for elements, labelled atoms and the rest: "N=cc-pvtz,H1=cc-pvdz,default=sto-3g"."""
     charge: int | None = None
     """Total charge; left out: as the geometry states, else 0."""
     spin: int | None = None
@@ -32,7 +33,7 @@ class MoleculeSpec:
     ecp: str = "auto"
     """Effective core potential: auto (the one that belongs to the basis), none, or a name."""
     unit: Literal["angstrom", "bohr"] = "angstrom"
-    """Unit of coordinates given as text and of spacings; .xyz files are in angstrom."""
+    """Unit of coordinates given as text or in an .xyz file, and of spacings."""
     frozen_core: bool | int = False
     """Freeze the chemical core (auto, or the option alone) or this many orbitals."""
     active_space: str | None = None
@@ -73,9 +74,12 @@ class MoleculeSpec:
         """One basis set for all elements, or {element: name}."""
         if not isinstance(self.basis, str) or "=" not in self.basis:
             return self.basis
-        pairs = [part.partition("=") for part in self.basis.split(",")]
+        parts = re.split(r",(?![^()]*\))", self.basis)  # not within 6-31G(d,p)
+        pairs = [part.partition("=") for part in parts]
         if not all(element.strip() and name.strip() for element, _, name in pairs):
-            raise InputError(f'basis {self.basis!r} is not understood: give a name, or "N=cc-pvtz,H=cc-pvdz"')
+            raise InputError(
+                f'basis {self.basis[:60]!r} is not understood: give a name, or "N=cc-pvtz,H=cc-pvdz"'
+            )
         return {element.strip().capitalize(): name.strip() for element, _, name in pairs}
 
     @property

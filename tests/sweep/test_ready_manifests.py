@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hamiltonians import read_geometry
-from hamiltonians.molecule.mean_field import resolve_basis, resolve_ecp
+from hamiltonians.molecule.basis_sets import resolve_basis, resolve_ecp
 from nnbf.cli.sweep import vocabularies
 from nnbf.sweep import plan_sweep
 

@@ -12,7 +12,7 @@ from hamiltonians import (
     irrep_bits,
     parse_active_space,
 )
-from hamiltonians.molecule.mean_field import resolve_ecp
+from hamiltonians.molecule.basis_sets import resolve_ecp
 from hamiltonians.molecule.orbitals import canonical_orbitals
 from hamiltonians.molecule.pseudo_scf import fock_matrices
 

@@ -1,4 +1,5 @@
 import math
+import re
 
 import pytest
 from hypothesis import given
@@ -49,6 +50,13 @@ def test_bohr():
         ("charge 0, 2S=2", 0, 2),
         ("Charge = -1 spin: 1", -1, 1),
         ("charge=+1, multiplicity 2", 1, 1),
+        ("total_charge=-1 spin_multiplicity=2", -1, 1),
+        ("-1 1", -1, 0),
+        ('{"charge": -1, "multiplicity": 2}', -1, 1),
+        ("net charge: 1-, 2S+1=2", -1, 1),
+        ("molecular charge = 2+ uhf=2", 2, 2),
+        ("Properties=species:S:1:pos:R:3:charge:R:1 q=-1.0 unpaired_electrons=1", -1, 1),
+        ("charges 0.1 -0.1, energy=-7.5", None, None),
         ("a molecule", None, None),
         ("", None, None),
     ],
@@ -75,6 +83,15 @@ def test_comment_line(tmp_path, comment, charge, two_s):
         ("1\n\nN 0 nan 0\n", "finite"),
         ("1\n\nN 0 inf 0\n", "finite"),
         ("2\n\nN 0 0 0\nN 0 0 0.1\n", "0.100 Angstrom apart"),
+        ("²\n\nN 0 0 0\n", "number of atoms, found '²'"),
+        ("9" * 5000 + "\n\nN 0 0 0\n", "number of atoms"),
+        ("123456\n\nN 0 0 0\n", "more than 1,000"),
+        ("1\n\nN 0 1_0 0\n", "not a number"),
+        (f"1\n\n{'x' * 9000} 0 0 0\n", "unknown"),
+        (f"1\n\nN {'1' * 9000} 0 0\n", "not a number"),
+        ("1\nProperties=pos:R:3\n0 0 0\n", "names no species"),
+        ("1\nProperties=species:S:1:pos:R:3:a:R:1\nN 0 0\n", "not an atom"),
+        ("1\n\nN 0 0 0\nlater\n", "single geometry"),
     ],
 )
 def test_wrong_xyz(tmp_path, content, message):
@@ -83,6 +100,77 @@ def test_wrong_xyz(tmp_path, content, message):
     with pytest.raises(InputError, match=message) as error:
         read_geometry(path)
     assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 300 + len(str(path))
+
+
+@pytest.mark.parametrize(
+    ("comment", "warned"),
+    [
+        ("charge=0.5", "mentions a charge"),
+        ("the anion", "mentions a charge"),
+        ("a triplet", "mentions a spin"),
+        ("charge 0, spin=1/2", "mentions a spin"),
+        ("in bohr", "mentions bohr"),
+        ('Lattice="9 0 0 0 9 0 0 0 9" Properties=species:S:1:pos:R:3', "cell .* ignored"),
+        ('Lattice="9 0 0 0 9 0 0 0 9" pbc="F F F"', None),
+        ("charge 0, 2S=2; triplet ground state", None),
+        ("station 12, version 3", None),
+    ],
+)
+def test_what_a_comment_leaves_open_is_mentioned(tmp_path, comment, warned):
+    path = tmp_path / "x.xyz"
+    path.write_text(f"1\n{comment}\nO 0 0 0\n")
+    warnings = read_geometry(path).warnings
+    assert bool(warnings) == (warned is not None)
+    assert warned is None or re.search(warned, warnings[0])
+
+
+LITHIUM_HYDRIDE = (("Li", (0.0, 0.0, 0.0)), ("H", (0.0, 0.0, 1.6)))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\ufeff2\nbom\nLi 0 0 0\nH 0 0 1.6\n",
+        "  2  \n\nLi 0 0 0 # the first\nH 0 0 1.6\n\n# the end\n",
+        "2\nqm9\nLi\t0.\t0.\t0.*^-6\t-0.1\nH\t0.\t0.\t16.*^-1\t0.1\n1400.5\n[LiH]\t[LiH]\nInChI=1S/Li.H\tInChI=1S/Li.H\n",
+        "2\nProperties=id:I:1:pos:R:3:species:S:1 energy=-8\n1 0 0 0 Li\n2 0 0 1.6 H\n",
+        '2\npbc="F F F" properties="forces:R:3:Z:I:1:pos:R:3"\n9 9 9 3 0 0 0\n9 9 9 1 0 0 1.6D0\n',
+        "2\r\n\r\nLi,0,0,0\r\nH,0,0,1.6\r\n",
+    ],
+    ids=["byte order mark", "comments", "QM9", "extended", "extended with numbers", "commas"],
+)
+def test_dialects(tmp_path, content):
+    path = tmp_path / "x.xyz"
+    path.write_text(content, encoding="utf-8", newline="")
+    geometry = read_geometry(path)
+    assert geometry.atoms == LITHIUM_HYDRIDE
+    assert geometry.warnings == ()
+
+
+def test_files_in_bohr(tmp_path):
+    path = tmp_path / "x.xyz"
+    path.write_text("2\nbohr\nLi 0 0 0\nH 0 0 3.0\n")
+    geometry = read_geometry(path, unit="bohr")
+    assert geometry.atoms[1][1][2] == pytest.approx(3 * BOHR_IN_ANGSTROM)
+    assert geometry.warnings == ()
+    with pytest.raises(InputError, match="in angstrom: leave out unit"):
+        read_geometry("N2", unit="bohr")
+
+
+@pytest.mark.parametrize("ghost", ["ghost-H", "Gh(H)", "X-H", "Bq-H", "@H", "H:", "GHOST:h"])
+def test_ghosts(ghost):
+    geometry = read_geometry(f"O 0 0 0; {ghost} 0 0 1")
+    assert [symbol for symbol, _ in geometry.atoms] == ["O", "ghost-H"]
+    assert (geometry.formula, geometry.nuclear_charge) == ("O", 8)
+    with pytest.raises(InputError, match="ghosts alone"):
+        read_geometry(f"{ghost} 0 0 0")
+
+
+def test_labels():
+    assert read_geometry("O 0 0 0; H1 0 0 1; @h2 0 1 0").labels == ("O", "H1", "ghost-H2")
+    assert read_geometry("O 0 0 0; h 0 0 1; 1 0 1 0").labels == ()
+    assert read_geometry("Xe 0 0 0; He1 0 0 9").formula == "HeXe"
 
 
 def test_binary_xyz(tmp_path):
@@ -158,6 +246,8 @@ def test_chains_and_rings_by_name(unit):
         ("H4-chain", "unknown"),
         ("Xx4-chain-1", "element 'Xx' is unknown"),
         ("H4-chain-0.1", "0.100 Angstrom apart"),
+        ("H999999-chain-1", "999,999 atoms are more"),
+        ("H99999999999-ring-1", "unknown"),
     ],
 )
 def test_impossible_chains(name, message):
