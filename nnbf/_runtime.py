@@ -1,6 +1,13 @@
-"""Precision of JAX, and threads of processes that run side by side."""
+"""Precision of JAX, threads of processes that run side by side, and their end with their parent."""
 
 import os
+import signal
+import threading
+from collections.abc import Callable
+from multiprocessing import connection
+
+PARENT_PIPE = "NNBF_PARENT_PIPE"
+"""Variable with the number of an inherited pipe: its other end is held by the process that began this one."""
 
 
 def enable_double_precision() -> None:
@@ -18,3 +25,27 @@ def threads_environment(threads: int) -> dict[str, str]:
     if threads == 1 and "multi_thread_eigen" not in flags:
         found["XLA_FLAGS"] = f"--xla_cpu_multi_thread_eigen=false {flags}".strip()
     return found
+
+
+def when_closed(descriptor: int, act: Callable[[], object]) -> None:
+    """Call a function, in a thread, when nobody holds the other end of a pipe any more.
+
+    A process that is killed tells nobody, but its files are closed, on every system.
+
+    Args:
+        descriptor: The end to read from; nothing is ever written.
+        act: What to call.
+    """
+
+    def watch() -> None:
+        connection.wait([descriptor])
+        act()
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def stop_with_parent() -> None:
+    """Ask this process to stop, as SIGTERM does, when the one that began it has died; see `PARENT_PIPE`."""
+    given = os.environ.pop(PARENT_PIPE, "")
+    if given.isdecimal():
+        when_closed(int(given), lambda: os.kill(os.getpid(), signal.SIGTERM))

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from hamiltonians.errors import InputError, nearest_names
+from nnbf._runtime import stop_with_parent
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 """Exit codes."""
@@ -139,6 +141,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0 when done, 1 when a run failed (and says how to go on), 2 for bad input (nothing written).
     """
+    if arguments is None:
+        stop_with_parent()
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _dispatch(words)
@@ -153,6 +157,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as in `nnbf ... | head`
         sys.stderr.close()
         return FAILED
+    finally:
+        if arguments is None:  # nothing is left but to tidy up: a late Ctrl-C is no error
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _say_error(message: str) -> None:

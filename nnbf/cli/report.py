@@ -297,7 +297,7 @@ class _Rounds(Progress):
 
     def announce_stop(self, reason: str) -> None:
         """Say that a request to stop was heard."""
-        self.say(f"{reason}: stopping after this round, then writing what there is")
+        self.say(f"{reason}: stopping after this round, then writing what there is (Ctrl-C again: at once)")
 
 
 def _of_level(done: "EvaluatedRun") -> list[str]:

@@ -1,12 +1,15 @@
 """From a problem to its levels: ``solve`` finds one, ``spectrum`` those of symmetry sectors."""
 
+import contextlib
 import multiprocessing
 import os
 import queue
 import signal
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
@@ -14,7 +17,7 @@ from unittest.mock import patch
 import numpy as np
 
 from hamiltonians import InputError, Lattice, Sector, exact_levels, is_affordable, space_group
-from nnbf._runtime import threads_environment
+from nnbf._runtime import threads_environment, when_closed
 from nnbf.drivers.ground_sector import ground_momentum, sector_warnings
 from nnbf.drivers.level import Level, Outcome
 from nnbf.drivers.methods import Task, make_options, method_named, names
@@ -194,8 +197,10 @@ class _Attempts:
         first = 0 if resume is None else resume["stage"]
         best = None if resume is None or resume["best"] is None else self._revived(resume["best"])
         packed = [_packed(level) for level in self._lower]
+        cut = None  # why there is more to do
         for attempt in range(first, RETRIES + 1):
-            if best is not None and monitor.is_over:
+            if best is not None and (monitor.is_over or monitor.is_stopped):
+                cut = "interrupted" if monitor.is_stopped else "time_limit"
                 break
             kept = None if best is None else _packed(best)
             found = solve(
@@ -209,10 +214,13 @@ class _Attempts:
             found = replace(found, details={**found.details, "attempt": attempt})
             if best is None or float(found.energy) < float(best.energy):
                 best = found
-            if (best.energy.variance or 0.0) < _doubtful(best, self._options) or monitor.is_stopped:
+            if found.status in ("interrupted", "time_limit"):
+                cut = found.status
+                break
+            if (best.energy.variance or 0.0) < _doubtful(best, self._options):
                 break
         assert best is not None
-        return best
+        return best if cut is None else replace(best, status=cut)
 
     def _options_of(self, attempt: int) -> LatticeOptions:
         again = replace(self._options, seed=self._options.seed + 1000 * attempt)
@@ -269,49 +277,81 @@ def with_determinants(model: Lattice, sector: Sector, options: LatticeOptions, m
 
 #: Seconds between two looks at whether to stop, and at the steps made.
 _INTERVAL = 0.5
+_PATIENCE = 10.0
+_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
 
 def _side_by_side(problem, sectors, options, levels, exact_limit, monitor, workers) -> Iterator[Level]:
     """Levels without their states, sector by sector, in the order in which sectors are done.
 
-    The largest sectors are begun first. Rows and stop requests are looked at now and then. What a failed
-    sector raises is raised here, after the others have stopped.
+    The largest sectors are begun first. Rows and stop requests are looked at now and then; all rows of a
+    sector come before its levels. What a failed sector raises is raised here, after the others have stopped.
     """
     rounds = -(-len(sectors) // workers)
-    share = monitor.remaining / rounds
+    limits = (levels, exact_limit, monitor.remaining / rounds, monitor.deadline)
     context = multiprocessing.get_context("spawn")
-    stop, steps = context.Event(), context.Queue()
+    stop, rows = context.Event(), _Rows(context.Queue(), monitor)
+    others = set(multiprocessing.active_children())
     with (
         patch.dict(os.environ, threads_environment(1)),
-        ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(stop, steps)) as pool,
+        ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(stop, rows.queue)) as pool,
     ):
-        waiting: set[Future] = set()
-        for sector in sorted(sectors, key=lambda sector: -sector.n_states):
-            limits = (levels, exact_limit, share, monitor.deadline)
-            waiting.add(pool.submit(_solve, problem, sector, options, *limits))
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # until they can deal with signals
+        try:
+            waiting: set[Future] = {
+                pool.submit(_solve, problem, sector, options, *limits)
+                for sector in sorted(sectors, key=lambda sector: -sector.n_states)
+            }
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         try:
             while waiting:
                 done, waiting = wait(waiting, timeout=_INTERVAL, return_when=FIRST_COMPLETED)
-                _report(steps, monitor)
+                rows.report()
                 if monitor.is_over or monitor.is_stopped:
                     stop.set()
                 for future in done:
-                    yield from future.result()
+                    found, n_rows = future.result()
+                    rows.wait_for(n_rows)
+                    yield from found
+        except BrokenProcessPool:
+            # SIGTERM of a whole group of processes, as queues send it, ends the others at once.
+            if not monitor.is_stopped:
+                raise
+        except KeyboardInterrupt:
+            for process in set(multiprocessing.active_children()) - others:
+                process.kill()
+            raise
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)
-            # What a process still had to say when its result came, it has said now that it has ended.
-            _report(steps, monitor)
+            rows.report()
 
 
-def _report(steps: Any, monitor: Monitor) -> None:
-    while True:
-        try:
-            row = steps.get_nowait()
-        except queue.Empty:
-            return
-        if monitor.on_row is not None:
-            monitor.on_row(row)
+class _Rows:
+    """Rows that come from other processes."""
+
+    def __init__(self, queue: Any, monitor: Monitor):
+        self.queue, self._monitor = queue, monitor
+        self._counts: Counter = Counter()
+
+    def report(self, seconds: float = 0.0) -> None:
+        """Hand on the rows that are there; wait for the first."""
+        with contextlib.suppress(queue.Empty):
+            row = self.queue.get(timeout=seconds) if seconds else self.queue.get_nowait()
+            while True:
+                self._counts[row["sector"]] += 1
+                if self._monitor.on_row is not None:
+                    self._monitor.on_row(row)
+                row = self.queue.get_nowait()
+
+    def wait_for(self, counts: Mapping[str, int]) -> None:
+        """Hand on rows until there are so many of each of these sectors: they may come after its levels."""
+        given_up = time.monotonic() + _PATIENCE  # a process that was killed says nothing more
+        while any(self._counts[sector] < count for sector, count in counts.items()):
+            if time.monotonic() > given_up:
+                break
+            self.report(_INTERVAL)
 
 
 _stop: Any = None
@@ -319,17 +359,27 @@ _steps: Any = None
 
 
 def _begin(stop: Any, steps: Any) -> None:
-    """In a new process: the first one decides when to stop."""
+    """In a new process: the first one decides when to stop, and no other outlives it."""
     global _stop, _steps
     _stop, _steps = stop, steps
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    when_closed(parent.sentinel, lambda: os._exit(1))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
 
-def _solve(problem, sector, options, levels, exact_limit, share, deadline) -> list[Level]:
-    """In a process: the levels of one sector."""
+def _solve(problem, sector, options, levels, exact_limit, share, deadline) -> tuple[list[Level], Counter]:
+    """In a process: the levels of one sector, and the number of rows."""
+    counts: Counter = Counter()
+
+    def on_row(row):
+        counts[row["sector"]] += 1
+        _steps.put(row)
+
     # Processes of one machine share the clock of the deadline.
-    monitor = Monitor(on_row=_steps.put, should_stop=_stop.is_set, deadline=deadline).within(share)
+    monitor = Monitor(on_row=on_row, should_stop=_stop.is_set, deadline=deadline).within(share)
     if monitor.is_stopped or monitor.is_over:
-        return []
+        return [], counts
     found = spectrum(problem, [sector], options, levels=levels, exact_limit=exact_limit, monitor=monitor)
-    return [level.without_state() for level in found.levels]
+    return [level.without_state() for level in found.levels], counts

@@ -158,12 +158,14 @@ def _sampled_energy(state, hamiltonian, options, should_stop):
         needed = row["n_samples"] * (row["error"] / options.precision) ** 2
         hopeless.append(row["round"] >= FEWEST_ROUNDS and needed > FINAL_SAMPLES)
 
-    return sample_energy(
+    final, draws = sample_energy(
         StateSource(fresh, hamiltonian, "Hartree"),
         EvaluationOptions(precision=options.precision, time_limit=math.inf, samples=FINAL_SAMPLES),
         on_round=judge,
         should_stop=lambda: hopeless[-1] or (should_stop is not None and should_stop()),
     )
+    # Given up by itself, it has its end: a resumption would give it up at the same round.
+    return (replace(final, status="samples") if hopeless[-1] else final), draws
 
 
 def _with_energy(level, final, draws, options):
@@ -180,6 +182,8 @@ def _with_energy(level, final, draws, options):
     )
     warnings = list(level.warnings)
     status, message = level.status, level.message
+    if final.status == "interrupted":
+        status, message = "interrupted", "stopped while the final energy was sampled"
     if energy.r_hat is not None and energy.r_hat > LARGEST_R_HAT:
         warnings.append(
             f"chains of the final energy disagree (split R-hat {energy.r_hat:.2f} above {LARGEST_R_HAT})"
@@ -190,7 +194,7 @@ def _with_energy(level, final, draws, options):
         warnings.append(
             f"{100 * unseen:.0f} % of the samples are determinants drawn once: give more n_samples"
         )
-    if energy.error > options.precision:
+    if energy.error > options.precision and status != "interrupted":
         warnings.append(
             f"the error of the energy, {energy.error:.1e}, is above the precision {options.precision:.1e}: "
             "evaluate the run for longer"

@@ -26,6 +26,7 @@ LONGEST_MEMORY = 3.0
 FEWEST_UNIQUE = 8
 
 _NUMBERS = ("evaluations", "scale", "reductions", "energies", "errors", "r_hats")
+_SEEN = "n_unique"
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class MonteCarloDriver(ConvergingDriver):
     schedule: StepSchedule = static_field()
     remedies: Remedies = static_field()
     _found: SampledStep | None = static_field()
+    _n_unique: int = static_field()
     _fewest_unique: int = static_field()
     _scale: float = static_field()
     _reductions: int = static_field()
@@ -121,6 +123,7 @@ class MonteCarloDriver(ConvergingDriver):
         self.schedule = StepSchedule() if schedule is None else schedule
         self.remedies = Remedies() if remedies is None else remedies
         self._found = None
+        self._n_unique = 0
         self._fewest_unique = FEWEST_UNIQUE if n_reachable is None else min(n_reachable, FEWEST_UNIQUE)
         self._scale = 1.0
         self._reductions = 0
@@ -145,7 +148,7 @@ class MonteCarloDriver(ConvergingDriver):
                 f"the chains disagree (split R-hat {typical:.2f} above {most:.2g}): give "
                 f"{self.remedies.disagreement}"
             )
-        n_unique = 0 if self._found is None else len(self._found.samples.counts)
+        n_unique = self._n_unique
         if n_unique < self._fewest_unique:
             found.append(
                 f"only {n_unique} distinct determinants were sampled, of at least {self._fewest_unique} "
@@ -190,7 +193,7 @@ class MonteCarloDriver(ConvergingDriver):
         return {
             **self._packed(),
             "sampler": pack_tree(_raw_keys(self.state.sampler_state)),
-            **{name: _as_list(getattr(self, f"_{name}")) for name in _NUMBERS},
+            **{name: _as_list(getattr(self, f"_{name}")) for name in (*_NUMBERS, _SEEN)},
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
@@ -209,11 +212,13 @@ class MonteCarloDriver(ConvergingDriver):
         for name in _NUMBERS:
             value = snapshot[name]
             setattr(self, f"_{name}", tuple(value) if isinstance(value, list) else value)
+        # Snapshots of earlier versions do not say; few determinants are then noticed at the next step.
+        self._n_unique = snapshot.get(_SEEN, self._fewest_unique)
 
     def compute_loss_and_update(self):
         """One step: sample, estimate, propose."""
         found = sampled_step(self.state, self.hamiltonian)
-        self._found = found
+        self._found, self._n_unique = found, len(found.samples.counts)
         self._evaluations += self._sampling_cost() + found.samples.evaluations + found.problem.size
         proposal, self.optimizer_state = self._optimizer.propose(found.problem, self.optimizer_state)
         if not np.isfinite(proposal.predicted):

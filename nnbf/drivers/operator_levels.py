@@ -313,6 +313,7 @@ def sampled_level(
     )
     final, draws = sample_energy(source, sampling, should_stop=monitor.should_stop)
     warnings = list(ending.warnings)
+    status = "interrupted" if final.status == "interrupted" else ending.status
     r_hat = final.energy.r_hat
     if r_hat is not None and r_hat > LARGEST_R_HAT:
         warnings.append(
@@ -332,7 +333,7 @@ def sampled_level(
     return Level(
         problem=problem,
         energy=energy,
-        status=ending.status,
+        status=status,
         n_steps=n_steps,
         n_parameters=int(state.n_parameters),
         wall_time_s=stopwatch.total,

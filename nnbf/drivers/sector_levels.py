@@ -151,7 +151,8 @@ def _optimised(task: Task, stopwatch: Stopwatch) -> tuple[nk.vqs.MCState, Ending
     variables, n_steps, ended = None, 0, False
     for number, (current, most, watched) in enumerate(stages):
         if resume is not None and number < resume["stage"]:
-            n_steps += most
+            # Folders of earlier versions do not say how far the stage before went.
+            n_steps, warnings = resume.get("steps", most), list(resume.get("warnings", ()))
             continue
         state = sampled_lattice_state(model, sector, options, ansatz=current, start=variables)
         if ended:
@@ -165,7 +166,8 @@ def _optimised(task: Task, stopwatch: Stopwatch) -> tuple[nk.vqs.MCState, Ending
             n_reachable=min(sector.n_states, model.n_configurations),
             remedies=REMEDIES,
         )
-        ending = supervise(driver, most, watched.stage(number), stopwatch=stopwatch)
+        so_far = {"steps": n_steps, "warnings": list(warnings)}
+        ending = supervise(driver, most, watched.stage(number, **so_far), stopwatch=stopwatch)
         variables, n_steps = state.variables, n_steps + int(driver.step_count)
         warnings += ending.warnings
         ended = ending.status == "interrupted"

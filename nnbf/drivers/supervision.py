@@ -232,9 +232,12 @@ def supervise(
                 watch.save()
             raise
     watch.save()
-    # A callback of the caller's may have ended the run, too.
-    ended = "max_steps" if driver.step_count >= max_steps else "interrupted"
-    status = "converged" if driver.converged else (watch.reason or ended)
+    if driver.converged:
+        status = "converged"
+    elif driver.step_count >= max_steps:
+        status = "max_steps"  # a request that came with the last step has stopped nothing
+    else:
+        status = watch.reason or "interrupted"  # by a callback of the caller's
     return Ending(status, tuple(guard.notes))
 
 

@@ -2,15 +2,16 @@
 
 import bisect
 import contextlib
+import errno
 import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from hamiltonians.errors import InputError
-from nnbf._io import json_line
+from nnbf._io import json_line, write_bytes
 
 
 class HistoryWriter:
@@ -30,14 +31,7 @@ class HistoryWriter:
             OSError: It cannot be opened.
         """
         self._path = path
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            _lock(self._descriptor, path)
-            self._steps, self._ends = _whole_rows(path.read_bytes())
-            self._cut()
-        except BaseException:
-            os.close(self._descriptor)
-            raise
+        self._open()
         self._waiting: list[dict[str, Any]] = []
         self.problem: str | None = None
         """Why rows could not be written at some time, if that was so."""
@@ -58,7 +52,12 @@ class HistoryWriter:
         return json.loads(os.pread(self._descriptor, self._ends[-1] - start, start))
 
     def append(self, row: Mapping[str, Any]) -> None:
-        """Write one row, so that another program can follow."""
+        """Write one row, so that another program can follow.
+
+        Raises:
+            FileNotFoundError: The file is not in its place any more.
+        """
+        self._require_place()
         self.keep_before(row["step"])
         self._waiting.append(dict(row))
         self._write_waiting()
@@ -71,12 +70,33 @@ class HistoryWriter:
             del self._steps[kept:], self._ends[kept:]
             self._cut()
 
+    def keep(self, wanted: Callable[[int, dict[str, Any]], bool]) -> None:
+        """Keep some rows alone, with steps from 0 on: all at once, also where that is broken off.
+
+        Args:
+            wanted: Called with the place and the content of each row.
+
+        Raises:
+            InputError: Another process has opened the file meanwhile.
+            OSError: It cannot be written.
+        """
+        rows = [json.loads(line) for line in self._path.read_bytes().splitlines()]
+        kept = [row for place, row in enumerate(rows) if wanted(place, row)]
+        if kept != rows[: len(kept)]:
+            write_bytes(self._path, "".join(json_line({**row, "step": k}) for k, row in enumerate(kept)))
+            os.close(self._descriptor)
+            self._open()
+        elif len(kept) < len(rows):
+            self.keep_before(self._steps[len(kept)])
+
     def sync(self) -> None:
         """Make all rows survive a power cut.
 
         Raises:
-            OSError: Rows are waiting that cannot be written, or the disk reports an error.
+            OSError: Rows are waiting that cannot be written, the file is not in its place any more, or the
+                disk reports an error.
         """
+        self._require_place()
         if not self._write_waiting():
             raise OSError(f"{self._path.name} cannot be written ({self.problem})")
         os.fsync(self._descriptor)
@@ -92,6 +112,23 @@ class HistoryWriter:
         with contextlib.suppress(OSError):
             self.sync()
         os.close(self._descriptor)
+
+    def _open(self) -> None:
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            _lock(self._descriptor, self._path)
+            self._steps, self._ends = _whole_rows(self._path.read_bytes())
+            self._cut()
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+
+    def _require_place(self) -> None:
+        """Notice a folder that is removed or moved: what is written would go nowhere."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            if os.path.samestat(os.stat(self._path), os.fstat(self._descriptor)):
+                return
+        raise FileNotFoundError(errno.ENOENT, "the run folder was removed or moved while the run went on")
 
     def _write_waiting(self) -> bool:
         try:

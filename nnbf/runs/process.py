@@ -82,7 +82,8 @@ class MemoryMeter:
 class StopRequest:
     """Context in which SIGINT and SIGTERM set a flag instead of ending the process.
 
-    Call it to ask whether to stop. A second Ctrl-C raises KeyboardInterrupt at once. Outside the
+    Call it to ask whether to stop. A second Ctrl-C raises KeyboardInterrupt at once, and again at the next
+    call or at the end of the context: raised in a callback of a library, it may go no further. Outside the
     main thread signals cannot be caught: there, only `request` stops.
 
     Example:
@@ -94,11 +95,18 @@ class StopRequest:
 
     def __init__(self, announce: Callable[[str], None] | None = None) -> None:
         self.reason: str | None = None
+        self._at_once = False
         self._announce = announce
         self._previous: dict[signal.Signals, Any] = {}
 
     def __call__(self) -> bool:
-        """Return whether a stop was asked for."""
+        """Return whether a stop was asked for.
+
+        Raises:
+            KeyboardInterrupt: It is to be at once.
+        """
+        if self._at_once:
+            raise KeyboardInterrupt
         return self.reason is not None
 
     def request(self, reason: str) -> None:
@@ -111,17 +119,27 @@ class StopRequest:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._previous[number] = signal.signal(number, self._handle)
+            self._hook, sys.unraisablehook = sys.unraisablehook, self._unraisable
         return self
 
     def __exit__(self, *error: object) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+        if self._previous:
+            sys.unraisablehook = self._hook
         self._previous.clear()
+        if self._at_once and error[0] is None:
+            raise KeyboardInterrupt
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.reason is not None and number == signal.SIGINT:
+            self._at_once = True
             raise KeyboardInterrupt
         self.request(signal.Signals(number).name)
+
+    def _unraisable(self, what: Any) -> None:
+        if what.exc_type is not KeyboardInterrupt:  # which comes again
+            self._hook(what)
 
 
 def _peak_mb() -> float:

@@ -15,7 +15,7 @@ from hamiltonians.molecule.spec import MoleculeSpec
 from nnbf.runs.checkpoint import INTERVAL, CheckpointStore, Found, save_checkpoint
 from nnbf.runs.directory import RunDirectory, default_folder, require_free
 from nnbf.runs.history import HistoryWriter
-from nnbf.runs.job import Job, read_job
+from nnbf.runs.job import Job, level_key, read_job, sector_key
 from nnbf.runs.prepared_start import PreparedStart, prepare_start
 from nnbf.runs.process import StopRequest, versions
 from nnbf.runs.record import config_record
@@ -178,14 +178,19 @@ class Resumption:
         if not self.job.is_lattice:
             return ()
         cut = (self.found.snapshot or {}).get("sector")
-        return tuple(
+        done = [
             dict(level)
             for level in self.result.get("levels", ())
             if level["status"] in ("converged", "max_steps", "exact")
             or (
                 level["status"] == "time_limit" and level["kind"] == "vmc" and cut != level["sector"]["label"]
             )
-        )
+        ]
+        if getattr(self.job.limits, "workers", 1) > 1:
+            # A process of its own makes all levels of a sector.
+            missing = {sector_key(sector) for sector in self.job.remaining(done)}
+            done = [level for level in done if level_key(level)[:-1] not in missing]
+        return tuple(done)
 
     @property
     def n_done(self) -> int:
@@ -215,13 +220,24 @@ class Resumption:
             return 0 if snapshot is None else int(snapshot["driver"]["step"])
         if snapshot is not None and "rows" in snapshot:
             return int(snapshot["rows"])
-        known = {_place(level["sector"]["label"], level) for level in self.done}
         rows = self.directory.read_history()
-        if snapshot is not None:  # of format 1
-            return len(rows)
-        while rows and _place(rows[-1].get("sector"), rows[-1]) not in known:
-            rows.pop()
-        return len(rows)
+        return sum(self.keeps(place, row) for place, row in enumerate(rows))
+
+    def keeps(self, place: int, row: Mapping[str, Any]) -> bool:
+        """Whether a row of the history stays.
+
+        Args:
+            place: Its number, from 0.
+            row: Its content.
+        """
+        snapshot = self.found.snapshot
+        if not self.job.is_lattice or (snapshot is not None and "rows" in snapshot):
+            return place < self.n_rows
+        return snapshot is not None or _place(row.get("sector"), row) in self._places  # None: of format 1
+
+    @cached_property
+    def _places(self) -> set[tuple]:
+        return {_place(level["sector"]["label"], level) for level in self.done}
 
     @property
     def spent(self) -> float:
@@ -307,7 +323,7 @@ def resume_run(
         config = _with_session(plan, step, command_line)
         try:
             directory.remove_leftovers()
-            history.keep_before(step)
+            history.keep(plan.keeps)
             directory.write_config(config)
         except OSError as error:
             raise cannot_write(directory.path, error) from error

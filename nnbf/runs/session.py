@@ -116,7 +116,7 @@ class Session:
             return self._conclude(more)
         except OSError as error:
             reason = f"the result cannot be written: {_reason(error)}"
-            raise RunError(reason, self.directory, self._after_space()) from error
+            raise RunError(reason, self.directory, self._failure(error).remedy) from error
 
     def _compute(self) -> dict[str, Any] | None:
         """Return what the result has beyond levels; None where the calculation is not complete."""
@@ -192,9 +192,12 @@ class Session:
             write_observables(self.directory, self.job.problem, level.observables)
         poor = [r["status"] for r in self._records if r["status"] not in ("converged", "exact")]
         status = poor[0] if poor else "converged"
-        if more is None or len(self._records) < (self.job.n_wanted or 0):
+        if "interrupted" in poor:
+            status = "interrupted"
+        elif more is None or len(self._records) < (self.job.n_wanted or 0):
             status = "interrupted" if self.request() else "time_limit"
-        result = self._result(status, self.request.reason, more)
+        # A request that came when all was done has stopped nothing.
+        result = self._result(status, self.request.reason if status == "interrupted" else None, more)
         self.directory.write_result({**result, **self._memory.record()})
         return CompletedRun(self.directory, self.directory.read_result(), tuple(self._levels))
 
@@ -244,6 +247,8 @@ class Session:
             )
         elif isinstance(error, MemoryError):
             remedy = f"start anew with a smaller max_space or network, or try {again} with more memory"
+        elif isinstance(error, FileNotFoundError):
+            remedy = f"put it back, and {again} goes on from the last checkpoint; else start anew"
         elif isinstance(error, OSError):
             remedy = self._after_space()
         else:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from nnbf._runtime import PARENT_PIPE
 from nnbf.sweep.points import Point
 from nnbf.sweep.sweep_folder import (
     FINAL,
@@ -38,16 +39,22 @@ class PointRun:
     """A point that is being computed."""
 
     def __init__(
-        self, folder: SweepFolder, point: Point, lock: int, process: subprocess.Popen, resumed: bool
+        self,
+        folder: SweepFolder,
+        point: Point,
+        lock: int,
+        process: subprocess.Popen,
+        resumed: bool,
+        alive: int,
     ) -> None:
-        """Take over a process; use `begin`."""
+        """Take over a process, its lock and the pipe that it watches; use `begin`."""
         self.point = point
         self.resumed = resumed
         """True where an earlier attempt is gone on with."""
         self.started = time.monotonic()
         self.interrupted = False
         """True where it was stopped by somebody else, as by a cluster that makes room."""
-        self._folder, self._lock, self._process = folder, lock, process
+        self._folder, self._lock, self._process, self._alive = folder, lock, process, alive
         self._stopping = False
 
     @classmethod
@@ -79,9 +86,11 @@ class PointRun:
         lock = take_lock(folder.lock_file(point))
         if lock is None:
             return None
+        watched, alive = os.pipe()
         try:
             state = folder.state(point)
             if state.done or state.status == "changed":
+                os.close(alive)
                 release_lock(lock)
                 return state
             run = folder.run(point)
@@ -100,15 +109,18 @@ class PointRun:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    env={**os.environ, **(environment or {})},
+                    env={**os.environ, **(environment or {}), PARENT_PIPE: str(watched)},
                     # Ctrl-C reaches the sweep alone, which passes it on in its own way.
                     start_new_session=True,
-                    pass_fds=(lock,),
+                    pass_fds=(lock, watched),
                 )
         except BaseException:
+            os.close(alive)
             release_lock(lock)
             raise
-        return cls(folder, point, lock, process, resumed)
+        finally:
+            os.close(watched)
+        return cls(folder, point, lock, process, resumed, alive)
 
     def poll(self) -> PointState | None:
         """Return how the point ended, or None while it runs; to be called until it has."""
@@ -126,6 +138,7 @@ class PointRun:
             )
             return self._folder.state(self.point)
         finally:
+            os.close(self._alive)
             release_lock(self._lock)
 
     def stop(self) -> None:

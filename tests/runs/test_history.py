@@ -49,6 +49,18 @@ def test_rows_are_appended(path):
         assert history.last == {"step": 3}
 
 
+@pytest.mark.parametrize("kept", [(), (0,), (0, 1, 2), (1,), (0, 2)])
+def test_some_rows_are_kept(path, kept):
+    with HistoryWriter(path) as history:
+        history.keep(lambda place, row: place in kept and row["step"] == place)
+        assert history.count == len(kept)
+        history.append({"step": len(kept)})
+        with pytest.raises(InputError, match="another process"):
+            HistoryWriter(path)
+    assert steps(path) == list(range(len(kept) + 1))
+    assert list(path.parent.iterdir()) == [path]
+
+
 @pytest.mark.parametrize("kept", [0, 1, 3, 7])
 def test_rows_are_taken_back(path, kept):
     lines = path.read_text().splitlines()

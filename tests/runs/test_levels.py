@@ -135,6 +135,38 @@ def test_a_request_to_stop(make, undisturbed, tmp_path):
     assert numbers(tmp_path / "run") == numbers(folder)
 
 
+def test_rows_of_abandoned_sectors_are_taken_back(undisturbed, tmp_path):
+    """Processes side by side mix the rows of their sectors, and have no checkpoints."""
+    copy = shutil.copytree(undisturbed["spectrum"][0], tmp_path / "copy")
+    shutil.rmtree(copy / "checkpoint")
+    rows = [json.loads(line) for line in (copy / "history.jsonl").read_text().splitlines()]
+    first = [row for row in rows if row["level"] == 0]
+    mixed = [row for one in first for row in (one, {**one, "sector": "(0,0)"})]
+    lines = [json.dumps({**row, "step": step}) + "\n" for step, row in enumerate(mixed)]
+    (copy / "history.jsonl").write_text("".join(lines))
+    result = json.loads((copy / "result.json").read_text())
+    result["levels"][1]["status"] = "interrupted"
+    (copy / "result.json").write_text(json.dumps(result))
+    plan = plan_resumption(copy)
+    assert (plan.n_done, plan.n_rows) == (1, len(first))
+    with plan.directory.history() as history:
+        history.keep(plan.keeps)
+    assert plan.directory.read_history() == first
+    # A process makes all levels of a sector: with some missing, none of them is kept.
+    config = json.loads((copy / "config.json").read_text())
+    config["limits"]["workers"] = 2
+    (copy / "config.json").write_text(json.dumps(config))
+    assert (plan_resumption(copy).n_done, plan_resumption(copy).n_rows) == (0, 0)
+
+
+def test_a_request_when_all_is_done_stops_nothing(undisturbed, tmp_path):
+    folder, _ = undisturbed["spectrum"]
+    stop = Stop(len(numbers(folder)["rows"]))
+    run = run_job(spectrum_job(), out=tmp_path / "run", on_row=stop.row, stop=stop)
+    assert (run.result["status"], run.result["stopped_by"]) == (numbers(folder)["status"], None)
+    assert numbers(tmp_path / "run") == numbers(folder)
+
+
 def test_a_damaged_state_is_made_again(undisturbed, tmp_path):
     folder, copies = undisturbed["charge"]
     copy = shutil.copytree(copies[-1], tmp_path / "copy")
