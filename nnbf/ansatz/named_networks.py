@@ -27,7 +27,7 @@ def named_network(name: str, given: str, known: Mapping[str, Any]) -> nn.Module:
         known: What the problem says: fields of these names are filled where they are not given.
 
     Raises:
-        InputError: There is no such network, or it has no such fields.
+        InputError: There is no such network, or it has no such fields, or cannot be built with their values.
     """
     cls = registered(name, registered_networks(), "network")
     try:
@@ -44,8 +44,11 @@ def named_network(name: str, given: str, known: Mapping[str, Any]) -> nn.Module:
             f"network {name} has no {unknown[0]}: give network_options of {', '.join(sorted(fields))}"
         )
     try:
-        return cls(**{key: value for key, value in known.items() if key in fields} | chosen)
-    except (TypeError, ValueError) as error:
+        network = cls(**{key: value for key, value in known.items() if key in fields} | chosen)
+        rows = jax.ShapeDtypeStruct((1, known["n_modes"]), jnp.int8)
+        jax.eval_shape(network.init, jax.random.key(0), rows)  # nothing is computed
+        return network
+    except Exception as error:  # whatever a module of the user's may raise
         raise InputError(f"network {name}: {one_line(error)}") from error
 
 

@@ -46,13 +46,10 @@ class MolecularRunOptions(RunOptions):
 
 
 @dataclass(frozen=True)
-class SolveMolecule:
-    """Compute the ground state of a molecule and compare with HF, MP2, CCSD, CCSD(T) and FCI.
+class SolveMolecular:
+    """Compute the ground state of a molecule, however it is given."""
 
-    Energies are in Hartree.
-    """
-
-    problem: MoleculeSpec
+    problem: Any
     """What to solve."""
     solver: SolverOptions = field(default_factory=SolverOptions)
     """How to solve it."""
@@ -61,7 +58,18 @@ class SolveMolecule:
 
 
 @dataclass(frozen=True)
-class SolveFile:
+class SolveMolecule(SolveMolecular):
+    """Compute the ground state of a molecule and compare with HF, MP2, CCSD, CCSD(T) and FCI.
+
+    Energies are in Hartree.
+    """
+
+    problem: MoleculeSpec
+    """What to solve."""
+
+
+@dataclass(frozen=True)
+class SolveFile(SolveMolecular):
     """Compute the ground state of a Hamiltonian in a file: FCIDUMP, or a saved system.
 
     Energies are in Hartree.
@@ -69,10 +77,6 @@ class SolveFile:
 
     problem: FileSpec
     """What to solve."""
-    solver: SolverOptions = field(default_factory=SolverOptions)
-    """How to solve it."""
-    run: MolecularRunOptions = field(default_factory=MolecularRunOptions)
-    """Method, files and what is printed."""
 
 
 @dataclass(frozen=True)

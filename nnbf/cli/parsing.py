@@ -7,15 +7,16 @@ line that says what to give instead. The text of ``--help`` is tyro's, from the 
 import contextlib
 import dataclasses
 import io
+import math
 import re
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from hamiltonians.errors import InputError, nearest_names
+from hamiltonians.errors import InputError, nearest_names, one_line
 from nnbf._io import read_toml
-from nnbf._options import Option, alternatives
+from nnbf._options import Checked, Option, alternatives
 
 YES = ("true", "auto", "yes", "on")
 """Words for yes, where an option takes a number or yes/no."""
@@ -104,7 +105,21 @@ def _made[Command](
     for name, value in values.items():
         groups[fields[name].group][name] = value
     kinds = typing.get_type_hints(command)
-    return command(**{name: kinds[name](**options) for name, options in groups.items()})
+    return command(**{name: _group(kinds[name], options) for name, options in groups.items()})
+
+
+def _group[Group](kind: type[Group], values: Mapping[str, Any]) -> Group:
+    """A group of options; the class may be a plug-in's, which checks nothing or in its own way."""
+    try:
+        made = kind(**values)
+    except InputError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InputError(one_line(error)) from error
+    for name, value in values.items():
+        if not isinstance(made, Checked) and isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"{name} must be a finite number, got {value}")
+    return made
 
 
 def _given(arguments: Sequence[str], fields: Mapping[str, Option], prog: str) -> dict[str, Any]:

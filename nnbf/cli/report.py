@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError, one_line
 from nnbf._text import setting, value_with_error
-from nnbf.cli.console import Progress, clock, say_error, say_warning
+from nnbf.cli.console import Progress, clock, counted, say_error, say_warning
 from nnbf.cli.main import DONE, FAILED, typed_line
 from nnbf.cli.parsing import parse_command
 from nnbf.evaluation.samples import EvaluationOptions
@@ -75,7 +75,7 @@ def report(arguments: Sequence[str]) -> int:
         say_warning(f"left out: {left_out(written.left_out)}")
     if not quiet:
         unreadable = f", {written.n_unreadable} of them with nothing to read" if written.n_unreadable else ""
-        print(f"{written.n_runs} runs{unreadable}")
+        print(f"{counted(written.n_runs, 'run')}{unreadable}")
         print(f"page      {written.page}\ntables    {written.markdown}, {written.latex.name}")
         print(f"varbench  {written.varbench}\nrecords   {written.records}")
     return DONE

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge, Interval
 
-from hamiltonians.errors import InputError
+from hamiltonians.errors import InputError, one_line
 from hamiltonians.problem import load_problem
 from hamiltonians.storage import SUFFIXES
 from nnbf._options import Checked
@@ -20,9 +20,8 @@ from nnbf._text import value_with_error
 from nnbf.cli.commands import (
     SOLVING,
     SolveCharge,
-    SolveFile,
     SolveLattice,
-    SolveMolecule,
+    SolveMolecular,
     SolveProblem,
     SolveSpectrum,
     solving_command,
@@ -118,7 +117,7 @@ def _solved(
     if name == "solve":
         job = _general_job(command, command.problem if problem is None else problem)
         more["checkpoint_interval"] = options.checkpoint_interval
-    elif isinstance(command, SolveMolecule | SolveFile):
+    elif isinstance(command, SolveMolecular):
         job, more = _molecular_job(name, command, progress)
     else:
         job = _lattice_job(name, command)
@@ -188,6 +187,10 @@ def _general_job(command: Any, problem: Any) -> "Job":
 
     method = command.run.method or names(problem)[0]
     method_named(problem, method)
+    try:
+        _ = problem.n_modes
+    except Exception as error:  # whatever a class of the user's may raise
+        raise InputError(f"there is no Hamiltonian of {problem.title}: {one_line(error)}") from error
     return Job("solve", problem, command.solver, method, problem)
 
 
@@ -203,9 +206,7 @@ def _lattice_job(name: str, command: "SolveLattice | SolveSpectrum | SolveCharge
     return Job(name, model, solver, method, command.problem, choice, command.limits).require()
 
 
-def _molecular_job(
-    name: str, command: "SolveMolecule | SolveFile", progress: Progress
-) -> "tuple[Job, dict[str, Any]]":
+def _molecular_job(name: str, command: SolveMolecular, progress: Progress) -> "tuple[Job, dict[str, Any]]":
     """Return the job, and what a run needs beyond it."""
     from nnbf.runs import Job, RunDirectory, prepare_start
 
@@ -298,7 +299,7 @@ def _show_plan(job: "Job", command: Any, progress: Progress) -> int:
     return DONE
 
 
-def _molecular_plan(command: "SolveMolecule | SolveFile", system: "Molecule") -> list[str]:
+def _molecular_plan(command: SolveMolecular, system: "Molecule") -> list[str]:
     from nnbf.runs import default_folder
     from nnbf.runs.job import folder_words
 
@@ -334,7 +335,7 @@ def _system_lines(system: "Molecule") -> list[str]:
     ]
 
 
-def _reference_lines(command: "SolveMolecule | SolveFile", system: "Molecule") -> list[str]:
+def _reference_lines(command: SolveMolecular, system: "Molecule") -> list[str]:
     from hamiltonians.molecule.references import fci_dimension
 
     known = {name: energy for name, energy in system.references.items() if energy is not None}

@@ -152,7 +152,7 @@ def vmc_level(task: Task) -> Level:
         optimizer=optimizer,
         schedule=StepSchedule(window=options.window, tolerance=0.0, significance=1.0),
         n_reachable=_n_states(hamiltonian),
-        remedies=REMEDIES,
+        remedies=replace(REMEDIES, few="more n_samples"),  # the network says how it begins
     )
     ending = supervise(driver, options.max_steps, monitor.share(1.0 - FINAL_SHARE), stopwatch=stopwatch)
     ending = replace(ending, warnings=(*ending.warnings, *driver.doubts))

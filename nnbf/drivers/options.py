@@ -107,7 +107,7 @@ class SolverOptions(Checked):
     spin_penalty: Annotated[float, Ge(0)] = 0.0
     """Minimise H + this (Hartree) times S^2 - S(S+1), with S from 2S; energies reported are those of H."""
     seed: Seed = 0
-    """Seed of the initial parameters, the only random numbers there are."""
+    """Seed of the initial parameters, and of samples."""
 
 
 @dataclass(frozen=True)

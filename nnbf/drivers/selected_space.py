@@ -45,8 +45,8 @@ def make_model(system: Molecule, options: SolverOptions) -> Any:
     if options.total_spin is not None or options.start_orbitals != "reference":
         if not options.blocked or options.network is not None:
             raise InputError(
-                "total_spin and start_orbitals are for determinants of each spin: leave out network, and "
-                "give blocked true"
+                "total_spin and start_orbitals are for products of a determinant of each spin: give blocked "
+                "and leave out network"
             )
         if options.start_orbitals != "reference":
             orbitals = lowest_determinant(integrals, options.start_orbitals).orbitals

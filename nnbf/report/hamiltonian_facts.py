@@ -47,7 +47,7 @@ def hamiltonian_facts(run: "RunRecord") -> HamiltonianFacts:
         except InputError as error:
             return HamiltonianFacts(None, f"unknown: the model is not described ({error})")
     if not run.is_molecule:
-        return HamiltonianFacts(None, "unknown: no molecule")
+        return HamiltonianFacts(None, "unknown: not known of this kind of problem")
     path = run.path / "system.npz"
     if not path.is_file():
         return HamiltonianFacts(None, f"unknown: the run folder has no {path.name}")
@@ -62,7 +62,7 @@ def hamiltonian_facts(run: "RunRecord") -> HamiltonianFacts:
 
 
 def hamiltonian_record(run: "RunRecord") -> dict[str, Any]:
-    """Return the definition of the Hamiltonian: geometry and basis, or lattice, boundary and interaction."""
+    """Return the definition of the Hamiltonian: geometry and basis, lattice and interaction, or fields."""
     system = run.system
     if run.is_lattice:
         spinless = system.get("kind") == "tv"
@@ -76,6 +76,8 @@ def hamiltonian_record(run: "RunRecord") -> dict[str, Any]:
             **{key: system.get(key) for key in _LATTICE_KEYS},
             "varbench_file": varbench_file(system),
         }
+    if not run.is_molecule:
+        return dict(system)
     atoms = [[symbol, list(position)] for symbol, position in system.get("atoms") or ()]
     return {
         "kind": "molecule",

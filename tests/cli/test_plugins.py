@@ -72,6 +72,8 @@ def test_a_run_is_solved_evaluated_reported_and_read_again(here, capsys):
     assert load_problem(here / "again" / "system.npz") == load_problem(here / "run" / "system.npz")
     capsys.readouterr()
     assert main(["report", "run", "again", "--out", "both"]) == 0
+    records = json.loads((here / "both" / "records.json").read_text())["runs"]
+    assert records[0]["hamiltonian"] == {**found["system"], "kind": "heisenberg", "size": [6], "delta": 1.0}
     assert main(["resume", "again", "--max-steps", "3"]) == 0
     assert result(here / "again")["n_steps"] == 3
 
@@ -126,6 +128,21 @@ def test_what_is_wrong_with_a_plug_in_is_one_line(refused, tmp_path, monkeypatch
         "solve", "heisenberg", "--size", "4", "--network-options", "depth = 1"
     )
     assert "solved by 'nnbf lattice'" in refused("solve", "lattice")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--size 3", "no Hamiltonian of heisenberg size=3 delta=1.0: Cannot fix the total magnetization"),
+        ("--delta nan", "--delta must be a finite number, got nan"),
+        ("--network-options hidden=3", "network dense: 'int' object is not iterable"),
+        ("--network-options hidden=[-1]", "network dense: Only non-negative"),
+    ],
+)
+def test_values_that_a_problem_or_a_network_does_not_take_are_one_line(here, refused, words, said):
+    load_plugin(HEISENBERG)
+    assert said in refused("solve", "heisenberg", "--size", "4", *words.split(), "--out", "run")
+    assert not (here / "run").exists()
 
 
 def test_names_are_taken_once():
