@@ -36,7 +36,7 @@ class Case:
     name: str
     """What was done."""
     passed: bool
-    """Whether the run ended as it should: with the bits of the undisturbed run, or refused cleanly."""
+    """True where the run ended as it should: with the bits of the undisturbed run, or refused cleanly."""
     outcome: str
     """How it ended."""
     trials: int = 1

@@ -108,7 +108,7 @@ class Fault:
     step: int = _STEPS - 1
     """Steps made where the run goes on: all of them, all but one, or none."""
     reported: bool = True
-    """Whether the program must say that a checkpoint is of no use."""
+    """True where the program must say that a checkpoint is of no use."""
 
 
 def faults(other: Path) -> dict[str, Fault]:

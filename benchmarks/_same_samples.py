@@ -32,7 +32,7 @@ class Options:
     on_the_fly: bool = False
     """Which of NetKet's two kernel-form SR implementations."""
     scanned: bool = False
-    """Whether NetKet's best was looked for."""
+    """True where NetKet's best was looked for."""
 
 
 def local_energies(setting: Setting, options: Options) -> dict[str, Any]:

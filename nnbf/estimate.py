@@ -52,7 +52,7 @@ class Estimate:
     unit: str = "Hartree"
     """Hartree, t, or another unit; empty for pure numbers."""
     upper_bound: bool = False
-    """Whether the exact value is not above it (within the error)."""
+    """True where the exact value is not above it (within the error)."""
     variance: float | None = None
     """Variance of the quantity in the state, unit squared."""
     r_hat: float | None = None

@@ -25,7 +25,7 @@ def spin_flip_parity(model: Any) -> int | None:
 
 
 def is_real(model: Any, default: bool = False) -> bool:
-    """Whether a model declares its wave function real; the default for one that declares nothing."""
+    """True where a model declares its wave function real; the default for one that declares nothing."""
     return bool(getattr(model, "is_real", default))
 
 

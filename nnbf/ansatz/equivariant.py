@@ -113,7 +113,7 @@ class EquivariantBackflow(nn.Module):
 
     @property
     def is_real(self) -> bool:
-        """Whether psi is real, up to the weights of a projection."""
+        """True where psi is real, up to the weights of a projection."""
         return all(o.is_real for o in self.orbitals)
 
     def _rotations(self):
@@ -212,7 +212,7 @@ class EquivariantBackflow(nn.Module):
         return value
 
     def _cells(self, occupations, plan):
-        """What each pass sees: (..., C, L1, L2, spins * basis), +1 occupied and -1 empty."""
+        """Input of each pass: (..., C, L1, L2, spins * basis), +1 occupied and -1 empty."""
         spins = np.arange(self.n_spins)
         order = np.where(plan.flipped[:, None], spins[::-1], spins)
         modes = order[:, :, None] * self.n_sites + plan.moved[:, None, :]
@@ -339,7 +339,7 @@ class ProjectedBackflow(nn.Module):
 
     @property
     def is_real(self) -> bool:
-        """Whether psi is real."""
+        """True where psi is real."""
         complex_weights = np.iscomplexobj(np.asarray(self.symmetry.weights))
         return self.backflow.is_real and not complex_weights
 

@@ -63,7 +63,7 @@ class DenseNetwork(nn.Module):
     hidden: tuple[int, ...] = (32,)
     """Widths of the hidden layers."""
     is_real: bool = True
-    """Whether psi is real, of either sign."""
+    """True where psi is real, of either sign."""
 
     @nn.compact
     def __call__(self, rows: jax.Array) -> jax.Array:
@@ -99,7 +99,7 @@ class ProjectedNetwork(nn.Module):
 
     @property
     def is_real(self) -> bool:
-        """Whether psi is real."""
+        """True where psi is real."""
         arrays = (self.symmetry.weights, self.symmetry.phases)
         return contract.is_real(self.network) and not any(np.iscomplexobj(np.asarray(a)) for a in arrays)
 

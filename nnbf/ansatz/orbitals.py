@@ -41,11 +41,11 @@ class LatticeOrbitals:
     places: HashableArray
     """c (n_sites,), whole numbers from 0."""
     is_real: bool
-    """Whether the determinant is real."""
+    """True where the determinant is real."""
     n_pairs: int = 0
     """How many of the channels are pairs k, -k; they come last."""
     trainable: bool = True
-    """Whether u is varied."""
+    """True where u is varied."""
 
     def __post_init__(self):
         n_sets, channels, n_sites = np.asarray(self.envelope).shape

@@ -11,7 +11,7 @@ from nnbf.ansatz.symmetry import SymmetryElements, real_if_real
 
 @dataclass(frozen=True)
 class ProjectionPlan:
-    """What is evaluated: C passes of the network, R determinants (times D) after each."""
+    """Plan of an evaluation: C passes of the network, R determinants (times D) after each."""
 
     moved: np.ndarray
     """(C, n_sites): pass c sees the occupation of site moved[c, i] at site i."""

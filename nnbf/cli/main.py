@@ -21,13 +21,13 @@ class Command:
     """A word after `nnbf`."""
 
     usage: str
-    """What follows it."""
+    """Words that follow it."""
     summary: str
     """One line for the overview."""
     module: str
     """Module whose function of the command's name takes the arguments and returns an exit code."""
     options: str
-    """Where its options are: module and data class."""
+    """Place of its options: module and data class."""
 
 
 COMMANDS = {

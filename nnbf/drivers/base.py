@@ -86,7 +86,7 @@ class ConvergingDriver(nk.driver.AbstractDriver):
 
 @dataclass
 class Progress:
-    """What a driver of exact sums carries from step to step, beside parameters and optimiser."""
+    """State that a driver of exact sums carries from step to step, beside parameters and optimiser."""
 
     calm: int = 0
     """Steps in a row that changed next to nothing."""

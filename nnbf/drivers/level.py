@@ -56,7 +56,7 @@ class Level:
     message: str = ""
     """One line on how the calculation ended, and how to go on."""
     started_warm: bool = False
-    """Whether it began from a start that was given."""
+    """True where it began from a start that was given."""
     details: Mapping[str, Any] = field(default_factory=dict)
     """Further numbers of the method, plain values."""
     state: Any = field(default=None, repr=False)

@@ -108,7 +108,7 @@ def final_observables(
 
 
 def spin_warnings(system: Molecule, options: SolverOptions, found: Observables) -> list[str]:
-    """Say so where <S^2> is not that of the multiplicity that was asked for."""
+    """Warning where <S^2> is not that of the multiplicity that was asked for."""
     if found.s_squared is None:
         return []
     spin = 0.5 * abs(system.integrals.two_S)

@@ -24,7 +24,7 @@ class Task:
     """One level to be found."""
 
     problem: Any
-    """What is solved."""
+    """The problem."""
     options: Any
     """How: an instance of the options of the problem's kind."""
     monitor: "Monitor"

@@ -70,12 +70,12 @@ class Monitor:
 
     @property
     def is_over(self) -> bool:
-        """Whether the deadline has passed."""
+        """True where the deadline has passed."""
         return time.monotonic() > self.deadline
 
     @property
     def is_stopped(self) -> bool:
-        """Whether somebody asks to stop."""
+        """True where somebody asks to stop."""
         return self.should_stop is not None and self.should_stop()
 
     def within(self, seconds: float | None) -> "Monitor":

@@ -31,12 +31,12 @@ _SEEN = "n_unique"
 
 @dataclass(frozen=True)
 class Remedies:
-    """What to do about samples that cannot be trusted, in the words of the program that is used."""
+    """Advice about samples that cannot be trusted, in the words of the program that is used."""
 
     disagreement: str = "longer sweeps (sweep_size), more chains (n_chains), or tempering (n_temperatures)"
-    """Where the chains disagree."""
+    """For chains that disagree."""
     few: str = "more n_samples, a smaller sampling_power, or a larger noise"
-    """Where few configurations are seen."""
+    """For few configurations that are seen."""
 
 
 def largest_r_hat(chain_length: int) -> float:
@@ -56,7 +56,7 @@ class StepSchedule:
     window: int = 20
     """Steps whose energies are averaged before two averages are compared."""
     factor: float = 0.3
-    """What each reduction multiplies the steps with."""
+    """Factor of the steps at each reduction."""
     reductions: int = 3
     """Reductions before the end."""
     tolerance: float = 2e-5
@@ -133,7 +133,7 @@ class MonteCarloDriver(ConvergingDriver):
 
     @property
     def converged(self) -> bool:
-        """Whether the energy has settled at the smallest steps, and the samples can be trusted."""
+        """True where the energy has settled at the smallest steps, and the samples can be trusted."""
         return self._reductions > self.schedule.reductions and not self.doubts
 
     @property

@@ -51,7 +51,7 @@ REMEDIES = Remedies(
 @dataclass
 class _Progress(Progress):
     before: float | None = None
-    """What was minimised, before the last step."""
+    """Objective before the last step."""
 
 
 class FullSumDriver(ExactDriver):
@@ -75,7 +75,7 @@ class FullSumDriver(ExactDriver):
 
     @property
     def converged(self) -> bool:
-        """Whether the energy has settled."""
+        """True where the energy has settled."""
         return self.progress.calm >= self._patience
 
     @property

@@ -52,7 +52,7 @@ class ScanPoint:
 
 @dataclass(frozen=True)
 class Crossing:
-    """Where the correlation ratios of two sizes cross."""
+    """Crossing of the correlation ratios of two sizes."""
 
     sizes: tuple[tuple[int, int], tuple[int, int]]
     interaction: float

@@ -61,7 +61,7 @@ class Growth:
         return min(grown, self.max_size)
 
     def is_enough(self, size: int, omitted: float) -> bool:
-        """Whether V of so many determinants, that leaves out so much (Hartree), is kept."""
+        """True where V of so many determinants, that leaves out so much (Hartree), is kept."""
         settled = size >= self.free_size and omitted < self.accuracy
         return self.final_sector is None and (omitted < self.negligible or settled)
 
@@ -99,7 +99,7 @@ class TailTraining:
 
 @dataclass(frozen=True)
 class GrowthStep:
-    """What one growth found."""
+    """Result of one growth."""
 
     determinants: np.ndarray
     """The new V, (n, 2 W), by falling amplitude."""
@@ -153,7 +153,7 @@ class _Progress(Progress):
     stage: int = 0
     """Number of the present V."""
     final: bool = False
-    """Whether V grows no more."""
+    """True where V grows no more."""
     energies: list[float] = field(default_factory=list)
     """Energies of the last steps, of an optimiser without a line search."""
     tail_done: int = 0
@@ -226,7 +226,7 @@ class SelectedSpaceDriver(ExactDriver):
 
     @property
     def converged(self) -> bool:
-        """Whether V is final, the energy has settled, and the training outside V is done."""
+        """True where V is final, the energy has settled, and the training outside V is done."""
         return self._settled and (self.progress.tail_done >= self.tail.steps or self._n_outside == 0)
 
     @property

@@ -41,16 +41,16 @@ class Start(Protocol):
 
 @dataclass(frozen=True)
 class Taken:
-    """What became of a start."""
+    """Fate of a start."""
 
     used: bool
-    """Whether the state was taken over; if not, everything is as it was before."""
+    """True where the state was taken over; if not, everything is as it was before."""
     note: str | None = None
     """Why not, in one line."""
 
 
 def take_over(state: SpaceState, start: Start, system: Molecule) -> Taken:
-    """Give a state the parameters and the space of a start, unless that follows another state.
+    """Set parameters and space of a state to those of a start, unless that follows another state.
 
     Where levels cross between two geometries, the start is close to an excited state of the new one, and
     the optimisation may stay there. So it is compared with the lowest states of H on its own space, and given
@@ -120,12 +120,12 @@ def lowest_levels(state: SpaceState) -> tuple[np.ndarray, np.ndarray]:
 
 
 def excess(state: SpaceState) -> float:
-    """What a state has above the lowest level on its space, Hartree."""
+    """Energy of a state above the lowest level on its space, Hartree."""
     return state.objective_at(state.variables) - float(lowest_levels(state)[0][0])
 
 
 def excess_warning(state: SpaceState, accuracy: float) -> str | None:
-    """Say so where a state that did not begin from Hartree-Fock has ended too high."""
+    """Warning where a state that did not begin from Hartree-Fock has ended too high."""
     above = excess(state)
     if above <= WORTH_A_WARNING * accuracy:
         return None

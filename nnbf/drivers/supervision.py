@@ -19,7 +19,7 @@ MAX_REWINDS = 5
 
 
 class ResumableDriver(Protocol):
-    """What a driver has to offer for its runs to be saved, resumed and taken back.
+    """Driver whose runs can be saved, resumed and taken back.
 
     A driver that is restored to a snapshot goes on bit by bit like the one that the snapshot was taken
     from, on the same machine with the same number of threads.
@@ -31,7 +31,7 @@ class ResumableDriver(Protocol):
 
     @property
     def converged(self) -> bool:
-        """Whether there is nothing left to do."""
+        """True where there is nothing left to do."""
 
     @property
     def row(self) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class Hamiltonian(nk.operator.DiscreteJaxOperator):
     """Smallest number of configurations for one call of a network, and ratio of one number to the next."""
 
     peaked: bool = False
-    """Whether ground states have most of their weight on few configurations, so that samples miss some that
+    """True: ground states have most of their weight on few configurations, so that samples miss some that
     count: errors of sampled energies then allow for configurations that were not drawn."""
 
     def __init_subclass__(cls, **options):
@@ -86,7 +86,7 @@ class Hamiltonian(nk.operator.DiscreteJaxOperator):
 
     @property
     def spin_flip_symmetric(self) -> bool:
-        """Whether H commutes with the exchange of the two halves of the modes, on its Hilbert space."""
+        """True where H commutes with the exchange of the two halves of the modes, on its Hilbert space."""
         return False
 
     @property

@@ -87,7 +87,7 @@ def product_kernel(logpsi, pars, samples, args: ProductConnections, *, chunk_siz
 
 
 def even_under_spin_flip(vstate: nk.vqs.MCState, hamiltonian: Hamiltonian) -> bool:
-    """Whether psi of a state is the same for a configuration and its spin flip, and H symmetric under it."""
+    """True where psi of a state is equal at a configuration and its spin flip, and H symmetric under it."""
     return contract.spin_flip_parity(vstate.model) == 1 and hamiltonian.spin_flip_symmetric
 
 

@@ -322,7 +322,7 @@ class MolecularProduct(nk.operator.DiscreteJaxOperator):
 
     @property
     def is_hermitian(self) -> bool:
-        """Whether the factors are the same operator."""
+        """True where the factors are the same operator."""
         return self.left == self.right
 
     @property
@@ -368,7 +368,7 @@ class MolecularProduct(nk.operator.DiscreteJaxOperator):
 
 
 class _Host:
-    """What lives outside jax; compared by content, so that equal operators share compiled code."""
+    """The part outside jax; compared by content, so that equal operators share compiled code."""
 
     def __init__(self, integrals, threshold):
         self.integrals = integrals

@@ -23,7 +23,7 @@ PyTree = Any
 
 @dataclass(frozen=True)
 class SrState:
-    """What the optimiser carries from step to step."""
+    """State that the optimiser carries from step to step."""
 
     direction: PyTree
     """Previous direction d (before the learning rate)."""
@@ -115,7 +115,7 @@ class StochasticReconfiguration:
 
 @dataclass(frozen=True)
 class FirstOrderState:
-    """What the optimiser carries from step to step."""
+    """State that the optimiser carries from step to step."""
 
     inner: PyTree
     """State of the optax transformation."""

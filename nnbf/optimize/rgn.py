@@ -43,12 +43,12 @@ LANCZOS_STEPS = 40
 
 @dataclass(frozen=True)
 class RgnState:
-    """What the optimiser carries from step to step."""
+    """State that the optimiser carries from step to step."""
 
     damping: float
     """Levenberg-Marquardt damping."""
     definite: bool = False
-    """Whether ``H - E`` is known to be positive on what is orthogonal to the state."""
+    """True where ``H - E`` is known to be positive on what is orthogonal to the state."""
 
 
 @dataclass(frozen=True)

@@ -34,9 +34,9 @@ class LayerFactors:
     errors: jax.Array
     """(n, applications, features out)."""
     path: tuple[str, ...] = flax.struct.field(pytree_node=False)
-    """Where the layer's parameters are in the tree."""
+    """Place of the layer's parameters in the tree."""
     has_bias: bool = flax.struct.field(pytree_node=False)
-    """Whether the layer has a bias."""
+    """True where the layer has a bias."""
 
 
 @flax.struct.dataclass

@@ -22,7 +22,7 @@ class Reference:
 
     @property
     def is_exact(self) -> bool:
-        """Whether it is the exact ground state of the same Hamiltonian."""
+        """True where it is the exact ground state of the same Hamiltonian."""
         return REFERENCES.get(self.key, ("", ""))[1] == "exact"
 
 

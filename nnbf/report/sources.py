@@ -44,7 +44,7 @@ class Entry:
 
     @property
     def has_result(self) -> bool:
-        """Whether the run has ended with an energy, and has not failed."""
+        """True where the run has ended with an energy, and has not failed."""
         ended = self.run is not None and self.run.finished and self.run.energy is not None
         return ended and self.status != "failed"
 

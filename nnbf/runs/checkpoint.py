@@ -212,7 +212,7 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What a folder of checkpoints holds."""
+    """Content of a folder of checkpoints."""
 
     snapshot: dict[str, Any] | None
     """The newest snapshot that is whole and belongs to the run, or None."""

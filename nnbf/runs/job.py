@@ -1,4 +1,4 @@
-"""What a run computes: a problem, how, and which of its levels; the same for every command."""
+"""The job of a run: a problem, how, and which of its levels; the same for every command."""
 
 import contextlib
 from collections import Counter
@@ -167,7 +167,7 @@ class Job:
     command: str
     """molecule, fcidump, solve, lattice, spectrum or charge."""
     problem: Any
-    """What is solved: a `Molecule`, a `Lattice`, or another registered problem."""
+    """The problem: a `Molecule`, a `Lattice`, or another registered problem."""
     options: Any
     """How: the options of the problem's kind."""
     method: str | None = None
@@ -181,12 +181,12 @@ class Job:
 
     @property
     def is_lattice(self) -> bool:
-        """Whether the problem is a lattice."""
+        """True where the problem is a lattice."""
         return self.command in LATTICE
 
     @property
     def is_molecule(self) -> bool:
-        """Whether the problem is a molecule."""
+        """True where the problem is a molecule."""
         return self.command in MOLECULE
 
     @property

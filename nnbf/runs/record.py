@@ -1,4 +1,4 @@
-"""What goes into config.json and result.json, as plain dictionaries: format 2, for every command."""
+"""Content of config.json and result.json as plain dictionaries: format 2, for every command."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -218,7 +218,7 @@ def headline(lowest: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _is_own(level: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
-    """Whether a level has as many particles as the problem: charge excitations have others, too."""
+    """True where a level has as many particles as the problem: charge excitations have others, too."""
     return level.get("particles") in (None, (config.get("system") or {}).get("particles"))
 
 

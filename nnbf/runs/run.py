@@ -158,7 +158,7 @@ class Resumption:
     config: dict[str, Any]
     """The content of config.json, in format 2."""
     job: Job
-    """What it computes, with the changes."""
+    """The job, with the changes."""
     changes: dict[str, Any]
     """Limits that are new, by name of the option."""
     store: CheckpointStore

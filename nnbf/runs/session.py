@@ -34,7 +34,7 @@ class CompletedRun:
     """A run that ended in an orderly way."""
 
     directory: RunDirectory
-    """Where everything was written."""
+    """The folder with all its files."""
     result: dict[str, Any]
     """The content of result.json."""
     levels: "tuple[Level, ...]"
@@ -54,7 +54,7 @@ class RunError(RuntimeError):
         self.directory = directory
         """The folder of the run."""
         self.remedy = remedy
-        """What to do now."""
+        """Advice for now."""
 
 
 @dataclass(eq=False)
@@ -66,11 +66,11 @@ class Session:
     config: Mapping[str, Any]
     """The content of config.json."""
     job: Job
-    """What to compute."""
+    """The job."""
     history: HistoryWriter
     """The open history: rows up to those of `resume`."""
     store: CheckpointStore
-    """Where checkpoints go."""
+    """Store of checkpoints."""
     request: StopRequest
     """Asks for a stop."""
     on_row: OnRow | None = None

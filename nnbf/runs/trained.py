@@ -27,7 +27,7 @@ class TrainedState:
     directory: RunDirectory
     """The folder of the run."""
     problem: Any
-    """What was solved."""
+    """The problem."""
     options: Any
     """Options of the run."""
     network: Any

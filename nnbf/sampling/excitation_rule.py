@@ -39,7 +39,7 @@ class ExcitationRule(nk.sampler.rules.MetropolisRule):
     irrep: jax.Array
     """Number of every orbital's irrep, (M,)."""
     irrep_start: jax.Array
-    """Where an irrep's orbitals start in ``by_irrep``, (n_irreps,)."""
+    """Start of an irrep's orbitals in ``by_irrep``, (n_irreps,)."""
     irrep_size: jax.Array
     """Orbitals of an irrep, (n_irreps,)."""
     irrep_product: jax.Array

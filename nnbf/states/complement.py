@@ -1,4 +1,4 @@
-r"""What surrounds a variational space: all of it for complete local energies, or a sample in the space.
+r"""Surroundings of a variational space: all of it for complete local energies, or a sample in the space.
 
 On V alone :math:`\sum_{j \in V} H_{ij}\psi_j / \psi_i` leaves out what lies outside, and the network is free
 there: its amplitudes are an uncontrolled extrapolation.

@@ -28,7 +28,7 @@ SMALLEST_DENOMINATOR = 1e-3
 
 @dataclass(frozen=True)
 class ConnectedEstimates:
-    """What one pass over the connected space gives."""
+    """Results of one pass over the connected space."""
 
     projected: float | None
     """Energy with the amplitudes of the network on C: sum_V w_i E_loc(i), Hartree; no bound."""

@@ -1,4 +1,4 @@
-r"""What one optimisation step needs, estimated from Monte Carlo samples.
+r"""Estimates of one optimisation step from Monte Carlo samples.
 
 Samples may come from :math:`|\psi|^\alpha` with any power alpha (the sampler's ``machine_pow``): sample
 k then carries the weight :math:`|\psi|^{2-\alpha}`. Molecular states are peaked, and a determinant
@@ -176,7 +176,7 @@ class SampledStep:
     """Energy: mean, error (autocorrelation and fluctuating weights included), tau_corr, split R_hat; and
     the variance of the local energy."""
     samples: DistinctSamples
-    """What was drawn."""
+    """Samples of the step."""
 
 
 def sampled_step(state: nk.vqs.MCState, objective: Hamiltonian | Objective) -> SampledStep:

@@ -22,9 +22,9 @@ class Space:
     multiplicity: np.ndarray
     """(n,) how many configurations each entry stands for; weights of samples may be in it."""
     spin_flip: bool = False
-    """Whether entries stand for even combinations of a configuration and its spin flip."""
+    """True where entries stand for even combinations of a configuration and its spin flip."""
     complete: bool = False
-    """Whether these are all: the energy is then of kind ``full_sum``, else ``variational``."""
+    """True where these are all: the energy is then of kind ``full_sum``, else ``variational``."""
     transform: scipy.sparse.csr_matrix | None = None
     """T (n_states, n), from psi to coordinates; None where the square roots of ``multiplicity`` do that."""
     matrix: scipy.sparse.csr_matrix | None = None
@@ -86,6 +86,6 @@ class Space:
 
     @property
     def is_real(self) -> bool:
-        """Whether coordinates of a real psi, and H as far as it is known, are real."""
+        """True where coordinates of a real psi, and H as far as it is known, are real."""
         known = (self.transform, self.matrix)
         return not any(part is not None and np.iscomplexobj(part.data) for part in known)

@@ -86,7 +86,7 @@ class SpaceState(nk.vqs.VariationalState):
             possible = space.is_real and not np.issubdtype(hamiltonian.dtype, np.complexfloating)
             is_real = possible and contract.is_real(model, default=True)
         self.is_real = is_real
-        """Whether coordinates are real."""
+        """True where coordinates are real."""
         self._objective = objective
         self.space = space
         if variables is None:
@@ -139,7 +139,7 @@ class SpaceState(nk.vqs.VariationalState):
 
     @property
     def spin_flip(self) -> bool:
-        """Whether the space holds spin-flip representatives."""
+        """True where the space holds spin-flip representatives."""
         return self._space.spin_flip
 
     @property
@@ -231,7 +231,7 @@ class SpaceState(nk.vqs.VariationalState):
         return float(amplitudes @ sparse_times_vector(self.matrix, amplitudes))
 
     def objective_at(self, variables: PyTree) -> float:
-        """What is minimised, for other variables: :meth:`energy_at` and the penalties."""
+        """Objective at other variables: :meth:`energy_at` and the penalties."""
         amplitudes = self.amplitudes_at(variables)
         return float(amplitudes @ self.minimised_times(amplitudes))
 
