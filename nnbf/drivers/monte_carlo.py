@@ -35,7 +35,7 @@ class Remedies:
 
     disagreement: str = "longer sweeps (sweep_size), more chains (n_chains), or tempering (n_temperatures)"
     """For chains that disagree."""
-    few: str = "more n_samples, a smaller sampling_power, or a larger noise"
+    few: str = "noise a larger value, sampling_power a smaller one, or more n_samples"
     """For few configurations that are seen."""
 
 
@@ -151,8 +151,8 @@ class MonteCarloDriver(ConvergingDriver):
         n_unique = self._n_unique
         if n_unique < self._fewest_unique:
             found.append(
-                f"only {n_unique} distinct determinants were sampled, of at least {self._fewest_unique} "
-                f"to be expected: give {self.remedies.few}"
+                f"distinct determinants among the samples: {n_unique}, of at least {self._fewest_unique} "
+                f"to be expected; give {self.remedies.few}"
             )
         return tuple(found)
 

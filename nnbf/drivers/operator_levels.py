@@ -41,7 +41,7 @@ _DENSE = 64
 
 REMEDIES = Remedies(
     disagreement="longer sweeps (sweep_size) or more n_samples",
-    few="more n_samples or a larger noise",
+    few="noise a larger value, or more n_samples",
 )
 
 
