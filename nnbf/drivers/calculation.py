@@ -19,12 +19,12 @@ import numpy as np
 from hamiltonians import InputError, Lattice, Sector, exact_levels, is_affordable, space_group
 from nnbf._runtime import threads_environment, when_closed
 from nnbf.drivers.ground_sector import ground_momentum, sector_warnings
+from nnbf.drivers.lattice_ansatz import make_lattice_ansatz
 from nnbf.drivers.level import Level, Outcome
 from nnbf.drivers.methods import Task, make_options, method_named, names
 from nnbf.drivers.monitor import Monitor, pack_tree, unpack_tree
 from nnbf.drivers.operator_levels import level_of_state
 from nnbf.drivers.options import EXACT_LIMIT, LatticeOptions
-from nnbf.drivers.sector_ansatz import make_lattice_ansatz
 from nnbf.drivers.sector_levels import sector_state
 
 #: A level may end on a higher state than the one sought, or be out of reach of one determinant: it is started

@@ -36,7 +36,7 @@ from nnbf.observables.spectral_function import (
     target_momentum,
 )
 from nnbf.states.amplitudes import log_psi_function
-from nnbf.states.hop_chains import change_power
+from nnbf.states.markov_chains import change_power
 
 if TYPE_CHECKING:
     import netket as nk

@@ -17,12 +17,12 @@ from nnbf.drivers.monte_carlo import LARGEST_R_HAT, MonteCarloDriver, Remedies, 
 from nnbf.drivers.supervision import Ending, Stopwatch, supervise
 from nnbf.estimate import Estimate, v_score
 from nnbf.evaluation import EvaluationOptions, sample_energy
-from nnbf.evaluation.state_source import LEAST_CHAINS, LatticeSource
+from nnbf.evaluation.state_source import LEAST_CHAINS, OperatorSource
 from nnbf.operators import Hamiltonian
 from nnbf.optimize import RayleighGaussNewton, StochasticReconfiguration
 from nnbf.states import Exclude, Objective, Space, SpaceState
 from nnbf.states.amplitudes import initial_variables
-from nnbf.states.hop_chains import chain_sampler, example_of, settle
+from nnbf.states.markov_chains import chain_sampler, example_of, settle
 
 #: A step is slow that gains less than this part of the variance over the energy's size. (Where the network
 #: can fit the state, a step gains about the whole of it.)
@@ -303,7 +303,7 @@ def sampled_level(
         # As many chains as those of the steps: their program is there already.
         chains=max(LEAST_CHAINS, state.sampler.n_chains),
     )
-    source = LatticeSource(
+    source = OperatorSource(
         problem,
         state.model,
         state.variables,

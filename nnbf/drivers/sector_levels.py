@@ -12,18 +12,18 @@ from hamiltonians.lattice.exact import sector_basis
 from hamiltonians.lattice.model import Lattice
 from hamiltonians.lattice.sector_points import sector_points
 from nnbf.ansatz import ProjectedBackflow, SymmetryElements, free_orbitals
+from nnbf.drivers.lattice_ansatz import make_lattice_ansatz, single_row
 from nnbf.drivers.level import Level
 from nnbf.drivers.methods import Task
 from nnbf.drivers.monte_carlo import MonteCarloDriver, StepSchedule
 from nnbf.drivers.operator_levels import FINAL_SHARE, REMEDIES, sampled_level, sampled_state, summed_level
 from nnbf.drivers.options import LatticeOptions
-from nnbf.drivers.sector_ansatz import make_lattice_ansatz, single_row
 from nnbf.drivers.supervision import Ending, Stopwatch, supervise
 from nnbf.operators import LatticeHamiltonian
 from nnbf.optimize import StochasticReconfiguration
 from nnbf.states import Objective, Space, SpaceState, SpinPenalty
 from nnbf.states.amplitudes import initial_variables
-from nnbf.states.hop_chains import example_of
+from nnbf.states.markov_chains import example_of
 
 if TYPE_CHECKING:
     from hamiltonians import Sector

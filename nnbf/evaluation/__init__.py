@@ -13,7 +13,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "samplers": ["make_source"],
         "samples": ["EvaluationOptions", "SampleSource", "Samples"],
         "sampling_loop": ["Evaluation", "sample_energy"],
-        "state_source": ["LatticeSource", "StateSource"],
+        "state_source": ["OperatorSource", "StateSource"],
         "tabulated_sector": ["SectorSource"],
         "zero_variance": ["Extrapolation", "Point", "extrapolate", "settled_points"],
     },

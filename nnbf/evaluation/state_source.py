@@ -10,7 +10,7 @@ from nnbf.evaluation.samples import EvaluationOptions, Samples, SampleSource
 from nnbf.evaluation.sampling_loop import PILOT_POWER
 from nnbf.operators import Hamiltonian
 from nnbf.states import distinct_samples
-from nnbf.states.hop_chains import chain_sampler, change_power, hamiltonian_of, settle
+from nnbf.states.markov_chains import chain_sampler, change_power, hamiltonian_of, settle
 
 #: Sweeps of all chains before samples count.
 THERMALISATION = 40
@@ -90,7 +90,7 @@ class StateSource(SampleSource):
         )
 
 
-class LatticeSource(StateSource):
+class OperatorSource(StateSource):
     """Metropolis chains of |psi|^p over all configurations of a lattice, or of a problem with an operator."""
 
     def __init__(

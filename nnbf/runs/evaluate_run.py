@@ -144,7 +144,7 @@ def evaluate_run(
 
 
 def _source(trained: TrainedState, options: "EvaluationOptions", note: Note) -> Any:
-    from nnbf.evaluation import LatticeSource, make_source
+    from nnbf.evaluation import OperatorSource, make_source
 
     if not trained.name:
         from hamiltonians import irrep_bits
@@ -153,7 +153,7 @@ def _source(trained: TrainedState, options: "EvaluationOptions", note: Note) -> 
         return make_source(trained.state, irreps, options, large=trained.determinants, note=note)
     note("thermalising the chains")
     sweep_size = trained.options.sweep_size
-    return LatticeSource(trained.problem, trained.network, trained.variables, options, sweep_size=sweep_size)
+    return OperatorSource(trained.problem, trained.network, trained.variables, options, sweep_size=sweep_size)
 
 
 def _observables(trained: TrainedState, source: Any, samples: "Samples") -> "Observables | None":

@@ -251,7 +251,7 @@ class Job:
             self.options.require_sector(sector)
             if self.options.orbitals is not None or self.options.total_spin is not None:
                 # Orbitals without a part in the sector are refused before anything is written.
-                from nnbf.drivers.sector_ansatz import make_lattice_ansatz
+                from nnbf.drivers.lattice_ansatz import make_lattice_ansatz
 
                 make_lattice_ansatz(self.problem, sector, self.options, method)
         return self

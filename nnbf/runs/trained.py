@@ -202,7 +202,7 @@ def _network_of_level(saved: Checkpoint, problem: "Lattice", options: Any, recor
 
     from hamiltonians import space_group
     from nnbf.drivers.calculation import RETRIES, with_determinants
-    from nnbf.drivers.sector_ansatz import make_lattice_ansatz
+    from nnbf.drivers.lattice_ansatz import make_lattice_ansatz
 
     where = {"spin_flip": record["spin_flip"]}
     sector = space_group(problem).sector(tuple(record["momentum"]), record["irrep"], **where)
@@ -226,7 +226,7 @@ def _blank_variables(network: Any, problem: Any) -> Any:
     import jax.numpy as jnp
 
     from hamiltonians import Molecule
-    from nnbf.states.hop_chains import example_of, hamiltonian_of
+    from nnbf.states.markov_chains import example_of, hamiltonian_of
 
     if isinstance(problem, Molecule):
         configurations = jnp.zeros((1, problem.n_modes), jnp.int8)

@@ -15,8 +15,8 @@ from nnbf.ansatz.projection import projection_plan
 from nnbf.ansatz.spin_projection import spin_rotations
 from nnbf.ansatz.staggered import staggered_orbitals
 from nnbf.ansatz.symmetric_fillings import _projected_overlap, independent_in_sector
+from nnbf.drivers.lattice_ansatz import make_lattice_ansatz
 from nnbf.drivers.options import LatticeOptions
-from nnbf.drivers.sector_ansatz import make_lattice_ansatz
 from nnbf.operators.lattice import s_squared_diagonal, spin_exchanges
 from nnbf.states.amplitudes import initial_variables
 

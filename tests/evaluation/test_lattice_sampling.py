@@ -10,10 +10,10 @@ import pytest
 from scipy.stats import binom
 
 from hamiltonians import InputError, Lattice, lattice_configurations, lattice_to_sparse, space_group
+from nnbf.drivers.lattice_ansatz import make_lattice_ansatz
 from nnbf.drivers.options import LatticeOptions
-from nnbf.drivers.sector_ansatz import make_lattice_ansatz
 from nnbf.estimate import Estimate
-from nnbf.evaluation import EvaluationOptions, LatticeSource, Samples, sample_energy
+from nnbf.evaluation import EvaluationOptions, OperatorSource, Samples, sample_energy
 from nnbf.evaluation.sampling_loop import POWERS, best_power, means
 from nnbf.observables import Configurations
 from nnbf.observables.correlations import correlations
@@ -53,7 +53,7 @@ class Case:
 
     def sampled(self, should_stop=None, **options):
         options = EvaluationOptions(**{"precision": 1e-9, "chains": 32, **options})
-        source = LatticeSource(MODEL, self.ansatz, self.variables, options)
+        source = OperatorSource(MODEL, self.ansatz, self.variables, options)
         return sample_energy(source, options, should_stop=should_stop)
 
 
