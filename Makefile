@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-quick lint format typecheck docs tutorial clean distclean
+.PHONY: help setup demo test test-all test-quick lint format typecheck docs tutorial clean distclean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -53,14 +53,19 @@ demo: $(STAMP) ## compute N2 in a minimal basis: table, plot, run folder runs/de
 
 # One thread for each worker, so that they do not compete. A file's tests stay together: they share fixtures and
 # compiled functions.
-test: $(STAMP) ## run the test suite
+# PYTEST_ARGS="-m slow" runs the long ones alone.
+test: MARKED ?= not slow
+test-all: MARKED := slow or not slow
+test test-all: $(STAMP)
 	@OMP_NUM_THREADS=$(THREADS) OPENBLAS_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS) \
 	  XLA_FLAGS="$(TEST_XLA_FLAGS) $$XLA_FLAGS" JAX_PLATFORMS="$${JAX_PLATFORMS:-cpu}" MPLBACKEND=agg \
 	  JAX_DISABLE_MOST_OPTIMIZATIONS=$(TEST_JAX_QUICK) \
-	  $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+	  $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m '$(MARKED)' $(PYTEST_ARGS)
+test: ## run the test suite, without what takes long
+test-all: ## run the whole test suite, as .ci/run does
 
 test-quick: ## run some tests of every package, below two minutes
-	@$(MAKE) --no-print-directory test PYTEST_ARGS="-m 'not slow' $(QUICK) $(PYTEST_ARGS)"
+	@$(MAKE) --no-print-directory test PYTEST_ARGS="$(QUICK) $(PYTEST_ARGS)"
 
 lint: $(STAMP) ## check style, formatting and the direction of imports
 	@$(BIN)/ruff check .

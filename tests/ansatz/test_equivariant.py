@@ -117,6 +117,7 @@ MOMENTUM_CASES = [
 
 
 @pytest.mark.parametrize(("model", "momentum", "is_real", "options"), MOMENTUM_CASES, ids=str)
+@pytest.mark.slow
 def test_one_determinant_of_plane_waves_has_exact_momentum(model, momentum, is_real, options):
     """Whatever the parameters: every translation multiplies it by a phase, found with explicit parities."""
     orbitals = free_orbitals(model, momentum, real=False if "param_dtype" in options else None)
@@ -136,6 +137,7 @@ def test_one_determinant_of_plane_waves_has_exact_momentum(model, momentum, is_r
 # ---- with NetKet -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_free_fermions_are_an_eigenstate():
     """A projected state in NetKet's FullSumState, on the matrix of the Hamiltonian."""
     model = Lattice("tv", "3x4", 3, boundary=("pbc", "apbc"))

@@ -201,6 +201,8 @@ def test_gradient_is_the_derivative():
     ],
     ids=["twisted", "spin flip"],
 )
+@pytest.mark.slow
+@pytest.mark.slow
 def test_any_network_is_projected_by_the_sum_over_the_group(model, sector):
     symmetry = elements(space_group(model).sector(**{"irrep": None, **sector}))
     orbitals = free_orbitals(model, sector["momentum"], cell=model.size)

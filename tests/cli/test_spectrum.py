@@ -7,6 +7,8 @@ import pytest
 from hamiltonians import InputError, Lattice, exact_levels, named_momenta
 from nnbf.cli import main
 
+pytestmark = pytest.mark.slow
+
 MODEL = ("tv", "--size", "5x1", "--particles", "2", "--interaction", "2")
 QUICK = ("--features", "2", "--depth", "1")
 LEVELS = (*QUICK, "--levels", "2")

@@ -6,6 +6,8 @@ import pytest
 from nnbf.drivers import SolverOptions, solve
 from tests.determinants.oracles import lowest_energy, random_system
 
+pytestmark = pytest.mark.slow
+
 SEEDS = 34
 
 

@@ -53,6 +53,7 @@ def everything(state):
     return np.asarray(configurations), value, tangents[0] + 1j * tangents[1]
 
 
+@pytest.mark.slow
 def test_a_complex_state_is_sampled(state, everything):
     _, psi, _ = everything
     assert not state.model.is_real
@@ -95,6 +96,7 @@ def test_netket_expect_agrees(state):
     assert complex(expected.mean).real == pytest.approx(float(found.statistics.mean), abs=1e-9)
 
 
+@pytest.mark.slow
 def test_samples_of_another_power_are_weighted(sector, everything):
     """Energy, error and gradient from |psi|^1.2 agree with sums over all configurations."""
     _, psi, tangents = everything
@@ -116,6 +118,7 @@ def test_samples_of_another_power_are_weighted(sector, everything):
     assert abs(plain - exact) > 8 * float(statistics.error_of_mean)
 
 
+@pytest.mark.slow
 def test_reaches_the_level_and_resumes(sector):
     exact = exact_levels(MODEL, sector, k=1).energies[0]
     options = replace(SMALL, max_steps=30, final_samples=4096)
@@ -145,6 +148,7 @@ def test_rows_of_irreps_must_be_chosen():
         solve(model, method="vmc", sector=space_group(model).sector((0, 0), "E"))
 
 
+@pytest.mark.slow
 def test_spin_penalty_is_that_of_s_squared():
     """What the step follows is H + w S^2, with S^2 as a dense matrix; its energies are those of H."""
     model = Lattice("hubbard", (2, 2), (2, 2), U=3.0, boundary="open")
@@ -204,6 +208,7 @@ def test_the_warm_up_is_for_the_irrep_of_the_lowest_filling():
     assert warm == ["B2"]
 
 
+@pytest.mark.slow
 def test_the_warm_up_of_a_sum_over_translations_is_one_determinant():
     """What the warm-up has found, the sum goes on with: the same state but for the noise in its orbitals."""
     sector = space_group(CLOSED).sector((0, 0), None)
@@ -221,6 +226,7 @@ def test_the_warm_up_of_a_sum_over_translations_is_one_determinant():
     assert np.allclose(ratio, ratio[0], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_stages_resume():
     sector = space_group(CLOSED).sector((0, 0), "B2")
     options = LatticeOptions(
@@ -267,6 +273,7 @@ def test_open_shells_start_from_hartree_fock():
         LatticeOptions(orbitals="hartree-fock", n_determinants=2)
 
 
+@pytest.mark.slow
 def test_half_filling_is_projected_on_total_spin():
     """The triplet at M, from the determinant of an antiferromagnet, close to the exact level."""
     model = Lattice("hubbard", (2, 2), (2, 2), U=4.0)

@@ -145,6 +145,8 @@ def test_the_same_seed_gives_the_same_numbers_bit_by_bit():
     assert np.array_equal(flat(again.parameters), flat(solved("LiH")[0].parameters))
 
 
+@pytest.mark.slow
+@pytest.mark.slow
 def test_another_process_gives_the_same_numbers_bit_by_bit(tmp_path):
     """From the same file: PySCF itself is not reproducible to the last bit from process to process."""
     path = molecule("LiH").save(tmp_path / "LiH.npz")

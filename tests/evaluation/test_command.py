@@ -155,6 +155,8 @@ def test_bad_input(tmp_path, monkeypatch, capsys, words, message):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
+@pytest.mark.slow
 def test_observables_of_molecules_are_measured_from_the_samples(run, capsys):
     """Samples, weighted or of a table, agree with the sum over the sector within their error bars."""
     exact, kinds = None, []

@@ -7,8 +7,12 @@ import subprocess
 import sys
 import time
 
+import pytest
+
 from nnbf.runs.checkpoint import CheckpointStore
 from nnbf.runs.history import HistoryWriter
+
+pytestmark = pytest.mark.slow
 
 # A run in miniature: rows and checkpoints through the same code, states that follow from one another.
 _RUN = """

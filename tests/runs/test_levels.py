@@ -25,6 +25,8 @@ from nnbf.runs import (
 )
 from nnbf.runs.job import ChargeChoice, SectorChoice
 
+pytestmark = pytest.mark.slow
+
 PROBLEM = LatticeSpec("tv", size="3x2", particles="2", interaction=1.0)
 OPTIONS = LatticeOptions(method="full-sum", features=2, depth=1, max_steps=40)
 LEVEL = (

@@ -9,6 +9,8 @@ import pytest
 from nnbf.cli import main
 from nnbf.runs import RunDirectory, job, plan_resumption
 
+pytestmark = pytest.mark.slow
+
 FOLDERS = Path(__file__).resolve().parents[1] / "fixtures" / "folders"
 MOLECULES = ("h4_fcidump", "lih_selected", "lih_stopped", "lih_vmc")
 LATTICES = ("hubbard_vmc", "tv_spectrum", "tv_stopped")

@@ -14,6 +14,8 @@ from nnbf.sampling import ExcitationRule, SectorSampler
 from nnbf.states import reference_sector
 from tests.determinants.oracles import random_integrals
 
+pytestmark = pytest.mark.slow
+
 
 def model_of(integrals, irreps=None, spin_flip="none"):
     return NeuralBackflow(

@@ -9,6 +9,8 @@ import pytest
 from nnbf.cli import main
 from nnbf.sweep import plan_sweep, run_locally
 
+pytestmark = pytest.mark.slow
+
 MANIFEST = """
 [sweep]
 warm_start = true
@@ -23,7 +25,6 @@ r = [0.1, 0.7, 0.9]
 """
 
 
-@pytest.mark.slow  # the program starts many times, and compiles
 def test_killed_and_resumed(tmp_path, commands, real_program, capsys):
     manifest = tmp_path / "h2.toml"
     manifest.write_text(MANIFEST)

@@ -11,6 +11,8 @@ from hamiltonians import (
     to_netket,
 )
 
+pytestmark = pytest.mark.slow
+
 nk = pytest.importorskip("netket")
 
 
