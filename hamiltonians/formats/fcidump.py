@@ -3,13 +3,13 @@
 Format: Knowles and Handy, Comput. Phys. Commun. 54, 75 (1989).
 """
 
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from hamiltonians.errors import InputError
+from hamiltonians.formats.fcidump_text import flag, namelist_fields, split, table, whole
 from hamiltonians.integrals import MolecularIntegrals
 from hamiltonians.irreps import clean_forbidden, determinant_irrep, fcidump_irreps, irrep_codes
 from hamiltonians.molecule.determinant import determinant_energy, lowest_determinant
@@ -72,11 +72,11 @@ class _Listed:
 def read_fcidump(path: str | Path, *, references: bool = True, fci_limit: int = 5_000_000) -> Molecule:
     """Read a FCIDUMP file.
 
-    Restricted files and unrestricted ones (IUHF=1 with blocks aa, bb, ab, h_a, h_b; or UHF=.TRUE.
-    with interleaved spin orbitals) are understood, with or without ORBSYM, MS2, ISYM, commas, orbital
-    energies and Fortran exponents. ORBSYM is kept if the integrals obey it. The reference
-    determinant is the lowest that single and double excitations within its irrep lead to from the
-    first orbitals of the file.
+    Restricted files and unrestricted ones (IUHF=1 or .TRUE. with blocks aa, bb, ab, h_a, h_b; or UHF=.TRUE.
+    with interleaved spin orbitals) are understood, with or without ORBSYM, MS2, ISYM, commas, comments
+    behind ! or #, orbital energies, Fortran exponents and (re,0.0) for real numbers. ORBSYM is kept if the
+    integrals obey it. The reference determinant is the lowest that single and double excitations within its
+    irrep lead to from the first orbitals of the file.
 
     Args:
         path: The file.
@@ -84,10 +84,12 @@ def read_fcidump(path: str | Path, *, references: bool = True, fci_limit: int = 
         fci_limit: Largest number of determinants FCI is run for.
 
     Raises:
-        InputError: The file cannot be read, is truncated, complex or contradicts itself.
+        InputError: The file cannot be read, is truncated, complex, too large or contradicts itself.
     """
     source = Path(path)
     try:
+        if source.exists() and not source.is_file():
+            raise InputError(f"cannot read {source}: not a file; give a FCIDUMP file")
         text = source.read_text(encoding="ascii", errors="replace")
     except OSError as error:
         raise InputError(f"cannot read {source}: {error.strerror}; give a FCIDUMP file") from error
@@ -95,6 +97,8 @@ def read_fcidump(path: str | Path, *, references: bool = True, fci_limit: int = 
         integrals, warnings = _assemble(_parsed(text))
     except InputError as error:
         raise InputError(f"{source}: {error}") from error
+    except MemoryError as error:
+        raise InputError(f"{source}: its integrals do not fit into memory: give fewer orbitals") from error
     info = SystemInfo(
         name=source.stem,
         two_S=integrals.two_S,
@@ -218,17 +222,15 @@ def _filled(size: int, left: np.ndarray, right: np.ndarray, rows: _Rows, symmetr
 
 def _parsed(text: str) -> _Listed:
     """Return what the text of a file lists."""
-    namelist, body, first_line = _split(text)
-    fields = _namelist_fields(namelist)
-    indices, values = _table(body, first_line)
-    n_orbitals = _whole(fields, "NORB")
+    namelist, body, first_line = split(text)
+    fields = namelist_fields(namelist)
+    indices, values = table(body, first_line)
+    n_orbitals = whole(fields, "NORB")
     if n_orbitals is None:
         raise InputError("the header lacks NORB: give the number of orbitals")
     if not 1 <= n_orbitals <= _MOST_ORBITALS:
         raise InputError(f"NORB = {n_orbitals}: give 1 to {_MOST_ORBITALS}")
-    unrestricted = bool(
-        (_whole(fields, "IUHF") or 0) > 0 or _flag(fields, "UHF") or _flag(fields, "RESTRICTED") is False
-    )
+    unrestricted = bool(flag(fields, "IUHF") or flag(fields, "UHF") or flag(fields, "RESTRICTED") is False)
     zero_rows = np.flatnonzero(~indices.any(axis=1))
     highest = int(indices.max(initial=0))
     interleaved = unrestricted and zero_rows.size < 5
@@ -254,65 +256,20 @@ def _parsed(text: str) -> _Listed:
     return _listed(fields, n_orbitals, listed, blocks)
 
 
-def _split(text: str) -> tuple[str, str, int]:
-    start = re.search(r"[&$]\s*FCI\b", text, flags=re.IGNORECASE)
-    if start is None:
-        raise InputError("there is no &FCI header: this is not a FCIDUMP file")
-    stop = re.compile(r"[&$]\s*END\b|/", flags=re.IGNORECASE).search(text, start.end())
-    if stop is None:
-        raise InputError("the header is not closed by &END or /: the file is truncated")
-    first_line = text.count("\n", 0, stop.end()) + 1
-    return text[start.end() : stop.start()], text[stop.end() :], first_line
-
-
-def _namelist_fields(namelist: str) -> dict[str, list[str]]:
-    namelist = re.sub(r"!.*", "", namelist)
-    fields: dict[str, list[str]] = {}
-    pattern = r"([A-Za-z_]\w*)\s*(?:\(\s*\d*\s*:?\s*\d*\s*\))?\s*="
-    _, *parts = re.split(pattern, namelist)
-    for key, listed in zip(parts[::2], parts[1::2], strict=True):
-        values: list[str] = []
-        for value in re.split(r"[,\s]+", listed.strip(", \t\r\n")):
-            repeat, star, single = value.partition("*")
-            if star and repeat.isdigit() and int(repeat) <= 2 * _MOST_ORBITALS:
-                values += [single] * int(repeat)
-            elif value:
-                values.append(value)
-        fields[key.upper()] = values
-    return fields
-
-
-def _whole(fields: dict[str, list[str]], key: str) -> int | None:
-    values = fields.get(key)
-    if not values:
-        return None
-    try:
-        return int(values[0])
-    except ValueError:
-        raise InputError(f"{key} = {values[0]!r} in the header is not a whole number") from None
-
-
-def _flag(fields: dict[str, list[str]], key: str) -> bool | None:
-    values = fields.get(key)
-    if not values:
-        return None
-    return values[0].strip(".").casefold().startswith("t") or values[0] == "1"
-
-
 def _listed(fields: dict[str, list[str]], size: int, listed: int, blocks: _Blocks) -> _Listed:
-    electrons = _whole(fields, "NELEC")
+    electrons = whole(fields, "NELEC")
     if electrons is None:
         raise InputError("the header lacks NELEC: give the number of electrons")
     if not 0 <= electrons <= 2 * size:
         raise InputError(f"NELEC = {electrons} does not fit into {size} orbitals: give 0 to {2 * size}")
-    two_s = _whole(fields, "MS2")
+    two_s = whole(fields, "MS2")
     two_s = electrons % 2 if two_s is None else abs(two_s)
     if (electrons - two_s) % 2 or two_s > min(electrons, 2 * size - electrons):
         raise InputError(
             f"MS2 = {two_s} does not fit {electrons} electrons in {size} orbitals: give 2S of equal parity"
         )
     irreps, warnings = _orbital_irreps(fields.get("ORBSYM"), size, listed)
-    total = _whole(fields, "ISYM") or 1
+    total = whole(fields, "ISYM") or 1
     return _Listed(
         size,
         (electrons + two_s) // 2,
@@ -344,45 +301,6 @@ def _orbital_irreps(
     if min(numbers) < 1 or max(numbers) > 8:
         return None, ("ORBSYM holds numbers outside 1 to 8: it was ignored",)
     return tuple(map(str, numbers)), ()
-
-
-def _table(body: str, first_line: int) -> _Rows:
-    if "(" in body:
-        raise InputError(
-            "the file holds complex integrals '(re,im)', which are not supported: rotate to real orbitals"
-        )
-    body = re.sub(r"!.*", "", body)
-    body = body.replace("d", "e").replace("D", "e")
-    lines = body.splitlines()
-    counts = [len(line.split()) for line in lines]
-    for number, count in enumerate(counts):
-        if count not in (0, 5):
-            detail = "complex integrals are not supported" if count == 6 else "the file is truncated"
-            raise InputError(
-                f"line {first_line + number} has {count} fields instead of 'value i j k l': {detail}"
-            )
-    tokens = np.array(body.split()).reshape(-1, 5)
-    if not tokens.size:
-        raise InputError("the file ends after its header: it is truncated")
-    try:
-        values = tokens[:, 0].astype(np.float64)
-        indices = tokens[:, 1:].astype(np.int64)
-    except ValueError:
-        wrong = next((k for k, line in enumerate(lines) if line.split() and not _is_row(line.split())), 0)
-        raise InputError(
-            f"line {first_line + wrong} is not 'value i j k l': {lines[wrong].strip()[:60]!r}"
-        ) from None
-    if not np.isfinite(values).all():
-        raise InputError("the file holds NaN or infinite integrals")
-    return indices, values
-
-
-def _is_row(fields: list[str]) -> bool:
-    try:
-        numbers = [float(fields[0]), *map(int, fields[1:])]
-    except ValueError:
-        return False
-    return len(numbers) == 5
 
 
 def _classify(indices: np.ndarray, values: np.ndarray) -> tuple[_Rows, _Rows]:

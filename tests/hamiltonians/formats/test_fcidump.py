@@ -87,6 +87,9 @@ HEADERS = {
     "spaces": "\n\n  &FCI  NORB = 2 , NELEC = 2 , MS2 = 0 ,\n  ORBSYM = 1 , 1 ,\n  &END\n",
     "unknown keys": "&FCI NORB=2,NELEC=2,MS2=0,ORBSYM=1,1,ISYM=1,NPROP=1,1,1,SYML=0,0,RELTYP=0\n&END\n",
     "explicitly restricted": "&FCI NORB=2,NELEC=2,MS2=0,IUHF=0,UHF=.FALSE.,RESTRICTED=.TRUE.\n&END\n",
+    "not unrestricted": "&FCI NORB=2,NELEC=2,MS2=0,IUHF=.FALSE.,UHF=F\n&END\n",
+    "array bounds": "&FCI NORB=2,NELEC=2,MS2=0,ORBSYM(1:2)=1,1,ISYM (1) = 1\n&END\n",
+    "comment with a slash": "# of H2/STO-3G\n&FCI NORB=2,NELEC=2, ! and / or &END\n MS2=0\n&END\n",
     "comment": "&FCI NORB=2,NELEC=2,MS2=0, ! a comment\n ORBSYM=1,1,\n&END\n",
 }
 
@@ -109,6 +112,9 @@ BODIES = {
     "blank lines and tabs": H2_BODY.replace("\n", "\n\n").replace("  ", "\t"),
     "zeros listed": H2_BODY + " 0.0 2 1 1 1\n 0.0 2 1 0 0\n",
     "no final newline": H2_BODY.rstrip(),
+    "complex form": re.sub(r"(-?\d\.\d+)", r"( \1 , 0.0)", H2_BODY),
+    "complex columns": re.sub(r"(-?\d\.\d+)", r"\1 0.D0", H2_BODY),
+    "comments": "! (integrals)\n" + H2_BODY.replace("\n", " # of H2\n"),
 }
 
 
@@ -121,6 +127,14 @@ def test_windows_line_ends(tmp_path, plain_h2):
     path = tmp_path / "x"
     path.write_bytes((H2_HEADER + H2_BODY).replace("\n", "\r\n").encode())
     _equal(read_fcidump(path, references=False).integrals, plain_h2)
+
+
+@pytest.mark.parametrize("word", ["1", ".TRUE.", "T", ".true.", "01"])
+def test_words_for_unrestricted(tmp_path, random_integrals, word):
+    integrals = random_integrals(3, 2, 1, spin_resolved=True)
+    path = write_fcidump(integrals, tmp_path / "x.FCIDUMP")
+    path.write_text(path.read_text().replace("IUHF=1", f"IUHF={word}"))
+    _equal(read_fcidump(path, references=False).integrals, integrals)
 
 
 def test_missing_constant_is_zero_with_a_warning(read, plain_h2):
@@ -160,8 +174,15 @@ def test_triplet_and_negative_projection(read):
         ("&FCI NORB=1,NELEC=2\n&END\n" + H2_BODY, "outside 1 to 1"),
         (H2_HEADER + H2_BODY.replace("2 1 2 1", "2 1 2 -1"), "outside 1 to 2"),
         (H2_HEADER + H2_BODY.replace("2 1 2 1", "2 1 2"), "line 7 has 4 fields .* truncated"),
-        (H2_HEADER + "(0.67,0.0) 1 1 1 1\n" + H2_BODY, "complex"),
-        (H2_HEADER + "0.67 0.0 1 1 1 1\n" + H2_BODY, "line 5 has 6 fields .* complex"),
+        (H2_HEADER + "(0.67,0.1) 1 1 1 1\n" + H2_BODY, "complex"),
+        (H2_HEADER + "(0.67,nan) 1 1 1 1\n" + H2_BODY, "complex"),
+        (H2_HEADER + "((0.67,0.0) 1 1 1 1\n" + H2_BODY, "line 5"),
+        (H2_HEADER + "0.67 0.1 1 1 1 1\n" + H2_BODY, "line 5 has 6 fields.* complex"),
+        (H2_HEADER + H2_BODY.replace("2 1 2 1", "2 1 2 9223372036854775808"), "line 7 is not"),
+        (H2_HEADER + H2_BODY.replace("2 1 2 1", "2 1 2 " + "1" * 5000), "5,000 characters"),
+        ("&FCI NORB=" + "9" * 5000 + ",NELEC=2\n&END\n" + H2_BODY, "not a whole number"),
+        ("&FCI NORB=2,NELEC=2,ORBSYM=\u00b2*1\n&END\n" + H2_BODY, "ORBSYM"),
+        ("&FCI NORB=2,NELEC=2," + "(" * 9999 + " " * 20000 + "x" * 50000 + "\n&END\n", "ends after"),
         (H2_HEADER + H2_BODY.replace("0.6744887663568382", "0.67oops"), "line 5 is not"),
         (H2_HEADER + H2_BODY.replace("2 1 2 1", "2 1 2 x"), "line 7 is not"),
         (H2_HEADER + H2_BODY.replace("0.6744887663568382", "nan"), "NaN"),
