@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,6 +12,11 @@ from hamiltonians.errors import InputError, one_line
 from hamiltonians.files import remove_leftovers as remove_leftovers
 from hamiltonians.files import sync_folder as sync_folder
 from hamiltonians.files import write_atomically as write_atomically
+from hamiltonians.foreign import parse_json, read_text, require_shallow
+
+_MOST_TOML = 1_000_000  # bytes
+_MANY_PARTS = re.compile(r"""(\.[ \t]*([A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')[ \t]*){50}""")
+"""Dotted keys, for which the time that tomllib takes grows with the square of their length."""
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -35,9 +41,10 @@ def read_json(path: Path, what: str = "a run") -> dict[str, Any]:
         InputError: It cannot be read, is not JSON, or holds something else than an object.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read ({one_line(error)}): is it that of {what}?") from error
+        content = parse_json(read_text(path))
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else one_line(error)[:120]
+        raise InputError(f"{path} cannot be read ({reason}): is it that of {what}?") from error
     if not isinstance(content, dict):
         raise InputError(f"{path} is damaged (no JSON object)")
     return content
@@ -54,12 +61,29 @@ def read_toml(path: Path, remedy: str) -> dict[str, Any]:
         InputError: It cannot be read, or is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a text file"
+        text = read_text(path, _MOST_TOML)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
         raise InputError(f"cannot read {path}: {reason}; give {remedy}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path} is not TOML: {one_line(error)}") from error
+    try:
+        if _MANY_PARTS.search(text):
+            raise ValueError("a key has too many parts")
+        content = tomllib.loads(text)
+        require_shallow(content)
+        _require_64_bits(content, "")
+    except (ValueError, RecursionError) as error:
+        reason = "it nests too deep" if isinstance(error, RecursionError) else one_line(error)[:120]
+        raise InputError(f"{path} is not TOML: {reason}") from error
+    return content
+
+
+def _require_64_bits(value: Any, place: str) -> None:
+    """Refuse whole numbers that TOML does not promise to keep."""
+    if isinstance(value, Mapping | list):
+        for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
+            _require_64_bits(item, f"{place}.{key}".lstrip("."))
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError(f"{place[:60]} is no whole number of 64 bits")
 
 
 def json_line(row: Mapping[str, Any]) -> str:

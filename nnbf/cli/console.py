@@ -14,12 +14,13 @@ from nnbf.runs.schema import sector_label
 
 _RED, _YELLOW, _OFF = "\033[1;31m", "\033[1;33m", "\033[0m"
 _PLAIN_INTERVAL = 5.0  # seconds between plain lines
+_LONGEST, _BEGIN = 280, 190  # characters of an error: what files hold may be of any length
 _PLAIN_WIDTH = 250  # tables are as wide as they need, and wrapped beyond
 
 
 def say_error(message: str) -> None:
     """Print one line that begins with "error: " on standard error."""
-    _say("error:", _RED, message)
+    _say("error:", _RED, _short(message))
 
 
 def say_warning(message: str) -> None:
@@ -32,6 +33,12 @@ def _say(head: str, colour: str, message: str) -> None:
     if sys.stderr.isatty() and "NO_COLOR" not in os.environ:
         head = f"{colour}{head}{_OFF}"
     print(f"{head} {text}", file=sys.stderr, flush=True)
+
+
+def _short(message: str) -> str:
+    """An error without line breaks and control characters, its middle left out where it is too long."""
+    text = " ".join("".join(c if c.isprintable() else " " for c in message).split())
+    return text if len(text) <= _LONGEST else f"{text[:_BEGIN]} ... {text[_BEGIN - _LONGEST + 5 :]}"
 
 
 def counted(number: int, what: str) -> str:

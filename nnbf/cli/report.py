@@ -192,9 +192,11 @@ def _observables(found: Mapping[str, Any]) -> list[str]:
     shown = []
     dipole, ratio = found.get("dipole_debye"), found.get("inverse_participation_ratio")
     if dipole is not None:
-        shown.append(f"dipole {value_with_error(dipole['norm'], dipole['norm_error'], digits=4)} debye")
+        shown.append(
+            f"dipole {value_with_error(dipole['norm'], dipole.get('norm_error') or 0.0, digits=4)} debye"
+        )
     if ratio is not None:
-        shown.append(f"IPR {value_with_error(ratio['value'], ratio['error'], digits=4)}")
+        shown.append(f"IPR {value_with_error(ratio['value'], ratio.get('error') or 0.0, digits=4)}")
     # Occupations far from 0 and 2 tell how strongly the state is correlated.
     occupied = (found.get("natural_occupations") or {}).get("value") or ()
     active = [n for n in occupied if 0.02 < n < 1.98]

@@ -195,7 +195,7 @@ def supervise(
         try:
             driver.restore(monitor.resume["driver"])
             guard.restore(monitor.resume["guard"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise InputError(f"the checkpoint does not fit the options of the run: {error}") from error
     watch = _Watch(driver, guard, monitor, stopwatch)
     while True:

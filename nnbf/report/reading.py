@@ -1,6 +1,5 @@
 """A run folder as it is read for a report: finished, broken off or still going, as plain data."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from nnbf._io import read_json
 from nnbf.estimate import KINDS, Estimate, v_score
 from nnbf.report.energies import Reference, best_reference, error_unit
 from nnbf.report.hamiltonian_facts import HamiltonianFacts, hamiltonian_facts
+from nnbf.runs.history import read_rows
 from nnbf.runs.schema import is_lattice, is_molecule, load_config, load_result, upgraded_result
 
 RUNNING = "running or broken off"
@@ -242,7 +242,7 @@ def read_run(folder: str | Path) -> RunRecord:
     has_config, finished = (path / "config.json").is_file(), (path / "result.json").is_file()
     if not has_config and not finished:
         raise InputError(f"{path} is not a run folder: give one that holds config.json and history.jsonl")
-    history = _rows(path / "history.jsonl")
+    history = read_rows(path / "history.jsonl")
     evaluation = path / "evaluation.json"
     try:
         config = load_config(path) if has_config else {}
@@ -323,20 +323,6 @@ def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{value!r} where a number should be")
     return float(value) if math.isfinite(value) else None
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    """The whole lines; the last may be cut short where a run was killed, or is being written."""
-    if not path.is_file():
-        return []
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-        rows = [json.loads(line) for line in lines[:-1] if line.strip()]
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} is damaged ({error}): give another run") from error
-    if not all(isinstance(row, dict) for row in rows):
-        raise InputError(f"{path} is damaged (a line is no JSON object): give another run")
-    return rows
 
 
 def _so_far(config: Mapping[str, Any], history: list[dict[str, Any]]) -> dict[str, Any]:

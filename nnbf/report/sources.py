@@ -1,12 +1,12 @@
 """Runs and sweeps in a list of folders, with what is wrong with any of them."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from hamiltonians.errors import InputError
+from nnbf._io import read_json
 from nnbf._text import typed
 from nnbf.report.reading import RunRecord, is_run, read_run
 
@@ -185,10 +185,9 @@ def _sweep(path: Path, taken: Sequence[str]) -> tuple[SweepEntry, list[Entry]]:
 
 def _read_sweep(path: Path) -> tuple[dict[str, Any], str]:
     try:
-        content = json.loads((path / "sweep.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        return {}, f"sweep.json is damaged ({error})"
-    return (content, "") if isinstance(content, dict) else ({}, "sweep.json is damaged (no JSON object)")
+        return read_json(path / "sweep.json", "a sweep"), ""
+    except InputError as error:
+        return {}, str(error).replace(f"{path}/", "")
 
 
 def _pictures(path: Path) -> tuple[tuple[str, str, bytes], ...]:

@@ -11,7 +11,6 @@ import io
 import json
 import re
 import time
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,9 @@ from typing import Any
 import numpy as np
 
 from hamiltonians.errors import InputError, one_line
+from hamiltonians.foreign import DEEPEST, parse_json, read_npz
 from nnbf._io import sync_folder, write_atomically
+from nnbf.runs.fields import Needed, require_fields
 from nnbf.runs.history import HistoryWriter
 
 INTERVAL = 30.0
@@ -87,10 +88,9 @@ def read_archive(path: Path, *, digest_required: bool = True) -> dict[str, np.nd
     else:
         archive = content
     try:
-        with np.load(io.BytesIO(archive), allow_pickle=False) as found:
-            return {name: found[name] for name in found.files}
-    except (ValueError, KeyError, EOFError, OSError, AttributeError, zipfile.BadZipFile) as error:
-        raise DamagedFileError(f"it holds no arrays ({' '.join(str(error).split())[:100]})") from error
+        return read_npz(io.BytesIO(archive))
+    except ValueError as error:
+        raise DamagedFileError(f"it holds no arrays ({error})") from error
 
 
 def flatten_nested(nested: Mapping[str, Any]) -> dict[str, np.ndarray]:
@@ -136,14 +136,30 @@ def unflatten_nested(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Return what `flatten_nested` took.
 
     Raises:
-        KeyError: An array is missing.
-        ValueError: The array "tree" is no JSON.
+        DamagedFileError: An array is missing, or the array "tree" is no JSON of a dictionary.
     """
+    if TREE not in arrays:
+        raise DamagedFileError(f"it has no {TREE}")
 
-    def decoded(value: dict[str, Any]) -> Any:
-        return arrays[value[_ARRAY]] if _ARRAY in value else value
+    def decoded(value: Any) -> Any:
+        if isinstance(value, list):
+            return [decoded(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        if _ARRAY not in value:
+            return {key: decoded(item) for key, item in value.items()}
+        name = value[_ARRAY]
+        if not isinstance(name, str) or name not in arrays:
+            raise DamagedFileError("an array is missing")
+        return arrays[name]
 
-    return json.loads(arrays[TREE].tobytes(), object_hook=decoded)
+    try:
+        nested = parse_json(arrays[TREE].tobytes())
+    except ValueError as error:
+        raise DamagedFileError(f"its {TREE} is no JSON ({one_line(error)[:100]})") from error
+    if not isinstance(nested, dict):
+        raise DamagedFileError(f"its {TREE} is no dictionary")
+    return decoded(nested)
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,11 +217,12 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
             return Checkpoint(unflatten_nested(arrays)[_PARAMETERS])
         network = arrays.pop(_NETWORK, None)
         determinants = arrays.pop(_DETERMINANTS, None)
-        if not any(name.startswith(_PARAMETERS) for name in arrays):
-            raise KeyError("no parameters")
-        return Checkpoint(
-            _unflatten(arrays), determinants, None if network is None else json.loads(network.tobytes())
-        )
+        spec = None if network is None else parse_json(network.tobytes())
+        if not isinstance(spec, dict | None):
+            raise ValueError("its network is no dictionary")
+        if determinants is not None and (determinants.ndim != 2 or determinants.dtype != np.uint64):
+            raise ValueError("its determinants are no table of bit strings")
+        return Checkpoint(_unflatten(arrays), determinants, spec)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{source} is not a readable checkpoint ({one_line(error)[:120]})") from error
 
@@ -234,15 +251,17 @@ class CheckpointStore:
         3
     """
 
-    def __init__(self, folder: Path, run: str | None = None) -> None:
+    def __init__(self, folder: Path, run: str | None = None, layout: Mapping[str, Any] | None = None) -> None:
         """Use a folder, which need not exist yet.
 
         Args:
             folder: Where the files are.
             run: Name of the run that they belong to; files with another name in them are not used.
+            layout: What a snapshot must hold, see `nnbf.runs.fields`; other files are not used.
         """
         self.folder = folder
         self._run = run
+        self._layout = layout or {}
         self._useless: set[Path] = set()
 
     def files(self) -> list[Path]:
@@ -282,10 +301,11 @@ class CheckpointStore:
         for path in reversed(files):
             try:
                 content = unflatten_nested(read_archive(path))
-                if content["run"] != self._run:
+                if content.get("run") != self._run:
                     raise DamagedFileError("it belongs to another run")
+                require_fields(content, {"snapshot": Needed(self._layout)}, "")
                 return Found(content["snapshot"], path, tuple(problems), files)
-            except (DamagedFileError, OSError, KeyError, ValueError) as error:
+            except (OSError, ValueError) as error:
                 reason = error.strerror if isinstance(error, OSError) else str(error)
                 problems.append(f"the checkpoint {path} is not used: {reason}")
                 self._useless.add(path)
@@ -376,10 +396,14 @@ def _unflatten(arrays: Mapping[str, np.ndarray]) -> Any:
     for path, array in arrays.items():
         *folders, name = path.split("/")
         node = root
-        for folder in folders:
+        for folder in folders[:DEEPEST]:
             node = node.setdefault(folder, {})
+            if not isinstance(node, dict):
+                raise ValueError(f"{path[:60]} is both an array and a folder of arrays")
         node[name] = array
-    return _lists_restored(root.get(_PARAMETERS, {}))
+    if _PARAMETERS not in root:
+        raise KeyError("no parameters")
+    return _lists_restored(root[_PARAMETERS])
 
 
 def _lists_restored(node: Any) -> Any:

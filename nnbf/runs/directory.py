@@ -1,7 +1,6 @@
 """A run folder on disk: which file is where, and how each is written and read."""
 
 import contextlib
-import json
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -14,7 +13,8 @@ from hamiltonians.errors import InputError, one_line
 from nnbf._io import remove_leftovers, write_atomically, write_json
 from nnbf._text import typed
 from nnbf.runs.checkpoint import Checkpoint, CheckpointStore, load_checkpoint, save_checkpoint
-from nnbf.runs.history import HistoryWriter
+from nnbf.runs.fields import LATTICE_SNAPSHOT, SNAPSHOT
+from nnbf.runs.history import HistoryWriter, read_rows
 from nnbf.runs.schema import is_lattice, load_config, load_result
 
 if TYPE_CHECKING:
@@ -176,7 +176,8 @@ class RunDirectory:
     def checkpoints(self, config: Mapping[str, Any] | None = None) -> CheckpointStore:
         """Return the store of the states to resume from; config.json is read where it is not given."""
         config = self.read_config() if config is None else config
-        return CheckpointStore(self.checkpoint_folder, config.get("run"))
+        layout = LATTICE_SNAPSHOT if is_lattice(config) else SNAPSHOT
+        return CheckpointStore(self.checkpoint_folder, config.get("run"), layout)
 
     def read_config(self) -> dict[str, Any]:
         """Return config.json; see `load_config`."""
@@ -194,11 +195,12 @@ class RunDirectory:
             return None
 
     def read_history(self) -> list[dict[str, Any]]:
-        """Return the rows of history.jsonl; a line cut short by a crash is left out."""
-        if not self.history_file.is_file():
-            return []
-        lines = self.history_file.read_text(encoding="utf-8").split("\n")
-        return [json.loads(line) for line in lines[:-1] if line]
+        """Return the rows of history.jsonl; a line cut short by a crash is left out.
+
+        Raises:
+            InputError: The file is damaged.
+        """
+        return read_rows(self.history_file)
 
     def read_system(self) -> "Molecule":
         """Return the system that was solved."""

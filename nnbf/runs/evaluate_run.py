@@ -89,6 +89,10 @@ def evaluate_run(
         )
     options.require_for("molecules" if is_molecule(config) else "lattices")
     note("reading the run")
+    # Damage is found before the time that sampling takes; both are read again after it.
+    directory.read_history()
+    if directory.result_file.is_file():
+        directory.read_result()
     trained = load_trained(directory, options.state)
     source = _source(trained, options, note)
     note("sampling")
@@ -182,7 +186,7 @@ def _observables(trained: TrainedState, source: Any, samples: "Samples") -> "Obs
 def _result_of(trained: TrainedState) -> tuple[dict[str, Any], bool, list[str]]:
     """The result that the trained state belongs to, True where that is result.json, and warnings."""
     directory = trained.directory
-    found = directory.read_result_or_none()
+    found = directory.read_result() if directory.result_file.is_file() else None
     if found is not None and trained.step in (None, found["n_steps"]):
         return found, True, [*trained.notes]
     if found is None:

@@ -10,8 +10,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hamiltonians.errors import InputError
+from hamiltonians.errors import InputError, one_line
+from hamiltonians.foreign import parse_json, read_text
 from nnbf._io import json_line, write_bytes
+from nnbf.runs.fields import ROW, Needed, require_fields
+
+_MOST = 1_000_000_000  # bytes
 
 
 class HistoryWriter:
@@ -151,6 +155,35 @@ class HistoryWriter:
         os.ftruncate(self._descriptor, self._ends[-1] if self._ends else 0)
 
 
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a history file; a last line without an end is left out, a run may be writing it.
+
+    Args:
+        path: The file; where there is none, there are no rows.
+
+    Raises:
+        InputError: It cannot be read, or a line is no row.
+    """
+    try:
+        *lines, _ = read_text(path, _MOST).split("\n")
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"{path} is damaged ({reason}): give another run") from error
+    rows = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                row = parse_json(line)
+                require_fields({"row": row}, {"row": Needed(ROW)}, "")
+            except ValueError as error:
+                reason = one_line(error)[:100]
+                raise InputError(f"{path} is damaged (line {number}: {reason}): give another run") from error
+            rows.append(row)
+    return rows
+
+
 def _whole_rows(content: bytes) -> tuple[list[int], list[int]]:
     """Return the steps up to the first line that is no row, and where in the file each row ends."""
     steps: list[int] = []
@@ -158,11 +191,12 @@ def _whole_rows(content: bytes) -> tuple[list[int], list[int]]:
     position = 0
     for line in content.split(b"\n")[:-1]:
         try:
-            row = json.loads(line)
+            row = parse_json(line)
+            require_fields({"row": row}, {"row": Needed({"step": ROW["step"]})}, "")
         except ValueError:
             break
-        step = row.get("step") if isinstance(row, dict) else None
-        if not isinstance(step, int) or (steps and step <= steps[-1]):
+        step = row["step"]
+        if steps and step <= steps[-1]:
             break
         position += len(line) + 1
         steps.append(step)

@@ -20,6 +20,7 @@ from typing import Any
 
 from hamiltonians.errors import InputError, one_line
 from nnbf._io import read_json
+from nnbf.runs.fields import CONFIG, COUNT, RESULT, Needed, require_fields
 
 FORMAT = 2
 """Version of the layout of config.json and result.json."""
@@ -66,10 +67,9 @@ def load_config(folder: str | Path) -> dict[str, Any]:
     config = _known(read_json(path), path)
     with _damage_reported(path):
         found = upgraded_config(config)
-        _require(found["command"] in COMMANDS, "command")
-        for key in ("options", "limits"):
-            _require(isinstance(found[key], dict), key)
-        _require(isinstance(found["method"], str | None), "method")
+        require_fields(found, CONFIG, "")
+        if found["command"] not in COMMANDS:
+            raise ValueError(f"command {found['command'][:20]!r} makes no sense")
     return found
 
 
@@ -88,10 +88,12 @@ def load_result(folder: str | Path) -> dict[str, Any]:
     result = _known(read_json(path), path)
     with _damage_reported(path):
         found = result if result.get("format") == FORMAT else upgraded_result(result, load_config(folder))
+        require_fields(found, RESULT, "")
+        if found.get("command") in ("lattice", "spectrum"):
+            require_fields(found, {"n_levels_wanted": Needed(COUNT)}, "")
         for level in found["levels"]:
-            _require(
-                isinstance(level["sector"], dict) and {"level", "energy", "status"} <= set(level), "levels"
-            )
+            for key in (*_OF_LEVEL, *_SECTOR):
+                level.setdefault(key, None)
     return found
 
 
@@ -195,11 +197,6 @@ def _damage_reported(path: Path) -> Iterator[None]:
         if isinstance(error, InputError):
             raise
         raise InputError(f"{path} is damaged ({one_line(error)}): is it that of a run?") from error
-
-
-def _require(condition: bool, key: str) -> None:
-    if not condition:
-        raise ValueError(f"{key} makes no sense")
 
 
 def _known(content: dict[str, Any], path: Path) -> dict[str, Any]:

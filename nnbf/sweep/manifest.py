@@ -1,6 +1,7 @@
 """Read a manifest: a TOML file that describes a grid of runs."""
 
 import glob
+import re
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,11 @@ from nnbf.sweep.names import RESULT_COLUMNS, Vocabulary, require_known
 SECTIONS = ("sweep", "base", "scan", "grid", "override", "point", "analysis")
 """Tables that a manifest may have."""
 
+MOST_POINTS = 100_000
+"""Points of the largest sweep, and values of its longest axis."""
+
+_SPEC = re.compile(r"[-+ ]?0?\d{0,2}(\.\d{1,2})?[eEfFgG]?")
+"""Formats of a variable in a template: numbers, of a width below 100."""
 _HEAD = ("name", "command", "warm_start")
 _RANGE = ("start", "stop", "count")
 
@@ -142,10 +148,15 @@ def _scan(entries: Mapping[str, Any], vocabulary: Vocabulary, source: Path) -> t
     if template is not None and not isinstance(template, str):
         raise InputError(f'{source}: scan.template is not text such as "N 0 0 0; N 0 0 {{r}}"')
     try:
-        wanted = {} if template is None else {name for _, name, _, _ in string.Formatter().parse(template)}
+        parts = [*string.Formatter().parse(template or "")]
     except ValueError as error:
         raise InputError(f"{source}: scan.template is not understood: {error}") from error
-    used = {name for name in wanted if name is not None}
+    used = {name for _, name, _, _ in parts if name is not None}
+    for _, name, spec, conversion in parts:
+        if name is not None and (conversion or not name.isidentifier() or not _SPEC.fullmatch(spec or "")):
+            raise InputError(
+                f"{source}: scan.template: write a variable as {{r}} or {{r:.3f}}, not {name[:20]!r}"
+            )
     variables = {key: value for key, value in entries.items() if key != "template"}
     missing = sorted(used - set(variables))
     if missing:
@@ -243,8 +254,10 @@ def _files(value: Any, source: Path, where: str) -> list[Any]:
 def _range(entry: Mapping[str, Any], where: str) -> list[float]:
     require_known(where, entry, _RANGE)
     start, stop, count = numbers = [entry.get(key) for key in _RANGE]
-    if not all(map(_is_number, numbers)) or not isinstance(count, int) or count < 2:
-        raise InputError(f"{where}: give start and stop, numbers, and count, a whole number from 2 on")
+    if not all(map(_is_number, numbers)) or not isinstance(count, int) or not 2 <= count <= MOST_POINTS:
+        raise InputError(
+            f"{where}: give start and stop, numbers, and count, a whole number from 2 to {MOST_POINTS}"
+        )
     step = (stop - start) / (count - 1)  # type: ignore[operator]
     # Rounded, so that 0.75 + 3 * 0.15 is 1.2 in names and tables.
     return [float(f"{start + index * step:.10g}") for index in range(count)]
@@ -253,9 +266,9 @@ def _range(entry: Mapping[str, Any], where: str) -> list[float]:
 def _checked(axis: Axis, where: str) -> Axis:
     if not axis.values:
         raise InputError(f"{where} is empty: give at least one value")
-    seen: list[Any] = []
+    seen = set()
     for value, _ in axis.values:
-        if any(value == other and type(value) is type(other) for other in seen):
+        if (type(value), value) in seen:
             raise InputError(f"{where} has {value!r} twice")
-        seen.append(value)
+        seen.add((type(value), value))
     return axis

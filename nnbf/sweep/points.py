@@ -4,6 +4,7 @@ import fnmatch
 import hashlib
 import itertools
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from hamiltonians.errors import InputError, one_line
-from nnbf.sweep.manifest import Axis, Manifest, Override
+from nnbf.sweep.manifest import MOST_POINTS, Axis, Manifest, Override
 
 _LONGEST_PART, _LONGEST = 40, 150
 _FILES = (".xyz", ".npz", ".h5", ".hdf5")
@@ -79,6 +80,9 @@ def expand(manifest: Manifest) -> tuple[Point, ...]:
         InputError: There is no point, two of them are the same, one lacks what its command needs, or the
             template makes no sense.
     """
+    count = math.prod(len(axis.values) for axis in (*manifest.grid, *manifest.scan)) + len(manifest.extra)
+    if count > MOST_POINTS:
+        raise InputError(f"{manifest.path} has {count:,} points: give at most {MOST_POINTS:,}")
     drafts = [*_grid_points(manifest)]
     drafts += [_Draft(options, {**manifest.base, **options}) for options in manifest.extra]
     if not drafts:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hamiltonians.errors import InputError
+from hamiltonians.foreign import parse_json
 from nnbf._io import read_json, write_json
 from nnbf.runs.schema import load_result
 from nnbf.sweep.points import Point
@@ -171,9 +172,10 @@ def last_row(run: Path) -> dict[str, Any] | None:
     """Return the last row of a run's history, if there is one."""
     lines = end_of_file(run / "history.jsonl", 8192).split(b"\n")
     try:
-        return json.loads(lines[-2]) if len(lines) > 1 else None
+        row = parse_json(lines[-2]) if len(lines) > 1 else None
     except ValueError:
         return None
+    return row if isinstance(row, dict) else None
 
 
 def end_of_file(path: Path, size: int) -> bytes:
