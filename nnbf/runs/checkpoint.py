@@ -295,21 +295,34 @@ class CheckpointStore:
         return path
 
     def load(self) -> Found:
-        """Return the newest snapshot that is whole."""
+        """Return the newest snapshot that is whole.
+
+        Raises:
+            InputError: A file of the run has the digest of its content, and that is no snapshot: no accident.
+        """
         problems: list[str] = []
         files = tuple(self.files())
         for path in reversed(files):
             try:
-                content = unflatten_nested(read_archive(path))
-                if content.get("run") != self._run:
-                    raise DamagedFileError("it belongs to another run")
-                require_fields(content, {"snapshot": Needed(self._layout)}, "")
-                return Found(content["snapshot"], path, tuple(problems), files)
-            except (OSError, ValueError) as error:
-                reason = error.strerror if isinstance(error, OSError) else str(error)
-                problems.append(f"the checkpoint {path} is not used: {reason}")
-                self._useless.add(path)
+                arrays, reason = read_archive(path), "it belongs to another run"
+            except (OSError, DamagedFileError) as error:
+                arrays, reason = None, (isinstance(error, OSError) and error.strerror) or str(error)
+            if arrays is not None:
+                content = self._content(path, arrays)
+                if content.get("run") == self._run:
+                    return Found(content["snapshot"], path, tuple(problems), files)
+            problems.append(f"the checkpoint {path} is not used: {reason}")
+            self._useless.add(path)
         return Found(None, None, tuple(problems), files)
+
+    def _content(self, path: Path, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        try:
+            content = unflatten_nested(arrays)
+            if content.get("run") == self._run:
+                require_fields(content, {"snapshot": Needed(self._layout)}, "")
+        except ValueError as error:
+            raise InputError(f"the checkpoint {path} is none ({one_line(error)[:100]}): remove it") from error
+        return content
 
 
 class Checkpointing:
