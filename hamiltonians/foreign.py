@@ -5,6 +5,8 @@ Everything here raises `ValueError` with a few words on what is wrong; who calls
 
 import json
 import math
+import os
+import stat
 import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,7 +24,7 @@ MOST_DIGITS = 40
 
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 _MOST_ARRAYS = 100_000
-_ALWAYS_FITS = 256_000_000  # bytes
+_ALWAYS_FITS = 4_000_000  # bytes
 _MOST_GROWTH = 20  # arrays of integrals compress well, but not by more
 
 
@@ -34,7 +36,9 @@ def read_text(path: Path, most: int = MOST_TEXT) -> str:
         ValueError: It has more bytes than `most`, or is no text in UTF-8.
     """
     with path.open("rb") as stream:
-        content = stream.read(most + 1)
+        # Read with a size, Python sets all of that memory aside.
+        known = os.fstat(stream.fileno())
+        content = stream.read(min(known.st_size, most) + 1 if stat.S_ISREG(known.st_mode) else most + 1)
     if len(content) > most:
         raise ValueError(f"it has more than {most:,} bytes")
     try:

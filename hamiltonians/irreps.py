@@ -94,7 +94,7 @@ def clean_forbidden(one_body: np.ndarray, two_body: np.ndarray, codes: np.ndarra
 
 def _code(label: str, point_group: str | None) -> int:
     if point_group is None:
-        if label.isdigit() and 1 <= int(label) <= 8:
+        if label.isdecimal() and 1 <= int(label) <= 8:
             return int(label) - 1
         raise InputError(f"irrep {label!r} needs a point group: give point_group, e.g. 'D2h'")
     names = _IRREPS.get(point_group)

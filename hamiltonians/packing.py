@@ -89,6 +89,8 @@ def nonzero_pairs(block: np.ndarray, *, symmetric: bool) -> dict[str, np.ndarray
 def pairs_of_nonzero(mask: np.ndarray, values: np.ndarray, pairs: int, *, symmetric: bool) -> np.ndarray:
     """Return the pair matrix of `nonzero_pairs`, (pairs, pairs)."""
     count = number_of_pairs(pairs) if symmetric else pairs * pairs
+    if mask.dtype != np.uint8 or mask.shape != (-(-count // 8),):
+        raise ValueError(f"the mask of two-body integrals does not fit {pairs} pairs of orbitals")
     stored = np.unpackbits(mask, count=count).astype(bool)
     unique = np.zeros(count)
     unique[stored] = values

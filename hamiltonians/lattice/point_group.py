@@ -218,7 +218,12 @@ def subgroup(model: Lattice, operations: Sequence[PointOperation], name: str) ->
     whole = point_operations(model.lattice)
     full = sum(not g.is_mirror for g in whole)
     has_mirrors = text == "cs" or text.endswith("v")
-    if not text.startswith("c") or not order_text.isdigit() or not int(order_text) or full % int(order_text):
+    if (
+        not text.startswith("c")
+        or not order_text.isdecimal()
+        or not int(order_text)
+        or full % int(order_text)
+    ):
         known = [f"C{n}{v}" for n in range(full, 1, -1) if full % n == 0 for v in ("v", "")]
         raise InputError(f"point group {name!r}: give one of {', '.join([*known, 'Cs', 'C1'])}")
     order = int(order_text)

@@ -42,7 +42,7 @@ def compiled(**options: Any) -> Callable[[Callable], Any]:
 def n_threads() -> int:
     """Worker threads for determinant kernels: ``NNBF_NUM_THREADS``, else the usable cores."""
     requested = os.environ.get("NNBF_NUM_THREADS", "")
-    if requested.isdigit() and int(requested) > 0:
+    if requested.isdecimal() and int(requested) > 0:
         return int(requested)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 

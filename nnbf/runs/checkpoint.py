@@ -305,9 +305,11 @@ class CheckpointStore:
         for path in reversed(files):
             try:
                 arrays, reason = read_archive(path), "it belongs to another run"
+                if TREE not in arrays:
+                    raise DamagedFileError(f"it has no {TREE}")
             except (OSError, DamagedFileError) as error:
-                arrays, reason = None, (isinstance(error, OSError) and error.strerror) or str(error)
-            if arrays is not None:
+                arrays, reason = {}, (isinstance(error, OSError) and error.strerror) or str(error)
+            if TREE in arrays:
                 content = self._content(path, arrays)
                 if content.get("run") == self._run:
                     return Found(content["snapshot"], path, tuple(problems), files)

@@ -15,7 +15,7 @@ from hamiltonians.foreign import parse_json, read_text
 from nnbf._io import json_line, write_bytes
 from nnbf.runs.fields import ROW, Needed, require_fields
 
-_MOST = 1_000_000_000  # bytes
+_MOST = 256_000_000  # bytes
 
 
 class HistoryWriter:
