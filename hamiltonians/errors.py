@@ -1,13 +1,17 @@
 """The one exception that means "the input is wrong", and checks that raise it or return a clean value."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 # Asymmetry that is taken for rounding: transformations to the orbitals of nearly dependent (diffuse) bases
 # leave 1e-8; integrals of complex orbitals break their laws by orders of magnitude more.
 _ROUNDING = 1e-6
+
+
+FAILED = "failed"
+"""Word in what `extra` says."""
 
 
 class InputError(ValueError):
@@ -27,6 +31,31 @@ def nearest_names(name: str, known: Iterable[str], count: int = 3) -> list[str]:
 def one_line(error: BaseException) -> str:
     """Return the text of an exception on one line, for use inside an `InputError` message."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def extra[Value](
+    what: str,
+    make: Callable[[], Value],
+    warn: Callable[[str], object],
+    *,
+    spared: type[Exception] | tuple[type[Exception], ...] = Exception,
+) -> Value | None:
+    """Return what `make` returns, or None where it fails: references, observables, pictures, caches.
+
+    An energy can do without any of these, and is not to be lost with them.
+
+    Args:
+        what: Name of what is made, for the warning.
+        make: Makes it.
+        warn: Told in one line where it fails.
+        spared: Errors that cost no more than that. By default all: libraries raise whatever they like.
+    """
+    try:
+        return make()
+    except spared as error:
+        kind = "" if isinstance(error, InputError | OSError) else f"{type(error).__name__}: "
+        warn(f"{what} {FAILED} ({kind}{one_line(error)[:160]})")
+        return None
 
 
 def whole_number(value: object, name: str) -> int:

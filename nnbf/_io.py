@@ -1,5 +1,6 @@
 """Files: written whole or not at all, JSON in plain values, errors in one line."""
 
+import contextlib
 import json
 import math
 import re
@@ -17,6 +18,22 @@ from hamiltonians.foreign import parse_json, read_text, require_shallow
 _MOST_TOML = 1_000_000  # bytes
 _MANY_PARTS = re.compile(r"""(\.[ \t]*([A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')[ \t]*){50}""")
 """Dotted keys, for which the time that tomllib takes grows with the square of their length."""
+
+
+def given_path(text: str | Path) -> Path:
+    """Return a path that a user gave, with ~ resolved; there need not be anything there.
+
+    Raises:
+        InputError: There can be nothing there: it is too long, holds a null character, or is out of reach.
+    """
+    try:
+        path = Path(text).expanduser()
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            path.lstat()
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else one_line(error)
+        raise InputError(f"{str(text)[:80]!r} cannot be used ({reason}): give another path") from error
+    return path
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -1,10 +1,12 @@
-"""Precision of JAX, threads of processes that run side by side, and their end with their parent."""
+"""Precision of JAX, the environment of libraries, threads of processes and their end with their parent."""
 
 import os
 import signal
 import threading
 from collections.abc import Callable
 from multiprocessing import connection
+
+from hamiltonians.errors import InputError
 
 PARENT_PIPE = "NNBF_PARENT_PIPE"
 """Variable with the number of an inherited pipe: its other end is held by the process that began this one."""
@@ -15,6 +17,27 @@ def enable_double_precision() -> None:
     import jax
 
     jax.config.update("jax_enable_x64", True)
+
+
+def prepare_process() -> None:
+    """Settle what libraries read from the environment when they are loaded: for programs, not for notebooks.
+
+    Raises:
+        InputError: JAX is to use a kind of device that is not there.
+    """
+    # Pictures become files: the back end of the notebook that the program is started from is of no use.
+    os.environ["MPLBACKEND"] = "agg"
+    wanted = os.environ.get("JAX_PLATFORMS", "")
+    if wanted in ("", "cpu"):
+        return
+    import jax
+
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"JAX_PLATFORMS is {wanted[:60]!r}, and JAX finds no such device here: unset it, or set it to cpu"
+        ) from error
 
 
 def threads_environment(threads: int) -> dict[str, str]:

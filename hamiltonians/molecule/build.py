@@ -316,11 +316,12 @@ def _with_references(
     energies: dict[str, float | None] = {"hf": field.energy}
     notes: dict[str, str] = {}
     if spec.references:
-        from hamiltonians.molecule.references import reference_energies
+        from hamiltonians.molecule.references import failures, reference_energies
 
         energies, notes = reference_energies(integrals, fci_limit=spec.fci_limit)
         energies["hf"] = field.energy
         notes.pop("hf", None)
+        info = replace(info, warnings=(*info.warnings, *failures(notes)))
     if not field.converged:
         notes["hf"] = f"{field.method} did not converge"
     elif abs(determinant_energy(integrals) - field.energy) > 1e-6:

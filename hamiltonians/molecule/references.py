@@ -5,6 +5,7 @@ references of exactly the problem that is solved. None but FCI and HF is a bound
 """
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import combinations
@@ -12,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from hamiltonians.errors import InputError
+from hamiltonians.errors import FAILED, InputError, extra
 from hamiltonians.integrals import MolecularIntegrals, irrep_bits
 from hamiltonians.irreps import determinant_irrep, irrep_name
 from hamiltonians.molecule.determinant import determinant_energy
+from hamiltonians.molecule.fci_lanczos import lowest_by_lanczos
 from hamiltonians.molecule.pseudo_scf import PseudoField, pseudo_field, relaxed_integrals
 from hamiltonians.molecule.system import Molecule
 from hamiltonians.packing import number_of_pairs
@@ -24,6 +26,13 @@ _STATIONARY = 1e-4  # Hartree; larger occupied-empty Fock elements are no Hartre
 _CC_WORK = 1e11  # o^2 v^4 of an affordable CCSD iteration (about ten seconds on one core)
 _TRIPLES_WORK = 2e12  # o^3 v^4 of an affordable (T)
 _FCI_WORK = 2e5  # operations of an FCI iteration that each determinant of the limit stands for
+_CC_SETTINGS: tuple[dict[str, Any], ...] = (
+    {},
+    {"level_shift": 0.3, "diis_start_cycle": 4, "max_cycle": 300},
+    {"diis": False, "level_shift": 0.0, "max_cycle": 500},
+)
+# What becomes of a DIIS matrix that is singular (amplitudes that vanish, broken bonds) or not finite.
+_SINGULAR = (np.linalg.LinAlgError, AttributeError, ValueError, FloatingPointError)
 _FAR = 64.0  # Hartree; level of orbitals that take no part
 # A second FCI root guards against a start vector that lacks the ground state by a hidden symmetry.
 _SECOND_ROOT_STATES = 5_000
@@ -37,6 +46,15 @@ class _References:
 
     energies: dict[str, float | None]
     notes: dict[str, str]
+
+    def attempt(self, methods: tuple[str, ...], make: Callable[[], None]) -> None:
+        """Call what fills in energies; where it fails, those that are missing get the reason."""
+
+        def failed(why: str) -> None:
+            missing = tuple(method for method in methods if self.energies.get(method) is None)
+            self.skip(missing, why)
+
+        extra(methods[0].upper(), make, failed)
 
     def skip(self, methods: tuple[str, ...], why: str) -> None:
         self.energies |= dict.fromkeys(methods)
@@ -66,10 +84,10 @@ def reference_energies(
     """
     found = _References({"hf": determinant_energy(integrals)}, {})
     if coupled_cluster:
-        _perturbative(integrals, found)
+        found.attempt(("mp2", "ccsd", "ccsd_t"), lambda: _perturbative(integrals, found))
     else:
         found.skip(("mp2", "ccsd", "ccsd_t"), "not asked for")
-    _fci(integrals, fci_limit, found)
+    found.attempt(("fci",), lambda: _fci(integrals, fci_limit, found))
     return found.energies, found.notes
 
 
@@ -80,7 +98,13 @@ def with_references(system: Molecule, *, fci_limit: int = 5_000_000) -> Molecule
         found.skip(("mp2", "ccsd", "ccsd_t", "fci"), "PySCF is not installed")
         return replace(system, references=found.energies, reference_notes=found.notes)
     energies, notes = reference_energies(system.integrals, fci_limit=fci_limit)
-    return replace(system, references=energies, reference_notes=notes)
+    info = replace(system.info, warnings=(*system.info.warnings, *failures(notes)))
+    return replace(system, info=info, references=energies, reference_notes=notes)
+
+
+def failures(notes: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the notes of `reference_energies` that are worth a warning: a method broke off."""
+    return tuple(dict.fromkeys(f"no reference energy: {why}" for why in notes.values() if FAILED in why))
 
 
 def second_order_energy(integrals: MolecularIntegrals) -> float:
@@ -114,7 +138,7 @@ def _perturbative(integrals: MolecularIntegrals, found: _References) -> None:
         found.notes["hf"] += f"; it relaxes to {field.energy:.8f}"
         found.notes |= dict.fromkeys(methods, origin)
     found.energies["mp2"] = field.energy + _second_order(field)
-    _coupled_cluster(field, found)
+    found.attempt(("ccsd", "ccsd_t"), lambda: _coupled_cluster(field, found))
 
 
 def _nothing_to_correlate(integrals: MolecularIntegrals) -> bool:
@@ -188,13 +212,14 @@ def _coupled_cluster(field: PseudoField, found: _References) -> None:
     solver.conv_tol_normt = 1e-7
     solver.max_cycle = 100
     integrals = solver.ao2mo(solver.mo_coeff)
-    solver.kernel(eris=integrals)
-    if not solver.converged:
-        solver.level_shift = 0.3
-        solver.diis_start_cycle = 4
-        solver.max_cycle = 300
-        solver.kernel(eris=integrals)
-    if not solver.converged or not np.isfinite(solver.e_corr):
+    for settings in _CC_SETTINGS:
+        vars(solver).update(settings)
+        solver.converged = False
+        with np.errstate(all="ignore"):
+            extra("CCSD", lambda: solver.kernel(eris=integrals), lambda why: None, spared=_SINGULAR)
+        if solver.converged and np.isfinite(solver.e_corr):
+            break
+    else:
         found.skip(("ccsd", "ccsd_t"), "CCSD did not converge")
         return
     ccsd = field.energy + float(solver.e_corr)
@@ -302,21 +327,25 @@ def solve_fci(integrals: MolecularIntegrals) -> FciResult:
     arrays = [tuple(map(np.array, part)) if resolved else np.array(part) for part in parts]
     task = (*arrays, integrals.n_orbitals, electrons)
     energies, vectors = solver.kernel(*task)
-    if not np.all(solver.converged):
-        # Rounding errors had filled up Davidson's space: from the vectors that it found it gets through.
-        energies, vectors = solver.kernel(*task, ci0=vectors)
     energies, converged = np.atleast_1d(energies), np.atleast_1d(solver.converged)
     lowest = int(np.argmin(energies))
+    energy = float(energies[lowest])
     vector = vectors[lowest] if isinstance(vectors, (list, tuple)) else vectors
+    is_converged = bool(converged.all())
+    if not is_converged:
+        states = _string_irreps(codes, integrals.n_alpha)[:, None] ^ _string_irreps(codes, integrals.n_beta)
+        found = lowest_by_lanczos(solver, task, states == irrep, symmetric=even_spin)
+        if found is not None:
+            (energy, vector), is_converged = found, True
     s_squared = None
     if not resolved and integrals.n_orbitals < 64:  # PySCF's limit
         s_squared = float(solver.spin_square(vector, integrals.n_orbitals, electrons)[0])
     searched = "even S" if even_spin else f"S_z = {integrals.two_S / 2:g}"
     where = f", irrep {irrep_name(irrep, integrals.point_group)}" if labelled else ""
     return FciResult(
-        float(energies[lowest]) + integrals.constant,
+        energy + integrals.constant,
         s_squared,
-        bool(converged[lowest]),
+        is_converged,
         f"lowest state of {searched}{where}",
     )
 
@@ -355,5 +384,6 @@ def _number_of_roots(integrals: MolecularIntegrals, even_spin: bool, codes: np.n
 
 def _string_irreps(codes: np.ndarray, number: int) -> np.ndarray:
     """Return the irrep of every way to put `number` electrons into the orbitals."""
-    strings = combinations(range(codes.size), number)
+    # PySCF's order of strings: by the bits as a number.
+    strings = sorted(combinations(range(codes.size), number), key=lambda string: string[::-1])
     return np.array([np.bitwise_xor.reduce(codes[list(s)], initial=0) for s in strings], dtype=int)

@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from hamiltonians.errors import InputError, nearest_names
-from nnbf._runtime import stop_with_parent
+from nnbf._runtime import prepare_process, stop_with_parent
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 """Exit codes."""
@@ -190,6 +190,7 @@ def _dispatch(words: list[str]) -> int:
         kind = "option" if name.startswith("-") else "command"
         hint = f"did you mean {close[0]!r}? The commands are {known}" if close else f"give one of {known}"
         raise InputError(f"unknown {kind} {name!r}: {hint}")
+    prepare_process()
     run: Callable[[list[str]], int] = getattr(import_module(COMMANDS[name].module), name)
     try:
         return run(rest)

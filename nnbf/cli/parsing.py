@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hamiltonians.errors import InputError, nearest_names, one_line
-from nnbf._io import read_toml
+from nnbf._io import given_path, read_toml
 from nnbf._options import Checked, Option, alternatives
 
 YES = ("true", "auto", "yes", "on")
@@ -211,7 +211,7 @@ def read_config_file(path: str | Path, command: type) -> dict[str, Any]:
         InputError: The file cannot be read, a key is unknown or given twice, or a value has the
             wrong type.
     """
-    source = Path(path).expanduser()
+    source = given_path(path)
     content = read_toml(source, "a TOML file as --config")
     fields = {name: field for name, field in option_fields(command).items() if name != "config"}
     groups = {field.group for field in fields.values()}

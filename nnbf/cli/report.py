@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hamiltonians.errors import InputError, one_line
+from hamiltonians.errors import extra
+from nnbf._io import given_path
 from nnbf._text import setting, value_with_error
 from nnbf.cli.console import Progress, clock, counted, say_error, say_warning
 from nnbf.cli.main import DONE, FAILED, typed_line
@@ -65,7 +66,7 @@ def report(arguments: Sequence[str]) -> int:
     """Run `nnbf report` and return its exit code."""
     command = parse_command(ReportCommand, arguments, prog="nnbf report", examples=_REPORT_EXAMPLES)
     folders, out, quiet = command.target.folders, command.output.out, command.output.quiet
-    if len(folders) == 1 and out is None and not (Path(folders[0]).expanduser() / "sweep.json").is_file():
+    if len(folders) == 1 and out is None and not (given_path(folders[0]) / "sweep.json").is_file():
         return _one(folders[0], quiet=quiet)
     from nnbf.report import write_collection
     from nnbf.report.sources import left_out
@@ -117,12 +118,12 @@ def conclude(
         result = load_result(folder)
     elif "levels" not in result:
         result = upgraded_result(result, load_config(folder))
-    lines: list[str] = []
-    try:
-        lines = written_report(folder)
-    except (ImportError, InputError, OSError) as error:  # the result is safe: say so, and go on
-        say_warning(f"no report was written ({one_line(error)}): try 'nnbf report {folder}'")
-    _show(result, progress, [*facts, f"run folder  {folder}{os.sep}", *lines])
+    lines = extra(
+        "the report",
+        lambda: written_report(folder),
+        lambda why: say_warning(f"the result is safe, but {why}: try 'nnbf report {folder}'"),
+    )
+    _show(result, progress, [*facts, f"run folder  {folder}{os.sep}", *(lines or ())])
 
 
 def _show(result: Mapping[str, Any], progress: Progress, lines: Sequence[str]) -> None:

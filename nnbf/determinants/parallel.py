@@ -10,6 +10,8 @@ import scipy.sparse
 from numba import njit
 from numba.core.caching import FunctionCache
 
+from hamiltonians.errors import extra
+
 
 class _Programs(FunctionCache):
     """Programs on disk."""
@@ -18,8 +20,12 @@ class _Programs(FunctionCache):
         try:
             return super().load_overload(sig, target_context)
         except Exception:  # as after a module of the arguments' types was renamed: the source is here
-            self.flush()
+            extra("the cache", self.flush, lambda why: None)
             return None
+
+    def save_overload(self, sig, data):
+        # A full disk costs the time to compile again in the next process, no more.
+        extra("the cache", lambda: super(_Programs, self).save_overload(sig, data), lambda why: None)
 
 
 def compiled(**options: Any) -> Callable[[Callable], Any]:

@@ -11,12 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 
 from hamiltonians import InputError, Lattice, Sector, exact_levels, is_affordable, space_group
+from hamiltonians.errors import extra
 from nnbf._runtime import threads_environment, when_closed
 from nnbf.drivers.ground_sector import ground_momentum, sector_warnings
 from nnbf.drivers.lattice_ansatz import make_lattice_ansatz
@@ -164,8 +166,11 @@ def _levels(problem, sectors, options, levels, exact_limit, monitor) -> Iterator
         if method == "vmc" and n_levels > 1:
             raise InputError(f"sector {sector.label} is sampled: one level a sector, give levels 1")
         exact: np.ndarray | None = None
+        failed: list[str] = []
         if sector.n_states <= exact_limit and is_affordable(problem, sector):
-            exact = exact_levels(problem, sector, k=n_levels).energies
+            find = partial(exact_levels, problem, sector, k=n_levels)
+            found = extra("exact diagonalisation", find, failed.append)
+            exact = None if found is None else found.energies
         known: list[Level] = []
         share = 1.0 / (len(sectors) - place) if method == "vmc" else 1.0
         for index in range(n_levels):
@@ -178,7 +183,8 @@ def _levels(problem, sectors, options, levels, exact_limit, monitor) -> Iterator
                 recalled = monitor.recall and monitor.recall(problem, sector, index)
                 level = recalled or _Attempts(problem, sector, options, known).best(watched, quiet.resume)
             known.append(level)
-            yield level if exact is None else replace(level, reference=float(exact[index]))
+            reference = None if exact is None else float(exact[index])
+            yield replace(level, reference=reference, warnings=(*level.warnings, *failed))
 
 
 class _Attempts:
@@ -265,8 +271,8 @@ def with_determinants(model: Lattice, sector: Sector, options: LatticeOptions, m
     if options.network is not None:
         return options
     present = make_lattice_ansatz(model, sector, options).backflow.orbitals[0].n_determinants
-    for extra in range(more, 0, -1):
-        wanted = replace(options, n_determinants=present + extra)
+    for added in range(more, 0, -1):
+        wanted = replace(options, n_determinants=present + added)
         try:
             make_lattice_ansatz(model, sector, wanted)
         except InputError:

@@ -8,7 +8,7 @@ import jax
 import netket as nk
 import numpy as np
 
-from hamiltonians.errors import InputError
+from hamiltonians.errors import InputError, extra
 from nnbf.ansatz import named_network
 from nnbf.drivers.base import ExactDriver, Progress
 from nnbf.drivers.level import Level, estimate_record
@@ -122,7 +122,7 @@ def full_sum_level(task: Task) -> Level:
         )
     state = SpaceState(hamiltonian, _network(task, hamiltonian), Space.whole(hamiltonian), seed=options.seed)
     level = summed_level(task, state, options.damping, options.max_steps)
-    return replace(level, reference=_exact(hamiltonian, options.exact_limit, len(task.lower)))
+    return _compared(level, hamiltonian, options.exact_limit, len(task.lower))
 
 
 def vmc_level(task: Task) -> Level:
@@ -157,7 +157,7 @@ def vmc_level(task: Task) -> Level:
     ending = supervise(driver, options.max_steps, monitor.share(1.0 - FINAL_SHARE), stopwatch=stopwatch)
     ending = replace(ending, warnings=(*ending.warnings, *driver.doubts))
     level = sampled_level(task, state, ending, int(driver.step_count), stopwatch)
-    return replace(level, reference=_exact(hamiltonian, options.exact_limit))
+    return _compared(level, hamiltonian, options.exact_limit)
 
 
 def _network(task: Task, hamiltonian: Hamiltonian) -> Any:
@@ -174,6 +174,13 @@ def _network(task: Task, hamiltonian: Hamiltonian) -> Any:
 def _n_states(hamiltonian: Hamiltonian) -> int | None:
     hilbert = hamiltonian.hilbert
     return hilbert.n_states if hilbert.is_indexable else None
+
+
+def _compared(level: Level, hamiltonian: Hamiltonian, limit: int, number: int = 0) -> Level:
+    """The level with the exact one beside it."""
+    warnings = list(level.warnings)
+    exact = extra("exact diagonalisation", lambda: _exact(hamiltonian, limit, number), warnings.append)
+    return replace(level, reference=exact, warnings=tuple(warnings))
 
 
 def _exact(hamiltonian: Hamiltonian, limit: int, number: int = 0) -> float | None:

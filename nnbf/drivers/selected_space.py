@@ -8,6 +8,7 @@ import optax
 from netket.utils import HashableArray
 
 from hamiltonians import InputError, Molecule, irrep_bits
+from hamiltonians.errors import extra
 from hamiltonians.molecule.lowest_determinant import lowest_determinant
 from nnbf.ansatz import NeuralBackflow, named_network
 from nnbf.ansatz.spin_projection import spin_rotations
@@ -258,9 +259,16 @@ def evaluated(
         # Both are upper bounds of the lowest energy of the sector.
         headline = estimates["full_sum"]
     hamiltonian = state.hamiltonian
-    observables = final_observables(system, options, state, headline.kind, sector, sector_psi)
-    spin = observables.s_squared
-    warnings = [*system.info.warnings, *ending.warnings, *spin_warnings(system, options, observables)]
+    warnings = [*system.info.warnings, *ending.warnings]
+    observables = extra(
+        "observables",
+        lambda: final_observables(system, options, state, headline.kind, sector, sector_psi),
+        warnings.append,
+    )
+    spin = None
+    if observables is not None:
+        spin = observables.s_squared
+        warnings += spin_warnings(system, options, observables)
     if ending.status != "converged":
         # In quotes: the name of a status is that of an option, too, and not to be spelt as one.
         warnings.append(f"the optimisation ended before it converged ('{ending.status}')")

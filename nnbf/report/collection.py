@@ -11,6 +11,7 @@ from typing import Any
 
 from hamiltonians.errors import InputError
 from nnbf import _text
+from nnbf._io import given_path
 from nnbf._text import Cell, Column, Table, value_with_error
 from nnbf.analysis import findings_sections
 from nnbf.report import tables
@@ -95,7 +96,7 @@ def write_collection(folders: Sequence[str | Path], *, out: str | Path | None = 
 
 def _folder(collection: Collection, out: str | Path | None) -> Path:
     if out is not None:
-        folder = Path(out).expanduser()
+        folder = given_path(out)
     elif len(collection.sweeps) == 1 and all(entry.sweep for entry in collection.entries):
         folder = collection.sweeps[0].path / "report"
     else:

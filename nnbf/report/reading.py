@@ -9,7 +9,7 @@ from typing import Any
 
 from hamiltonians.errors import InputError
 from nnbf import _text
-from nnbf._io import read_json
+from nnbf._io import given_path, read_json
 from nnbf.estimate import KINDS, Estimate, v_score
 from nnbf.report.energies import Reference, best_reference, error_unit
 from nnbf.report.hamiltonian_facts import HamiltonianFacts, hamiltonian_facts
@@ -236,7 +236,7 @@ def read_run(folder: str | Path) -> RunRecord:
     Raises:
         InputError: It is none, or its files are damaged.
     """
-    path = Path(folder).expanduser()
+    path = given_path(folder)
     if not path.is_dir():
         raise InputError(f"there is no folder {path}: give the folder of a run")
     has_config, finished = (path / "config.json").is_file(), (path / "result.json").is_file()

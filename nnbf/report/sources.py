@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hamiltonians.errors import InputError
-from nnbf._io import read_json
+from nnbf._io import given_path, read_json
 from nnbf._text import typed
 from nnbf.report.reading import RunRecord, is_run, read_run
 
@@ -91,7 +91,7 @@ def read_collection(folders: Sequence[str | Path]) -> Collection:
     sweeps: list[SweepEntry] = []
     left_out: list[str] = []
     for folder in folders:
-        path = Path(folder).expanduser()
+        path = given_path(folder)
         if not path.exists():
             raise InputError(f"there is no folder {path}: give folders of runs or sweeps")
         if not path.is_dir():

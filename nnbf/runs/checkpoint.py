@@ -43,6 +43,7 @@ _NAME = re.compile(r"state-(\d{6,})\.npz")
 _PARAMETERS = "parameters"
 _DETERMINANTS = "determinants"
 _NETWORK = "network"
+_STEP = "step"
 
 
 class DamagedFileError(ValueError):
@@ -176,6 +177,8 @@ class Checkpoint:
     registered."""
     step: int | None = None
     """Optimisation steps made; None where the file does not say."""
+    is_result: bool = True
+    """Whether result.json describes it; not, where the run was to go on from it."""
     notes: tuple[str, ...] = ()
     """One line for everything that is not as it should be."""
 
@@ -185,11 +188,12 @@ def save_checkpoint(
     parameters: Any,
     determinants: np.ndarray | None = None,
     network: Mapping[str, Any] | None = None,
+    step: int | None = None,
 ) -> None:
     """Write a trained wave function, atomically.
 
     An array at `parameters["a"]["b"]` is stored as "parameters/a/b"; "[0]" stands for the first
-    item of a list or tuple. The network is JSON in an array of bytes, "network".
+    item of a list or tuple. The network is JSON in an array of bytes, "network"; "step" is a number.
 
     Raises:
         TypeError: `parameters` holds a container that is neither mapping, list nor tuple.
@@ -199,6 +203,8 @@ def save_checkpoint(
         arrays[_DETERMINANTS] = np.asarray(determinants)
     if network is not None:
         arrays[_NETWORK] = np.frombuffer(json.dumps(network).encode(), dtype=np.uint8)
+    if step is not None:
+        arrays[_STEP] = np.asarray(step)
     write_atomically(path, lambda stream: np.savez(stream, **arrays))  # type: ignore[arg-type]
 
 
@@ -215,14 +221,14 @@ def load_checkpoint(path: str | Path) -> Checkpoint:
         arrays = read_archive(source, digest_required=False)
         if TREE in arrays:  # a level of a lattice in a folder of format 1
             return Checkpoint(unflatten_nested(arrays)[_PARAMETERS])
-        network = arrays.pop(_NETWORK, None)
+        network, step = arrays.pop(_NETWORK, None), arrays.pop(_STEP, None)
         determinants = arrays.pop(_DETERMINANTS, None)
         spec = None if network is None else parse_json(network.tobytes())
         if not isinstance(spec, dict | None):
             raise ValueError("its network is no dictionary")
         if determinants is not None and (determinants.ndim != 2 or determinants.dtype != np.uint64):
             raise ValueError("its determinants are no table of bit strings")
-        return Checkpoint(_unflatten(arrays), determinants, spec)
+        return Checkpoint(_unflatten(arrays), determinants, spec, None if step is None else int(step))
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{source} is not a readable checkpoint ({one_line(error)[:120]})") from error
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import InputError, one_line
-from nnbf._io import remove_leftovers, write_atomically, write_json
+from nnbf._io import given_path, remove_leftovers, write_atomically, write_json
 from nnbf._text import typed
 from nnbf.runs.checkpoint import Checkpoint, CheckpointStore, load_checkpoint, save_checkpoint
 from nnbf.runs.fields import LATTICE_SNAPSHOT, SNAPSHOT
@@ -46,7 +46,7 @@ def require_free(folder: str | Path) -> Path:
     Raises:
         InputError: The folder holds another run or other files, or cannot be written.
     """
-    path = Path(folder).expanduser()
+    path = given_path(folder)
     if path.is_dir():
         if (path / "config.json").exists():
             raise InputError(
@@ -112,7 +112,7 @@ class RunDirectory:
         Raises:
             InputError: There is no run in it.
         """
-        path = Path(folder).expanduser()
+        path = given_path(folder)
         if not (path / "config.json").is_file():
             raise InputError(f"{path} is not a run folder: give one that holds config.json")
         return cls(path)
@@ -167,7 +167,9 @@ class RunDirectory:
 
     def write_state(self, record: Mapping[str, Any], level: "Level") -> None:
         """Write parameters and network of a level of a lattice, which has this record."""
-        _save_level(self.state_file(record), level)
+        path = self.state_file(record)
+        path.unlink(missing_ok=True)  # where this one cannot be written, an earlier one is not its state
+        _save_level(path, level)
 
     def history(self) -> HistoryWriter:
         """Open history.jsonl for appending rows, and lock it; see `HistoryWriter`."""
@@ -246,7 +248,7 @@ def _save_level(path: Path, level: "Level") -> None:
     from nnbf.drivers.monitor import network_spec
 
     path.parent.mkdir(exist_ok=True)
-    save_checkpoint(path, level.parameters, level.determinants, network_spec(level.model))
+    save_checkpoint(path, level.parameters, level.determinants, network_spec(level.model), level.n_steps)
 
 
 def _slug(text: str) -> str:

@@ -187,7 +187,7 @@ def _result_of(trained: TrainedState) -> tuple[dict[str, Any], bool, list[str]]:
     """The result that the trained state belongs to, True where that is result.json, and warnings."""
     directory = trained.directory
     found = directory.read_result() if directory.result_file.is_file() else None
-    if found is not None and trained.step in (None, found["n_steps"]):
+    if found is not None and trained.is_result and trained.step in (None, found["n_steps"]):
         return found, True, [*trained.notes]
     if found is None:
         warning = "the run has not ended: there is no result.json to add the energies to"

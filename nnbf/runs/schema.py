@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from hamiltonians.errors import InputError, one_line
-from nnbf._io import read_json
+from nnbf._io import given_path, read_json
 from nnbf.runs.fields import CONFIG, COUNT, RESULT, Needed, require_fields
 
 FORMAT = 2
@@ -61,7 +61,7 @@ def load_config(folder: str | Path) -> dict[str, Any]:
     Raises:
         InputError: There is no run in the folder, or the file is damaged or of a later format.
     """
-    path = Path(folder).expanduser() / "config.json"
+    path = given_path(folder) / "config.json"
     if not path.is_file():
         raise InputError(f"{path.parent} is not a run folder: give one that holds config.json")
     config = _known(read_json(path), path)
@@ -82,7 +82,7 @@ def load_result(folder: str | Path) -> dict[str, Any]:
     Raises:
         InputError: The run has not finished, or the file is damaged or of a later format.
     """
-    path = Path(folder).expanduser() / "result.json"
+    path = given_path(folder) / "result.json"
     if not path.is_file():
         raise InputError(f"{path.parent} has no result.json: the run has not finished")
     result = _known(read_json(path), path)

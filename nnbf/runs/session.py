@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hamiltonians.errors import InputError, one_line
+from hamiltonians.errors import InputError, extra, one_line
 from nnbf._text import typed
 from nnbf.runs.checkpoint import INTERVAL, Checkpointing, CheckpointStore, load_checkpoint, write_archive
 from nnbf.runs.directory import RunDirectory
@@ -158,16 +158,19 @@ class Session:
         if self.job.command == "lattice":
             from nnbf.drivers.level_observables import level_observables
 
-            found = level_observables(self.job.problem, level)
+            found = self._extra(record, "observables", lambda: level_observables(self.job.problem, level))
             record["observables"] = None if found is None else found.record()
         if self.job.is_lattice:
-            with contextlib.suppress(OSError):  # a full disk costs the run nothing but that
-                self.directory.write_state(record, level)
+            self._extra(record, "its wave function", lambda: self.directory.write_state(record, level))
         self._records.append(record)
         if self.job.is_lattice:
             self.directory.write_result(self._result("interrupted"))
             if self.on_level is not None:
                 self.on_level(record)
+
+    def _extra[Value](self, record: dict[str, Any], what: str, make: Callable[[], Value]) -> Value | None:
+        """Return what is made beside an energy; where that fails, the record has a warning."""
+        return extra(what, make, record.setdefault("warnings", []).append)
 
     def _recalled(self, problem: Any, sector: "Sector", number: int) -> "Level | None":
         """A level that an earlier session finished, from its file; None where it is to be made."""
@@ -189,7 +192,11 @@ class Session:
         if not self.job.is_lattice:
             (level,) = self._levels
             self.directory.write_checkpoint(level)
-            write_observables(self.directory, self.job.problem, level.observables)
+            self._extra(
+                self._records[-1],
+                "files of observables",
+                lambda: write_observables(self.directory, self.job.problem, level.observables),
+            )
         poor = [r["status"] for r in self._records if r["status"] not in ("converged", "exact")]
         status = poor[0] if poor else "converged"
         if "interrupted" in poor:

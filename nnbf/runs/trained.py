@@ -44,6 +44,8 @@ class TrainedState:
     """Name of a level of another problem than a molecule: that of its file, without the ending."""
     momentum: Sequence[int] | None = None
     """Momentum of a lattice's level."""
+    is_result: bool = True
+    """Whether result.json describes it: not a checkpoint of a run that broke off or is on its way."""
 
     @cached_property
     def state(self) -> "SpaceState":
@@ -56,7 +58,10 @@ class TrainedState:
 
 
 def newest_parameters(directory: RunDirectory, config: Mapping[str, Any]) -> Checkpoint:
-    """Read the newest whole checkpoint of a molecule's run, or else its final parameters.
+    """Read the state of a molecule's run that result.json describes, or a checkpoint that is newer.
+
+    A run that is cut off goes on, where it is resumed, from another state than its result is of: from a
+    space that has just grown, say. Of the same step the state of the result counts.
 
     Raises:
         InputError: There are none.
@@ -64,14 +69,16 @@ def newest_parameters(directory: RunDirectory, config: Mapping[str, Any]) -> Che
     found = directory.checkpoints(config).load()
     final = directory.read_checkpoint() if directory.checkpoint_file.is_file() else Checkpoint(None)
     final = replace(final, notes=found.problems)
-    if found.snapshot is not None:
-        driver = found.snapshot["driver"]
+    snapshot = found.snapshot
+    if snapshot is not None and not _is_reported(final, directory, int(snapshot["driver"]["step"])):
+        driver = snapshot["driver"]
         return replace(
             final,
             parameters=driver["variables"],
             determinants=driver.get("determinants", final.determinants),
-            network=found.snapshot.get("network", final.network),
+            network=snapshot.get("network", final.network),
             step=int(driver["step"]),
+            is_result=False,
         )
     if final.parameters is None:
         raise InputError(
@@ -79,6 +86,17 @@ def newest_parameters(directory: RunDirectory, config: Mapping[str, Any]) -> Che
             f"{typed('resume', directory.path)}"
         )
     return final
+
+
+def _is_reported(final: Checkpoint, directory: RunDirectory, step: int) -> bool:
+    """Whether the final state is that of a result after so many steps, or more."""
+    if final.parameters is None:
+        return False
+    made = final.step
+    if made is None:  # of an earlier version
+        result = directory.read_result_or_none() or {}
+        made = -1 if result.get("status") in (None, "failed") else result["n_steps"]
+    return made >= step
 
 
 def load_trained(directory: RunDirectory, name: str = "") -> TrainedState:
@@ -111,10 +129,11 @@ def load_trained(directory: RunDirectory, name: str = "") -> TrainedState:
         network,
         variables,
         saved.determinants,
-        saved.step,
+        saved.step if record is None else None,
         saved.notes,
         "" if record is None else path.stem,
         None if record is None else record.get("momentum"),
+        saved.is_result,
     )
 
 

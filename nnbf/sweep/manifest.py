@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hamiltonians.errors import InputError, nearest_names
-from nnbf._io import read_toml
+from nnbf._io import given_path, read_toml
 from nnbf.sweep.analysis_options import AnalysisOptions, analysis_options
 from nnbf.sweep.names import RESULT_COLUMNS, Vocabulary, require_known
 
@@ -85,7 +85,7 @@ def read_manifest(path: str | Path, vocabularies: Mapping[str, Vocabulary]) -> M
     Raises:
         InputError: The file cannot be read, or something in it makes no sense.
     """
-    source = Path(path).expanduser()
+    source = given_path(path)
     content = read_toml(source, "a manifest, a TOML file")
     require_known(str(source), content, SECTIONS)
     head = _table(content, "sweep", source)

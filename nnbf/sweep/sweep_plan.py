@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hamiltonians.errors import InputError, nearest_names
-from nnbf._io import write_bytes
+from nnbf._io import given_path, write_bytes
 from nnbf.sweep.manifest import Axis, Manifest, read_manifest
 from nnbf.sweep.names import Vocabulary
 from nnbf.sweep.points import Point, curves, digest, expand
@@ -88,7 +88,7 @@ def plan_sweep(
             names = [point.name for point in points]
             close = (nearest_names(only.strip("*"), names) or names)[0]
             raise InputError(f"only {only!r} matches none of the {len(points)} points, such as {close}")
-    folder = Path("runs") / content.name if out is None else Path(out).expanduser()
+    folder = Path("runs") / content.name if out is None else given_path(out)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file: give a folder as out")
     return SweepPlan(content, SweepFolder(folder), points, chosen)

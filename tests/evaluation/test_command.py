@@ -110,7 +110,7 @@ class TestTrainedState:
         for path in folder.checkpoints().files():
             path.unlink()
         final = load_trained(folder)
-        assert final.step is None
+        assert final.step == newest.step
         assert np.array_equal(newest.determinants, final.determinants)
         energies = [found.state.energy_at(found.state.variables) for found in (newest, final)]
         assert energies[0] == energies[1]

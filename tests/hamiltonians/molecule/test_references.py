@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from hamiltonians import MolecularIntegrals, build_molecule, determinant_energy, reference_energies
+from hamiltonians.molecule import references
 from hamiltonians.molecule.pseudo_scf import fock_matrices, pseudo_field
 from hamiltonians.molecule.references import _second_order, fci_dimension, solve_fci
 
@@ -236,3 +237,52 @@ def test_without_pyscf_there_is_hartree_fock_and_a_note(build, monkeypatch):
     assert system.references["hf"] == pytest.approx(-7.7673621357485745, abs=1e-8)
     assert system.references["ccsd"] is system.references["fci"] is None
     assert system.reference_notes["fci"] == "PySCF is not installed"
+
+
+class TestExtras:
+    """References are extras: each may fail alone."""
+
+    def test_broken_bond(self):
+        energies, _ = reference_energies(
+            build_molecule("H 0 0 0; H 0 0 6", "sto-3g", references=False).integrals
+        )
+        assert energies["ccsd"] == pytest.approx(energies["fci"], abs=1e-7)
+        assert energies["fci"] == pytest.approx(-0.9331636993, abs=1e-8)
+
+    def test_singular_diis(self, monkeypatch):
+        def singular(*given):
+            raise np.linalg.LinAlgError("Singular matrix")
+
+        integrals = build_molecule("H2", "6-31g", references=False).integrals
+        monkeypatch.setattr("pyscf.lib.diis.DIIS.extrapolate", singular)
+        energies, _ = reference_energies(integrals)
+        assert energies["ccsd"] == pytest.approx(energies["fci"], abs=1e-7)
+        monkeypatch.setattr(references, "_CC_SETTINGS", ({},))
+        energies, notes = reference_energies(integrals)
+        assert energies["ccsd"] is None
+        assert notes["ccsd"] == notes["ccsd_t"] == "CCSD did not converge"
+        assert energies["fci"] < energies["mp2"]
+
+    def test_one_that_breaks_off_is_a_warning(self, monkeypatch):
+        def broken(*given, **more):
+            raise RuntimeError("no\nluck")
+
+        monkeypatch.setattr(references, "solve_fci", broken)
+        system = build_molecule("H2", "sto-3g")
+        assert system.references["fci"] is None
+        assert system.references["ccsd"] is not None
+        assert system.info.warnings == ("no reference energy: FCI failed (RuntimeError: no luck)",)
+
+    def test_lanczos_finds_what_davidson_does_not(self, build, monkeypatch):
+        integrals = build("N2").integrals
+        right = solve_fci(integrals)
+        solver = references._solver
+        monkeypatch.setattr(references, "_solver", lambda *given: lame(solver(*given)))
+        found = solve_fci(integrals)
+        assert found.converged
+        assert found.energy == pytest.approx(right.energy, abs=1e-9)
+
+
+def lame(solver):
+    solver.max_cycle, solver.max_space, solver.pspace_size = 1, 2, 1
+    return solver
