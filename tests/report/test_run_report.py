@@ -107,7 +107,8 @@ def test_damaged_files_are_named(run_folder):
 def test_damaged_levels_are_refused_in_one_line(refused, run_folder, energy):
     level = {"sector": {"label": "A1"}, "level": 0, "energy": energy, "status": "converged"}
     folder = run_folder("here/run", format=2, command="lattice", levels=[level])
-    assert "something else than" in refused("report", str(folder))
+    line = refused("report", str(folder))
+    assert "result.json is damaged (" in line or "something else than" in line
 
 
 @pytest.mark.parametrize(("status", "offered"), [("converged", False), ("time_limit", True)])
