@@ -11,9 +11,8 @@ from typing import Any
 
 from hamiltonians.errors import InputError, nearest_names
 from hamiltonians.molecule.geometry import ATOMIC_NUMBERS, Geometry, element_symbol, ghost_element
+from hamiltonians.molecule.pseudopotentials import potential_of_basis
 
-# Families whose potential is named differently from their basis: (prefix of the basis, potential).
-_ECP_OF_FAMILY = (("ccecp", "ccecp"), ("bfd", "bfd"))
 # "6-31G(d,p)", "cc-pV(T+d)Z", "ano@3s2p1d": letters, a few signs, and a contraction scheme.
 _NAME = re.compile(r"[A-Za-z0-9+*(),. _-]{1,60}(@(\d{1,2}[a-ik-oA-IK-OpsPS]){1,9})?", re.ASCII)
 # Names that PySCF opens end in this: no system has paths so long, and its tables ignore spaces.
@@ -84,7 +83,7 @@ def resolve_ecp(
         elif isinstance(ecp, str):
             name = ecp
         else:
-            name = _ecp_of_basis(_basis_name(label, basis))
+            name = potential_of_basis(_basis_name(label, basis))
         data = _loaded("load_ecp", name, symbol) if name else None
         if name and data:
             parsed[label] = data
@@ -113,11 +112,6 @@ def _basis_name(label: str, basis: str | Mapping[str, str]) -> str:
     if not isinstance(name, str) or not name.strip():
         raise InputError(f"no basis for {label}: give a name such as 'sto-3g' or 'cc-pvdz'")
     return name.strip()
-
-
-def _ecp_of_basis(name: str) -> str:
-    folded = name.casefold().replace("-", "")
-    return next((ecp for prefix, ecp in _ECP_OF_FAMILY if folded.startswith(prefix)), name)
 
 
 def _loaded(loader: str, name: str, symbol: str) -> Any:

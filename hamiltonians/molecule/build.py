@@ -24,6 +24,7 @@ from hamiltonians.molecule.frozen_natural import (
 )
 from hamiltonians.molecule.geometry import Geometry, read_geometry
 from hamiltonians.molecule.mean_field import MeanField, electron_counts, solve_mean_field
+from hamiltonians.molecule.multiplicity import higher_spin_warnings, is_assumed
 from hamiltonians.molecule.orbitals import (
     ORBITAL_KINDS,
     Orbitals,
@@ -118,6 +119,9 @@ def build_molecule(
         molecular_properties(field, chosen.core, chosen.active),
         spec,
     )
+    if is_assumed(spec, geometry):
+        doubts = higher_spin_warnings(field, integrals, system.references.get("fci"))
+        system = replace(system, info=replace(system.info, warnings=(*system.info.warnings, *doubts)))
     if chosen.natural is None:
         return system
     return _truncated(system, _truncation(field, chosen, chosen.natural, spec, integrals))

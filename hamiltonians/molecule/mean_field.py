@@ -9,6 +9,7 @@ import numpy as np
 from hamiltonians.errors import InputError, whole_number
 from hamiltonians.molecule.basis_sets import kinds_of_atoms, resolve_basis, resolve_ecp
 from hamiltonians.molecule.geometry import Geometry
+from hamiltonians.molecule.pseudopotentials import check_potentials
 
 _LINEAR_DEPENDENCE = 1e-8  # smallest eigenvalue of the overlap that is taken as it is
 _SAME_ENERGY = 1e-7  # Hartree; SCF solutions closer than this count as one
@@ -104,17 +105,18 @@ def solve_mean_field(
     kinds = kinds_of_atoms(geometry, basis)
     parsed_basis = resolve_basis(kinds, basis)
     potentials, ecp_names = resolve_ecp(kinds, basis, ecp)
+    notes = [*check_potentials(parsed_basis, potentials, refused=ecp is False)]
     molecule = _molecule(geometry, kinds, parsed_basis, potentials, charge, two_S)
     if molecule.nao > most_orbitals:
         raise InputError(
             f"{molecule.nao} orbitals are more than the {most_orbitals} that fit: "
             "give a smaller basis, or an active space"
         )
-    notes: list[str] = []
-    if min(np.linalg.eigvalsh(molecule.intor_symmetric("int1e_ovlp"))) < _LINEAR_DEPENDENCE:
+    dependent = min(np.linalg.eigvalsh(molecule.intor_symmetric("int1e_ovlp"))) < _LINEAR_DEPENDENCE
+    if dependent:
         notes.append("the basis is almost linearly dependent: its redundant part was removed")
         symmetry = False
-    plain = _solve(molecule, method, remove_dependence=bool(notes))
+    plain = _solve(molecule, method, remove_dependence=dependent)
     best, group, top_group = plain, None, ""
     if symmetry:
         best, group, top_group = _best_symmetric(molecule, method, plain, notes)
@@ -126,6 +128,30 @@ def solve_mean_field(
     return MeanField(
         best, method, float(best.e_tot), bool(best.converged), group, top_group, ecp_names, tuple(notes)
     )
+
+
+def energy_at_spin(field: MeanField, two_S: int, *, method: str) -> float | None:
+    """Return the Hartree-Fock energy (Hartree) of the same molecule at another spin.
+
+    Args:
+        field: Mean field of the molecule.
+        two_S: Number of unpaired electrons.
+        method: "RHF" or "ROHF" (either, as the spin wants), or "UHF".
+
+    Returns:
+        The energy; None where the spin is impossible or nothing converged.
+    """
+    molecule = field.scf.mol.copy()
+    beta = (molecule.nelectron - two_S) // 2
+    if beta < 0 or beta + two_S > molecule.nao:
+        return None
+    molecule.symmetry, molecule.spin = False, two_S
+    molecule.build(dump_input=False, parse_arg=False)
+    molecule.incore_anyway = field.scf.mol.incore_anyway
+    name = _method("uhf" if method == "UHF" else "auto", two_S)
+    dependent = any("linearly dependent" in text for text in field.warnings)
+    found = _solve(molecule, name, remove_dependence=dependent)
+    return float(found.e_tot) if found.converged else None
 
 
 def mean_fock(field: MeanField) -> np.ndarray:
