@@ -85,7 +85,7 @@ def _fci_energy(integrals: MolecularIntegrals, two_s: int) -> float | None:
         n_alpha=integrals.n_alpha + more // 2,
         n_beta=integrals.n_beta - more // 2,
         orbital_irreps=None,
-        reference_occupation=None,
+        reference_occupation=None,  # type: ignore[arg-type]
     )
     found = solve_fci(changed)
     return found.energy if found.converged else None
