@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import jax.numpy as jnp
 import netket as nk
 import numpy as np
 
@@ -13,6 +14,7 @@ from nnbf.drivers.level import Level
 from nnbf.drivers.methods import Task
 from nnbf.drivers.monte_carlo import LARGEST_R_HAT, MonteCarloDriver, StepSchedule
 from nnbf.drivers.options import SolverOptions
+from nnbf.drivers.sampled_power import FIRST_POWER, PowerChoice
 from nnbf.drivers.selected_space import evaluated, make_model, make_optimizer, make_penalties
 from nnbf.drivers.start import take_over
 from nnbf.drivers.supervision import Stopwatch, supervise
@@ -70,6 +72,7 @@ def vmc_level(task: Task) -> Level:
         optimizer=_optimizer(options) if task.optimizer is None else task.optimizer,
         schedule=StepSchedule(tolerance=0.2 * options.precision),
         n_reachable=None if known is None else len(known),
+        power_choice=PowerChoice() if options.sampling_power == "auto" else None,
     )
     ending = supervise(driver, options.max_steps, monitor, stopwatch=stopwatch)
     if taken is not None and taken.note is not None:
@@ -102,14 +105,14 @@ def make_sampler(
         sector: All determinants (representatives) of the symmetry sector, where they are known.
     """
     integrals = system.integrals
+    # An array: programs are compiled for any value.
+    power = jnp.asarray(FIRST_POWER) if options.sampling_power == "auto" else options.sampling_power
     fold = contract.spin_flip_parity(model) == 1
     if options.sampler == "exact" and sector is None:
         sector = reference_sector(integrals, irrep_bits(integrals), fold)
     small = sector is not None and len(sector) <= EXACT_LIMIT
     if sector is not None and (options.sampler == "exact" or (options.sampler == "auto" and small)):
-        return SectorSampler(
-            hamiltonian.hilbert, sector, spin_flip=fold, machine_pow=options.sampling_power, dtype=np.int8
-        )
+        return SectorSampler(hamiltonian.hilbert, sector, spin_flip=fold, machine_pow=power, dtype=np.int8)
     excitations = ExcitationRule(
         integrals.n_orbitals,
         integrals.n_alpha,
@@ -124,7 +127,7 @@ def make_sampler(
     chains = {
         "n_chains": options.n_chains,
         "sweep_size": options.sweep_size or 2 * integrals.n_orbitals,
-        "machine_pow": options.sampling_power,
+        "machine_pow": power,
         "dtype": np.int8,
     }
     if options.n_temperatures > 1:

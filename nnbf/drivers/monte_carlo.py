@@ -13,8 +13,10 @@ import numpy as np
 
 from nnbf.drivers.base import ConvergingDriver, static_field
 from nnbf.drivers.monitor import Snapshot, pack_tree, unpack_tree
+from nnbf.drivers.sampled_power import PowerChoice
 from nnbf.optimize import StochasticReconfiguration
 from nnbf.states import SampledStep, sampled_step
+from nnbf.states.markov_chains import change_power, set_power
 
 PyTree = Any
 
@@ -77,6 +79,7 @@ class MonteCarloDriver(ConvergingDriver):
     hamiltonian: Any = static_field()
     schedule: StepSchedule = static_field()
     remedies: Remedies = static_field()
+    power_choice: PowerChoice | None = static_field()
     _found: SampledStep | None = static_field()
     _n_unique: int = static_field()
     _fewest_unique: int = static_field()
@@ -97,6 +100,7 @@ class MonteCarloDriver(ConvergingDriver):
         schedule: StepSchedule | None = None,
         n_reachable: int | None = None,
         remedies: Remedies | None = None,
+        power_choice: PowerChoice | None = None,
     ):
         """Make a driver.
 
@@ -109,6 +113,7 @@ class MonteCarloDriver(ConvergingDriver):
             n_reachable: Determinants there are, where few: the run is not called converged while it
                 sees fewer than these, or :data:`FEWEST_UNIQUE`.
             remedies: What doubts advise.
+            power_choice: Changes the power of |psi| that is sampled; left out: it stays.
 
         Raises:
             ValueError: The optimiser searches a line: energies of samples are too noisy for that.
@@ -122,6 +127,7 @@ class MonteCarloDriver(ConvergingDriver):
         self.hamiltonian = hamiltonian
         self.schedule = StepSchedule() if schedule is None else schedule
         self.remedies = Remedies() if remedies is None else remedies
+        self.power_choice = power_choice
         self._found = None
         self._n_unique = 0
         self._fewest_unique = FEWEST_UNIQUE if n_reachable is None else min(n_reachable, FEWEST_UNIQUE)
@@ -182,6 +188,7 @@ class MonteCarloDriver(ConvergingDriver):
             "n_unique": len(found.samples.counts),
             "n_samples": int(found.samples.counts.sum()),
             "unseen": found.samples.unseen,
+            "power": found.samples.power,
             "step_norm": float(self._step_norm),
             "step_scale": float(self._scale),
             "reductions": self._reductions,
@@ -194,6 +201,7 @@ class MonteCarloDriver(ConvergingDriver):
             **self._packed(),
             "sampler": pack_tree(_raw_keys(self.state.sampler_state)),
             **{name: _as_list(getattr(self, f"_{name}")) for name in (*_NUMBERS, _SEEN)},
+            **({} if self.power_choice is None else {"power": self._power_snapshot()}),
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
@@ -206,6 +214,9 @@ class MonteCarloDriver(ConvergingDriver):
         if "sampler" not in snapshot:
             raise ValueError("the snapshot is not that of a Monte Carlo driver")
         self._unpack(snapshot)
+        if self.power_choice is not None:
+            set_power(state, snapshot["power"]["sampled"])
+            self.power_choice.restore(snapshot["power"])
         sampler = unpack_tree(snapshot["sampler"], like=_raw_keys(state.sampler_state))
         state.sampler_state = _wrapped_keys(sampler, like=state.sampler_state)
         state.reset()
@@ -217,8 +228,12 @@ class MonteCarloDriver(ConvergingDriver):
 
     def compute_loss_and_update(self):
         """One step: sample, estimate, propose."""
+        if self.power_choice is not None and self.power_choice.is_due:
+            change_power(self.state, self.power_choice.choose())
         found = sampled_step(self.state, self.hamiltonian)
         self._found, self._n_unique = found, len(found.samples.counts)
+        if self.power_choice is not None:
+            self.power_choice.note(found.samples)
         self._evaluations += self._sampling_cost() + found.samples.evaluations + found.problem.size
         proposal, self.optimizer_state = self._optimizer.propose(found.problem, self.optimizer_state)
         if not np.isfinite(proposal.predicted):
@@ -227,6 +242,9 @@ class MonteCarloDriver(ConvergingDriver):
         self._step_norm = scale * float(np.linalg.norm(proposal.change))
         self._follow_schedule(found.statistics)
         return found.statistics, jax.tree.map(lambda leaf: scale * leaf, proposal.update)
+
+    def _power_snapshot(self):
+        return {"sampled": float(self.state.sampler.machine_pow), **self.power_choice.snapshot()}
 
     def _sampling_cost(self):
         """Evaluations of the network that one step's samples took."""

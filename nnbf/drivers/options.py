@@ -88,8 +88,9 @@ class SolverOptions(Checked):
     double excitations; auto is exact where the sector has at most 100000 determinants."""
     n_samples: Annotated[int, Ge(16)] = 4096
     """vmc: samples a step."""
-    sampling_power: Positive = 1.0
-    """vmc: samples are drawn from |psi| to this power and reweighted; below 2, rare determinants are seen."""
+    sampling_power: Positive | Literal["auto"] = 1.0
+    """vmc: samples are drawn from |psi| to this power and reweighted; below 2, rare determinants are seen.
+    auto: the power from 1 to 2 that gave the smallest errors in the last ten steps."""
     proposal: Literal["auto", "heat-bath", "uniform", "balanced"] = "auto"
     """vmc: Markov chains propose double excitations as the Hamiltonian couples them, or uniformly; balanced:
     mostly hops and exchanges of spins between orbitals that avoid repulsion; auto is balanced for orbitals

@@ -195,15 +195,23 @@ def means(drawn: Samples) -> tuple[Estimate, Estimate]:
 def best_power(drawn: Samples) -> float:
     """The power of |psi| for which the error of as many samples would be smallest; see the module."""
     assert drawn.log_abs is not None
-    log_abs = (drawn.log_abs - drawn.log_abs.max()).ravel()
-    weights, local = drawn.weights.ravel(), drawn.energy.ravel()
-    squared = (local - np.mean(weights * local)) ** 2
+    shares = drawn.weights.ravel() / drawn.energy.size
+    return POWERS[int(np.argmin(spreads(shares, drawn.log_abs.ravel(), drawn.energy.ravel())))]
 
-    def spread(power):
-        ratio = np.exp((2.0 - power) * log_abs)
-        return np.mean(weights * ratio * squared) * np.mean(weights / ratio)
 
-    return min(POWERS, key=spread)
+def spreads(shares: np.ndarray, log_abs: np.ndarray, local: np.ndarray) -> np.ndarray:
+    """N sigma_E^2 for samples of each of :data:`POWERS`, from samples of any power; see the module.
+
+    Args:
+        shares: (n,): what each sample counts in averages over |psi|^2; their sum is 1.
+        log_abs: (n,) log|psi|.
+        local: (n,) local energies.
+    """
+    squared = np.abs(local - shares @ local) ** 2
+    some = shares > 0
+    shares, squared, logs = shares[some], squared[some], log_abs[some] - log_abs[some].max()
+    ratios = [np.exp((2.0 - power) * logs) for power in POWERS]
+    return np.array([(shares * ratio) @ squared * (shares @ (1.0 / ratio)) for ratio in ratios])
 
 
 def control_coefficients(values: np.ndarray, controls: np.ndarray) -> np.ndarray:

@@ -66,11 +66,16 @@ def settle(state: nk.vqs.MCState, sweeps: int) -> None:
     state.reset()
 
 
+def set_power(state: nk.vqs.MCState, power: float) -> None:
+    """Let a state sample another power of |psi|, from new chains."""
+    state.sampler = state.sampler.replace(machine_pow=jnp.asarray(float(power)))
+
+
 def change_power(state: nk.vqs.MCState, power: float) -> None:
     """Let the chains of a state go on with samples of another power of |psi|."""
     if float(state.sampler.machine_pow) == power:
         return
     reached = state.sampler_state
-    state.sampler = state.sampler.replace(machine_pow=jnp.asarray(float(power)))
+    set_power(state, power)
     state.sampler_state = reached
     settle(state, ADJUSTMENT)

@@ -57,8 +57,8 @@ class DistinctSamples:
     """(n,) local values of the penalties."""
     log_abs: np.ndarray
     """(n,): log|psi|, unnormalised."""
-    log_weights: np.ndarray
-    """(n,): logarithm of ``|psi|^(2 - machine_pow)``, what a sample counts."""
+    power: float
+    """Power of |psi| that was sampled."""
     counts: np.ndarray
     """How often each was drawn, (n,)."""
     of_sample: np.ndarray
@@ -69,9 +69,15 @@ class DistinctSamples:
     """Determinants that the network was evaluated on for the local energies."""
 
     @property
+    def log_weights(self) -> np.ndarray:
+        """(n,): logarithm of ``|psi|^(2 - power)``, what a sample counts."""
+        return (2.0 - self.power) * self.log_abs
+
+    @property
     def shares(self) -> np.ndarray:
         """Share (n,) of each in averages over |psi|^2."""
-        shares = self.counts * np.exp(self.log_weights - self.log_weights.max())
+        log_weights = self.log_weights
+        shares = self.counts * np.exp(log_weights - log_weights.max())
         return shares / shares.sum()
 
     @property
@@ -117,7 +123,7 @@ def distinct_samples(state: nk.vqs.MCState, objective: Hamiltonian | Objective) 
         local_energies=local,
         penalties=penalties,
         log_abs=log_own.real,
-        log_weights=(2.0 - float(state.sampler.machine_pow)) * log_own.real,
+        power=float(state.sampler.machine_pow),
         counts=np.bincount(of_sample, minlength=n),
         of_sample=of_sample,
         shape=(int(np.prod(samples.shape[:-2])), samples.shape[-2]),
@@ -241,7 +247,8 @@ def energy_statistics(found: DistinctSamples, sampler: nk.sampler.Sampler, peake
     def of_samples(values):
         return values[found.of_sample].reshape(found.shape)
 
-    weights = of_samples(np.exp(found.log_weights - found.log_weights.max()))
+    log_weights = found.log_weights
+    weights = of_samples(np.exp(log_weights - log_weights.max()))
     local = of_samples(found.local_energies)
     weights /= weights.mean()
     energy = float(np.mean(weights * local).real)
