@@ -258,7 +258,8 @@ def other_members(content: bytes, dice: random.Random, marker: Path) -> bytes:
     stream, changed = io.BytesIO(), io.BytesIO(content[:-_TAIL] if marked else content)
     with zipfile.ZipFile(changed) as old, zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as new:
         names = old.namelist()
-        chosen = dice.choice(names)
+        told = [name for name in names if name in ("tree.npy", "metadata.npy", "network.npy")]
+        chosen = dice.choice(told if told and dice.random() < 0.6 else names)
         for name in names:
             data = old.read(name)
             new.writestr(name, _member(data, dice, marker) if name == chosen else data)
@@ -275,7 +276,7 @@ def _member(data: bytes, dice: random.Random, marker: Path) -> bytes:
     )
     kind = dice.randrange(7)
     if kind == 0:
-        return data + b"\0" * 300_000_000 if dice.random() < 0.05 else data + b"\0" * 5_000_000
+        return data + bytes(dice.choice((5_000_000, 50_000_000)))
     if kind == 1:
         text = (
             b"{'descr': '"

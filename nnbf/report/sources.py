@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from hamiltonians.errors import InputError
+from hamiltonians.errors import InputError, one_line
 from nnbf._io import given_path, read_json
 from nnbf._text import typed
 from nnbf.report.reading import RunRecord, is_run, read_run
@@ -187,7 +187,8 @@ def _read_sweep(path: Path) -> tuple[dict[str, Any], str]:
     try:
         return read_json(path / "sweep.json", "a sweep"), ""
     except InputError as error:
-        return {}, str(error).replace(f"{path}/", "")
+        reason = "no JSON object" if error.__cause__ is None else one_line(error.__cause__)[:100]
+        return {}, f"sweep.json is damaged ({reason})"
 
 
 def _pictures(path: Path) -> tuple[tuple[str, str, bytes], ...]:

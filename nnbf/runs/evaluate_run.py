@@ -14,7 +14,7 @@ from nnbf._text import typed
 from nnbf.runs.directory import RunDirectory
 from nnbf.runs.process import versions
 from nnbf.runs.record import headline, with_correction
-from nnbf.runs.schema import is_molecule
+from nnbf.runs.schema import is_lattice, is_molecule
 from nnbf.runs.trained import TrainedState, load_trained
 
 if TYPE_CHECKING:
@@ -92,7 +92,9 @@ def evaluate_run(
     # Damage is found before the time that sampling takes; both are read again after it.
     directory.read_history()
     if directory.result_file.is_file():
-        directory.read_result()
+        known = directory.read_result()
+        if is_lattice(config) and known.get("n_levels_wanted") is None:  # it is to be written again, whole
+            raise InputError(f"{directory.result_file} is damaged: n_levels_wanted is missing")
     trained = load_trained(directory, options.state)
     source = _source(trained, options, note)
     note("sampling")

@@ -20,7 +20,7 @@ from typing import Any
 
 from hamiltonians.errors import InputError, one_line
 from nnbf._io import given_path, read_json
-from nnbf.runs.fields import CONFIG, COUNT, RESULT, Needed, require_fields
+from nnbf.runs.fields import CONFIG, RESULT, require_fields
 
 FORMAT = 2
 """Version of the layout of config.json and result.json."""
@@ -89,8 +89,6 @@ def load_result(folder: str | Path) -> dict[str, Any]:
     with _damage_reported(path):
         found = result if result.get("format") == FORMAT else upgraded_result(result, load_config(folder))
         require_fields(found, RESULT, "")
-        if found.get("command") in ("lattice", "spectrum"):
-            require_fields(found, {"n_levels_wanted": Needed(COUNT)}, "")
         for level in found["levels"]:
             for key in (*_OF_LEVEL, *_SECTOR):
                 level.setdefault(key, None)
