@@ -41,14 +41,15 @@ class Needed:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e100
+    # Files by other hands hold NaN for what is not known.
+    return isinstance(value, int | float) and not isinstance(value, bool) and not abs(value) >= 1e100
 
 
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63
 
 
-NUMBER = Plain("a finite number", _is_number)
+NUMBER = Plain("a number below 1e100", _is_number)
 WHOLE = Plain("a whole number", _is_whole)
 COUNT = Plain("a whole number from 0 on", lambda value: _is_whole(value) and value >= 0)
 PAIR = Plain(
