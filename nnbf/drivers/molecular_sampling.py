@@ -106,7 +106,7 @@ def make_sampler(
     """
     integrals = system.integrals
     # An array: programs are compiled for any value.
-    power = jnp.asarray(FIRST_POWER) if options.sampling_power == "auto" else options.sampling_power
+    power: Any = jnp.asarray(FIRST_POWER) if options.sampling_power == "auto" else options.sampling_power
     fold = contract.spin_flip_parity(model) == 1
     if options.sampler == "exact" and sector is None:
         sector = reference_sector(integrals, irrep_bits(integrals), fold)

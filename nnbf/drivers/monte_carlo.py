@@ -244,7 +244,8 @@ class MonteCarloDriver(ConvergingDriver):
         return found.statistics, jax.tree.map(lambda leaf: scale * leaf, proposal.update)
 
     def _power_snapshot(self):
-        return {"sampled": float(self.state.sampler.machine_pow), **self.power_choice.snapshot()}
+        choice = {} if self.power_choice is None else self.power_choice.snapshot()
+        return {"sampled": float(self.state.sampler.machine_pow), **choice}
 
     def _sampling_cost(self):
         """Evaluations of the network that one step's samples took."""
