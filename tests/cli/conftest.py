@@ -98,7 +98,10 @@ class FakeSolver:
 
 
 def _snapshot(step):
-    return {"elapsed_s": 0.1 * step, "driver": {"step": step, "determinants": np.ones((1, 2), np.uint64)}}
+    return {
+        "elapsed_s": 0.1 * step,
+        "driver": {"step": step, "variables": [], "determinants": np.ones((1, 2), np.uint64)},
+    }
 
 
 @pytest.fixture

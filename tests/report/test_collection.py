@@ -82,6 +82,7 @@ def lattice_folder(tmp_path):
             "command_line": "nnbf spectrum tv --size 4x4 --particles 5",
             "problem": {"model": "tv", "size": "4x4", "particles": "5", "interaction": 1.0},
             "solver": {"features": 8, "depth": 2, "n_determinants": 1, "jastrow": True, "cell": None},
+            "limits": {},
             "seed": 0,
             "versions": {"nnbf": "0.1.0"},
             "git": {"commit": "0123456789abcdef", "modified": True},
@@ -102,7 +103,8 @@ def lattice_folder(tmp_path):
             "n_states": 273,
         }
         result = {
-            "command": "spectrum", "energy": ENERGY, "energy_kind": "vmc",
+            "command": "spectrum", "n_levels_wanted": 2, "estimates": {},
+            "energy": ENERGY, "energy_kind": "vmc",
             "energy_error": 4.434055779122285710e-05, "energy_unit": "t", "variance": VARIANCE,
             "v_score": None, "n_parameters": 713, "status": "converged", "wall_time_s": 60.0, "seed": 0,
             "references": {"ed": -10.240650492312078}, "system": system, "versions": {"nnbf": "0.1.0"},

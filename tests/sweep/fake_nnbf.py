@@ -40,7 +40,9 @@ def main(words):
         folder.mkdir(parents=True)
         (folder / "system.npz").write_bytes(b"integrals")
         time.sleep(SECONDS)
-        write(folder / "config.json", {"options": options, "pid": os.getpid()})
+        options["seed"] = int(options["seed"])
+        config = {"command": "molecule", "options": options, "limits": {}, "pid": os.getpid()}
+        write(folder / "config.json", config)
     return solve(folder, options)
 
 
