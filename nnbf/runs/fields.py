@@ -156,7 +156,6 @@ RESULT = {
     "status": Needed(TEXT),
     "message": TEXT,
     "stopped_by": TEXT,
-    "seed": WHOLE,
     "estimates": Needed(Each(_ESTIMATE)),
     "references": Each(NUMBER),
     "reference_notes": Each(TEXT),
@@ -181,7 +180,6 @@ CONFIG = {
     "problem": Each(ANY),
     "sectors": Each(ANY),
     "checkpoint_interval": NUMBER,
-    "seed": WHOLE,
     "command_line": TEXT,
     "created": TEXT,
     "system": _SYSTEM,
@@ -209,7 +207,7 @@ ROW = {
 }
 """A line of history.jsonl."""
 
-SNAPSHOT = {"elapsed_s": NUMBER, "driver": Needed({"step": Needed(COUNT), "variables": Needed([ANY])})}
+SNAPSHOT = {"elapsed_s": NUMBER, "driver": Needed({"step": Needed(COUNT), "variables": [ANY]})}
 """A checkpoint to resume from, of molecules and other problems without sectors."""
 
 LATTICE_SNAPSHOT = {"elapsed_s": NUMBER, "rows": COUNT, "sector": TEXT, "level": COUNT, "particles": [COUNT]}

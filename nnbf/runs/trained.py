@@ -74,7 +74,7 @@ def newest_parameters(directory: RunDirectory, config: Mapping[str, Any]) -> Che
         driver = snapshot["driver"]
         return replace(
             final,
-            parameters=driver["variables"],
+            parameters=driver.get("variables"),
             determinants=driver.get("determinants", final.determinants),
             network=snapshot.get("network", final.network),
             step=int(driver["step"]),
