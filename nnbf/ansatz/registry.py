@@ -37,7 +37,7 @@ def register_ansatz[T: type](name: str) -> Callable[[T], T]:
     """Decorator that makes a Flax module, or a data class in its fields, storable under a name.
 
     Fields may be numbers, strings, None, tuples, arrays, NetKet's ``HashableArray``, types of parameters,
-    functions (:func:`register_function`) and registered classes.
+    functions (``register_function``) and registered classes.
 
     Args:
         name: Stored as ``kind``; never to be changed once there are files.

@@ -37,7 +37,7 @@ def local_energy_kernel(logpsi, pars, samples, args: Connections, *, chunk_size:
         logpsi: ``(pars, occupations) -> log psi``, real or complex.
         pars: Variables of the network.
         samples: (n, 2M); only their type is read, ``args`` holds the rest.
-        args: What :meth:`Hamiltonian.listed` made of the samples, padded.
+        args: Padded result of ``Hamiltonian.listed`` for the samples.
         chunk_size: Determinants that the network evaluates at once.
     """
     if chunk_size is not None:
@@ -94,7 +94,7 @@ def even_under_spin_flip(vstate: nk.vqs.MCState, hamiltonian: Hamiltonian) -> bo
 def merged_connections(
     hamiltonian: Hamiltonian, samples: np.ndarray, *, spin_flip: bool = False
 ) -> Connections:
-    """Connections of samples for kernels inside jit; see :meth:`Hamiltonian.listed`."""
+    """Connections of samples for kernels inside jit; see ``Hamiltonian.listed``."""
     return hamiltonian.listed(samples, spin_flip=spin_flip).padded(*hamiltonian.network_shapes)
 
 
