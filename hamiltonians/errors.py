@@ -33,6 +33,11 @@ def one_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def reason_of(error: BaseException) -> str:
+    """Return why an operation failed, on one line: of operating-system errors without number and path."""
+    return (isinstance(error, OSError) and error.strerror) or one_line(error)
+
+
 def extra[Value](
     what: str,
     make: Callable[[], Value],

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from hamiltonians.errors import InputError, one_line
+from hamiltonians.errors import InputError, one_line, reason_of
 from hamiltonians.files import write_atomically
 from hamiltonians.foreign import parse_json, read_h5, read_npz
 
@@ -101,9 +101,7 @@ def _write(target: Path, write: Callable[[BinaryIO], object]) -> None:
     try:
         write_atomically(target, write)
     except OSError as error:
-        raise InputError(
-            f"cannot write {target}: {error.strerror or one_line(error)}; give a writable folder"
-        ) from error
+        raise InputError(f"cannot write {target}: {reason_of(error)}; give a writable folder") from error
 
 
 def _write_npz(stream: BinaryIO, arrays: dict[str, np.ndarray]) -> None:

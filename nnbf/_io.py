@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hamiltonians.errors import InputError, one_line
+from hamiltonians.errors import InputError, one_line, reason_of
 from hamiltonians.files import remove_leftovers as remove_leftovers
 from hamiltonians.files import sync_folder as sync_folder
 from hamiltonians.files import write_atomically as write_atomically
@@ -31,8 +31,9 @@ def given_path(text: str | Path) -> Path:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             path.lstat()
     except (OSError, ValueError, RuntimeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else one_line(error)
-        raise InputError(f"{str(text)[:80]!r} cannot be used ({reason}): give another path") from error
+        raise InputError(
+            f"{str(text)[:80]!r} cannot be used ({reason_of(error)}): give another path"
+        ) from error
     return path
 
 
@@ -60,8 +61,9 @@ def read_json(path: Path, what: str = "a run") -> dict[str, Any]:
     try:
         content = parse_json(read_text(path))
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else one_line(error)[:120]
-        raise InputError(f"{path} cannot be read ({reason}): is it that of {what}?") from error
+        raise InputError(
+            f"{path} cannot be read ({reason_of(error)[:120]}): is it that of {what}?"
+        ) from error
     if not isinstance(content, dict):
         raise InputError(f"{path} is damaged (no JSON object)")
     return content
@@ -80,8 +82,7 @@ def read_toml(path: Path, remedy: str) -> dict[str, Any]:
     try:
         text = read_text(path, _MOST_TOML)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError(f"cannot read {path}: {reason}; give {remedy}") from error
+        raise InputError(f"cannot read {path}: {reason_of(error)}; give {remedy}") from error
     try:
         if _MANY_PARTS.search(text):
             raise ValueError("a key has too many parts")

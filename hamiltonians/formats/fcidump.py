@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hamiltonians.errors import InputError
+from hamiltonians.errors import InputError, reason_of
 from hamiltonians.formats.fcidump_text import flag, namelist_fields, split, table, whole
 from hamiltonians.integrals import MolecularIntegrals
 from hamiltonians.irreps import clean_forbidden, determinant_irrep, fcidump_irreps, irrep_codes
@@ -92,7 +92,7 @@ def read_fcidump(path: str | Path, *, references: bool = True, fci_limit: int = 
             raise InputError(f"cannot read {source}: not a file; give a FCIDUMP file")
         text = source.read_text(encoding="ascii", errors="replace")
     except OSError as error:
-        raise InputError(f"cannot read {source}: {error.strerror}; give a FCIDUMP file") from error
+        raise InputError(f"cannot read {source}: {reason_of(error)}; give a FCIDUMP file") from error
     try:
         integrals, warnings = _assemble(_parsed(text))
     except InputError as error:

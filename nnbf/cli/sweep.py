@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hamiltonians.errors import InputError
+from hamiltonians.errors import InputError, reason_of
 from nnbf._io import read_json
 from nnbf._options import Checked, Positive, Workers
 from nnbf._runtime import threads_environment
@@ -119,7 +119,7 @@ def sweep(arguments: Sequence[str], program: Sequence[str] | None = None) -> int
         return _run(plan, options, command.cluster, words)
     except OSError as error:
         say_error(
-            f"the sweep broke off: {error.strerror or error} ({error.filename or plan.folder.path}); "
+            f"the sweep broke off: {reason_of(error)} ({error.filename or plan.folder.path}); "
             "the same command goes on"
         )
         return FAILED

@@ -7,7 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hamiltonians.errors import InputError, one_line
+from hamiltonians.errors import InputError, reason_of
 from nnbf import _text
 from nnbf._io import write_bytes
 from nnbf.estimate import KINDS
@@ -72,7 +72,7 @@ def write_report(
             write_bytes(folder / name, content)
             written.append(folder / name)
         except OSError as error:
-            problems.append(f"{name} could not be written: {error.strerror or one_line(error)}")
+            problems.append(f"{name} could not be written: {reason_of(error)}")
     return WrittenReport(folder / "index.html", folder / "report.md", tuple(written), tuple(problems))
 
 
@@ -87,7 +87,7 @@ def write_files(folder: Path, texts: Mapping[str, str]) -> None:
         for name, text in texts.items():
             write_bytes(folder / name, text)
     except OSError as error:
-        raise InputError(f"cannot write {folder}: {error.strerror}; give a writable folder") from error
+        raise InputError(f"cannot write {folder}: {reason_of(error)}; give a writable folder") from error
 
 
 def render(template: str, **content: Any) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from hamiltonians.errors import InputError, one_line
+from hamiltonians.errors import InputError, one_line, reason_of
 from hamiltonians.foreign import DEEPEST, parse_json, read_npz
 from nnbf._io import sync_folder, write_atomically
 from nnbf.runs.fields import Needed, require_fields
@@ -314,7 +314,7 @@ class CheckpointStore:
                 if TREE not in arrays:
                     raise DamagedFileError(f"it has no {TREE}")
             except (OSError, DamagedFileError) as error:
-                arrays, reason = {}, (isinstance(error, OSError) and error.strerror) or str(error)
+                arrays, reason = {}, reason_of(error)
             if TREE in arrays:
                 content = self._content(path, arrays)
                 if content.get("run") == self._run:
@@ -382,7 +382,7 @@ class Checkpointing:
             self._store.save(take())
         except OSError as error:
             problem = (
-                f"a checkpoint could not be written ({error.strerror or one_line(error)}): "
+                f"a checkpoint could not be written ({reason_of(error)}): "
                 "the one before stays valid, and the run goes on"
             )
             if problem not in self.problems:

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hamiltonians.errors import InputError, one_line
+from hamiltonians.errors import InputError, reason_of
 from nnbf._io import given_path, remove_leftovers, write_atomically, write_json
 from nnbf._text import typed
 from nnbf.runs.checkpoint import Checkpoint, CheckpointStore, load_checkpoint, save_checkpoint
@@ -100,9 +100,7 @@ class RunDirectory:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(
-                f"cannot make {path}: {error.strerror or one_line(error)}; give another folder"
-            ) from error
+            raise InputError(f"cannot make {path}: {reason_of(error)}; give another folder") from error
         return cls(path, made)
 
     @classmethod

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hamiltonians.errors import InputError, one_line
+from hamiltonians.errors import InputError, reason_of
 from nnbf._io import write_json
 from nnbf._text import typed
 from nnbf.runs.directory import RunDirectory
@@ -142,9 +142,7 @@ def evaluate_run(
         if is_current:
             directory.write_result(result)
     except OSError as error:
-        raise InputError(
-            f"{directory.path} cannot be written: {error.strerror or one_line(error)}"
-        ) from error
+        raise InputError(f"{directory.path} cannot be written: {reason_of(error)}") from error
     shown = level if trained.name else None
     return EvaluatedRun(directory, result, record, shown, evaluation, observables, tuple(warnings))
 

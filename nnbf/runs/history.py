@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from hamiltonians.errors import InputError, one_line
+from hamiltonians.errors import InputError, one_line, reason_of
 from hamiltonians.foreign import parse_json, read_text
 from nnbf._io import json_line, write_bytes
 from nnbf.runs.fields import ROW, Needed, require_fields
@@ -145,7 +145,7 @@ class HistoryWriter:
                 self._ends.append(start + len(line))
                 self._steps.append(self._waiting.pop(0)["step"])
         except OSError as error:
-            self.problem = error.strerror or str(error)
+            self.problem = reason_of(error)
             with contextlib.suppress(OSError):
                 self._cut()
             return False
@@ -169,8 +169,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"{path} is damaged ({reason}): give another run") from error
+        raise InputError(f"{path} is damaged ({reason_of(error)}): give another run") from error
     rows = []
     for number, line in enumerate(lines, 1):
         if line.strip():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hamiltonians.errors import InputError, extra, one_line
+from hamiltonians.errors import InputError, extra, reason_of
 from nnbf._text import typed
 from nnbf.runs.checkpoint import INTERVAL, Checkpointing, CheckpointStore, load_checkpoint, write_archive
 from nnbf.runs.directory import RunDirectory
@@ -317,6 +317,4 @@ def _reason(error: BaseException) -> str:
         return "interrupted"
     if isinstance(error, MemoryError):
         return "out of memory"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    return one_line(error)
+    return reason_of(error)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hamiltonians.errors import InputError
+from hamiltonians.errors import InputError, reason_of
 from hamiltonians.foreign import parse_json
 from nnbf._io import read_json, write_json
 from nnbf.runs.schema import load_result
@@ -87,7 +87,7 @@ class SweepFolder:
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(
-                f"cannot make {self.path}: {error.strerror or error}; give another folder as out"
+                f"cannot make {self.path}: {reason_of(error)}; give another folder as out"
             ) from error
 
     def record(self, point: Point) -> dict[str, Any]:
