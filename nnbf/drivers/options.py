@@ -24,6 +24,10 @@ _DEFAULTS = {
 }
 
 
+Power = Annotated[float, Interval(gt=0, le=2)]
+"""Powers of |psi| that can be sampled."""
+
+
 @dataclass(frozen=True)
 class SolverOptions(Checked):
     """How the ground state is searched. Energies in Hartree, times in seconds."""
@@ -88,7 +92,7 @@ class SolverOptions(Checked):
     double excitations; auto is exact where the sector has at most 100000 determinants."""
     n_samples: Annotated[int, Ge(16)] = 4096
     """vmc: samples a step."""
-    sampling_power: Positive | Literal["auto"] = 1.0
+    sampling_power: Power | Literal["auto"] = 1.0
     """vmc: samples are drawn from |psi| to this power and reweighted; below 2, rare determinants are seen.
     auto: the power from 1 to 2 that gave the smallest errors in the last ten steps."""
     proposal: Literal["auto", "heat-bath", "uniform", "balanced"] = "auto"
@@ -129,7 +133,7 @@ class SamplingOptions(Checked):
 
     n_samples: Annotated[int, Ge(16), Le(1_000_000)] = 1024
     """vmc: samples a step."""
-    sampling_power: Annotated[float, Interval(gt=0, le=2)] = 2.0
+    sampling_power: Power = 2.0
     """vmc: power of |psi| that is sampled, above 0, at most 2; samples are weighted. Below 2 more of them lie
     beside the nodes of psi, where local energies are large."""
     sweep_size: Annotated[int, Ge(1)] | None = None
@@ -211,7 +215,7 @@ class LatticeOptions(SamplingOptions, SumOptions, LatticeNetwork):
     spin_penalty: Annotated[float, Ge(0)] | None = None
     """vmc, spinful models: this times S^2 is added to what is minimised (units of t), not to energies. Left
     out: nothing is."""
-    sampling_power: Annotated[float, Interval(gt=0, le=2)] = 1.4
+    sampling_power: Power = 1.4
     """vmc: power of |psi| that is sampled, above 0, at most 2; samples are weighted. Below 2 more of them lie
     beside the nodes of psi, where local energies are large."""
     precision: Positive = 5e-5
