@@ -1,7 +1,9 @@
 """Precision of JAX, the environment of libraries, threads of processes and their end with their parent."""
 
+import _thread
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from multiprocessing import connection
@@ -72,3 +74,16 @@ def stop_with_parent() -> None:
     given = os.environ.pop(PARENT_PIPE, "")
     if given.isdecimal():
         when_closed(int(given), lambda: os.kill(os.getpid(), signal.SIGTERM))
+
+
+def repeat_lost_interrupts() -> None:
+    """Let a Ctrl-C come again that a callback of a library has swallowed: Python prints and forgets it."""
+    before = sys.unraisablehook
+
+    def hook(what: "sys.UnraisableHookArgs") -> None:
+        if what.exc_type is KeyboardInterrupt:
+            threading.Timer(0.05, _thread.interrupt_main).start()
+        else:
+            before(what)
+
+    sys.unraisablehook = hook

@@ -10,9 +10,9 @@ from importlib import import_module
 from pathlib import Path
 
 from hamiltonians.errors import InputError, nearest_names
-from nnbf._runtime import prepare_process, stop_with_parent
+from nnbf._runtime import prepare_process, repeat_lost_interrupts, stop_with_parent
 
-DONE, FAILED, BAD_INPUT = 0, 1, 2
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""
 
 
@@ -128,7 +128,8 @@ examples:
   nnbf sweep runs/n2_curve.toml --workers 2
 
 Energies are in Hartree, lengths in angstrom, times in seconds. A run writes a folder (runs/...) with its
-configuration, history, result, wave function and report. Exit codes: 0 done, 1 failed, 2 bad input.
+configuration, history, result, wave function and report. Exit codes: 0 done, 1 failed, 2 bad input,
+130 ended at once by Ctrl-C.
 """
 
 
@@ -139,10 +140,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: What follows `nnbf`; by default that of the process.
 
     Returns:
-        0 when done, 1 when a run failed (and says how to go on), 2 for bad input (nothing written).
+        0 when done, 1 when a run failed (and says how to go on), 2 for bad input (nothing written), 130 where
+        Ctrl-C has ended it at once.
     """
     if arguments is None:
         stop_with_parent()
+        repeat_lost_interrupts()
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _dispatch(words)
@@ -152,8 +155,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # the help text of a command
         return stop.code if isinstance(stop.code, int) else DONE
     except KeyboardInterrupt:
+        if arguments is None:  # it is heard: another one is no error
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         _say_error("interrupted")
-        return FAILED
+        return INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone, as in `nnbf ... | head`
         sys.stderr.close()
         return FAILED

@@ -7,7 +7,7 @@ import queue
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -149,16 +149,17 @@ def spectrum(
     else:
         found = _levels(problem, sectors, options, *limits)
     kept = []
-    for level in found:
-        kept.append(level)
-        if monitor.on_level is not None:
-            monitor.on_level(level)
+    with contextlib.closing(found):
+        for level in found:
+            kept.append(level)
+            if monitor.on_level is not None:
+                monitor.on_level(level)
     references = [level.reference for level in kept if level.reference is not None]
     known = {"ed": min(references) if references else None}
     return Outcome(problem, tuple(kept), known, time.monotonic() - started)
 
 
-def _levels(problem, sectors, options, levels, exact_limit, monitor) -> Iterator[Level]:
+def _levels(problem, sectors, options, levels, exact_limit, monitor) -> Generator[Level, None, None]:
     quiet = replace(monitor, on_level=None)
     for place, sector in enumerate(sectors):
         n_levels = min(levels, sector.n_states)
@@ -287,7 +288,9 @@ _PATIENCE = 10.0
 _SIGNALS = {signal.SIGINT, signal.SIGTERM}
 
 
-def _side_by_side(problem, sectors, options, levels, exact_limit, monitor, workers) -> Iterator[Level]:
+def _side_by_side(
+    problem, sectors, options, levels, exact_limit, monitor, workers
+) -> Generator[Level, None, None]:
     """Levels without their states, sector by sector, in the order in which sectors are done.
 
     The largest sectors are begun first. Rows and stop requests are looked at now and then; all rows of a
@@ -302,15 +305,8 @@ def _side_by_side(problem, sectors, options, levels, exact_limit, monitor, worke
         patch.dict(os.environ, threads_environment(1)),
         ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(stop, rows.queue)) as pool,
     ):
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # until they can deal with signals
         try:
-            waiting: set[Future] = {
-                pool.submit(_solve, problem, sector, options, *limits)
-                for sector in sorted(sectors, key=lambda sector: -sector.n_states)
-            }
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        try:
+            waiting = _submitted(pool, problem, sectors, options, *limits)
             while waiting:
                 done, waiting = wait(waiting, timeout=_INTERVAL, return_when=FIRST_COMPLETED)
                 rows.report()
@@ -324,7 +320,7 @@ def _side_by_side(problem, sectors, options, levels, exact_limit, monitor, worke
             # SIGTERM of a whole group of processes, as queues send it, ends the others at once.
             if not monitor.is_stopped:
                 raise
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, GeneratorExit):
             for process in set(multiprocessing.active_children()) - others:
                 process.kill()
             raise
@@ -332,6 +328,18 @@ def _side_by_side(problem, sectors, options, levels, exact_limit, monitor, worke
             stop.set()
             pool.shutdown(cancel_futures=True)
             rows.report()
+
+
+def _submitted(pool, problem, sectors, *arguments) -> set[Future]:
+    """Futures of all sectors. Signals wait until new processes, which inherit that, can deal with them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    try:
+        return {
+            pool.submit(_solve, problem, sector, *arguments)
+            for sector in sorted(sectors, key=lambda sector: -sector.n_states)
+        }
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Rows:

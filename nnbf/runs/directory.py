@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from hamiltonians import Molecule
     from nnbf.drivers.level import Level
 
+_BEFORE_CONFIG = {"history.jsonl", "system.npz", "start.npz"}
+
 
 def default_folder(words: Iterable[str], parent: Path | None = None, now: datetime | None = None) -> Path:
     """Return a folder that does not exist yet: runs/<word>_<word>_<time> under the current one.
@@ -41,7 +43,10 @@ def default_folder(words: Iterable[str], parent: Path | None = None, now: dateti
 
 
 def require_free(folder: str | Path) -> Path:
-    """Return `folder` if a run may be written there: it does not exist, or it is empty.
+    """Return `folder` if a run may be written there.
+
+    It does not exist, it is empty, or it holds nothing but what a run has left that was killed before its
+    config.json was there.
 
     Raises:
         InputError: The folder holds another run or other files, or cannot be written.
@@ -53,7 +58,7 @@ def require_free(folder: str | Path) -> Path:
                 f"{path} holds another run: give another folder, look at it with {typed('report', path)}, "
                 f"or go on with it: {typed('resume', path)}"
             )
-        if any(path.iterdir()):
+        if any(path.iterdir()) and not _is_stub(path):
             raise InputError(f"{path} holds other files: give a new or empty folder")
         nearest = path
     else:
@@ -63,6 +68,17 @@ def require_free(folder: str | Path) -> Path:
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise InputError(f"{path} cannot be written: give a writable folder")
     return path
+
+
+def _is_stub(path: Path) -> bool:
+    """True of a folder in which a run was killed before config.json was there; the history comes first."""
+    history = path / "history.jsonl"
+    if not history.is_file() or history.stat().st_size:
+        return False
+    return all(
+        file.name in _BEFORE_CONFIG or (file.name[0] == "." and file.suffix == ".tmp")
+        for file in path.iterdir()
+    )
 
 
 class _Place:
@@ -112,6 +128,8 @@ class RunDirectory:
         """
         path = given_path(folder)
         if not (path / "config.json").is_file():
+            if _is_stub(path):
+                raise InputError(f"{path} has no step to go on from: give the command that began it again")
             raise InputError(f"{path} is not a run folder: give one that holds config.json")
         return cls(path)
 
@@ -168,6 +186,24 @@ class RunDirectory:
         path = self.state_file(record)
         path.unlink(missing_ok=True)  # where this one cannot be written, an earlier one is not its state
         _save_level(path, level)
+
+    def claim(self) -> HistoryWriter:
+        """Open the history of a new run and lock it before any other file is there.
+
+        Raises:
+            InputError: Another process has begun a run here.
+            OSError: It cannot be opened.
+        """
+        history = self.history()
+        try:
+            require_free(self.path)
+            for file in (self.system_file, self.start_file):
+                file.unlink(missing_ok=True)
+            self.remove_leftovers()
+        except BaseException:
+            history.close()
+            raise
+        return history
 
     def history(self) -> HistoryWriter:
         """Open history.jsonl for appending rows, and lock it; see `HistoryWriter`."""
@@ -229,7 +265,7 @@ class RunDirectory:
 
     def remove_leftovers(self) -> None:
         """Remove temporary files of a process that was killed."""
-        for folder in (self.path, self.checkpoint_folder):
+        for folder in (self.path, self.checkpoint_folder, self.path / "states"):
             remove_leftovers(folder)
 
     def discard(self) -> None:
@@ -237,6 +273,10 @@ class RunDirectory:
         states = self.checkpoints({}).files()
         for file in (self.config_file, self.system_file, self.start_file, self.history_file, *states):
             file.unlink(missing_ok=True)
+        self.leave()
+
+    def leave(self) -> None:
+        """Remove the folders that were made, as far as they are empty."""
         for folder in (self.checkpoint_folder, *self.made):
             with contextlib.suppress(OSError):  # somebody else has put something there
                 folder.rmdir()

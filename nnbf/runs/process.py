@@ -113,7 +113,9 @@ class StopRequest:
         """Ask for a stop after the current step."""
         self.reason = reason
         if self._announce is not None:
-            self._announce(reason)
+            # In a handler of signals, in the middle of anything: of printing, too, or nobody reads any more.
+            with contextlib.suppress(Exception):
+                self._announce(reason)
 
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is threading.main_thread():
@@ -128,7 +130,7 @@ class StopRequest:
         if self._previous:
             sys.unraisablehook = self._hook
         self._previous.clear()
-        if self._at_once and error[0] is None:
+        if self._at_once and error[0] is not KeyboardInterrupt:  # libraries make other errors of it
             raise KeyboardInterrupt
 
     def _handle(self, number: int, frame: FrameType | None) -> None:

@@ -123,7 +123,7 @@ def run_job(
         start=None if start is None else start.record,
     )
     directory = RunDirectory.create(default_folder(job.words) if out is None else out)
-    with stop or StopRequest() as request:
+    with stop or StopRequest() as request, _claimed_history(directory) as history:
         try:
             # A folder with a config.json can be resumed: it comes last.
             directory.write_problem(job.problem)
@@ -131,22 +131,20 @@ def run_job(
                 begin = start.checkpoint
                 save_checkpoint(directory.start_file, begin.parameters, begin.determinants, begin.network)
             directory.write_config(config)
-            opened = directory.history()
         except (OSError, InputError) as error:
             directory.discard()
             if isinstance(error, InputError):
                 raise
             raise cannot_write(directory.path, error) from error
-        with opened as history:
-            if on_start is not None:
-                on_start(directory)
-            store = directory.checkpoints(config)
-            try:
-                return Session(directory, config, job, history, store, request, on_row, on_level, warn).run()
-            except InputError:
-                if history.count == 0:
-                    directory.discard()
-                raise
+        if on_start is not None:
+            on_start(directory)
+        store = directory.checkpoints(config)
+        try:
+            return Session(directory, config, job, history, store, request, on_row, on_level, warn).run()
+        except InputError:
+            if history.count == 0:
+                directory.discard()
+            raise
 
 
 @dataclass(frozen=True, eq=False)
@@ -349,6 +347,16 @@ def resume_run(
             spent=plan.spent,
             notes=tuple(notes),
         ).run()
+
+
+def _claimed_history(directory: RunDirectory) -> HistoryWriter:
+    try:
+        return directory.claim()
+    except (OSError, InputError) as error:
+        directory.leave()
+        if isinstance(error, InputError):
+            raise
+        raise cannot_write(directory.path, error) from error
 
 
 def _opened_history(directory: RunDirectory) -> HistoryWriter:

@@ -206,6 +206,7 @@ class Session:
         # A request that came when all was done has stopped nothing.
         result = self._result(status, self.request.reason if status == "interrupted" else None, more)
         self.directory.write_result({**result, **self._memory.record()})
+        self.directory.failure_file.unlink(missing_ok=True)  # of an earlier session
         return CompletedRun(self.directory, self.directory.read_result(), tuple(self._levels))
 
     def _result(

@@ -29,6 +29,7 @@ _PROMPT = "$ "
 _TAIL = 65536
 _POLL = 0.05  # seconds
 _AGAIN = 1.0  # seconds between two looks at a point that another process holds
+_INTERRUPTED = 130  # exit code after Ctrl-C at once
 
 MoreWords = Callable[[Point], Sequence[str] | None]
 """Gives words for the command of a point that is about to start, such as where to start it from; None where
@@ -129,7 +130,8 @@ class PointRun:
             return None
         failure = self._failure(code)
         # A signal is an accident, an error is not: the point would break off there again.
-        broken = {PASSED_OVER: True} if failure is not None and code > 0 else {}
+        by_itself = failure is not None and code > 0 and code != _INTERRUPTED
+        broken = {PASSED_OVER: True} if by_itself else {}
         spent = float(self._folder.record(self.point).get("process_s", 0.0))
         seconds = round(spent + time.monotonic() - self.started, 3)
         try:
@@ -180,7 +182,7 @@ class PointRun:
         result = result_of(run)
         if self._stopping or (code == 0 and result.get("status") in FINAL):
             return None
-        if code == 0 and result.get("status") == "interrupted":
+        if code in (0, _INTERRUPTED) and result.get("status") == "interrupted":
             self.interrupted = True
             return f"stopped by {result.get('stopped_by') or 'a signal'}: run the sweep again to go on"
         said = _last_error(self._folder.log_file(self.point))

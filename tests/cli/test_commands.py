@@ -159,13 +159,24 @@ def test_interrupting_twice_keeps_the_history(here, built, solver, capsys):
         os.kill(os.getpid(), signal.SIGINT)
 
     solver.during = twice
-    assert main(["molecule", "H2", "--out", "run"]) == 1
+    assert main(["molecule", "H2", "--out", "run"]) == 130
     assert capsys.readouterr().err.endswith("error: interrupted\n")
     result = json.loads((here / "run" / "result.json").read_text())
     assert result["status"] == "interrupted"
     assert result["energy"] == -1.09
     assert result["estimates"] == {"variational": {"energy": -1.09, "error": None}}
     assert len((here / "run" / "history.jsonl").read_text().splitlines()) == 2
+
+
+def test_interrupting_an_evaluation_twice_is_one_line(capsys, monkeypatch):
+    def evaluate_run(*arguments, should_stop, **options):
+        os.kill(os.getpid(), signal.SIGINT)
+        assert should_stop()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("nnbf.runs.evaluate_run.evaluate_run", evaluate_run)
+    assert main(["evaluate", "run", "--quiet"]) == 130
+    assert capsys.readouterr().err == "error: interrupted\n"
 
 
 @pytest.mark.parametrize("error", [FloatingPointError("not finite"), MemoryError(), ValueError("bug\nhere")])

@@ -1,9 +1,14 @@
 """Spectra as loops over `solve`: levels that are cut short go on in the middle."""
 
+from collections import Counter
+from concurrent.futures import Future
+from types import SimpleNamespace
+
 import pytest
 
 from hamiltonians import InputError, Lattice, build_molecule, space_group
-from nnbf.drivers import LatticeOptions, Monitor, SolverOptions, solve, spectrum
+from nnbf.drivers import LatticeOptions, Level, Monitor, SolverOptions, calculation, solve, spectrum
+from nnbf.estimate import Estimate
 
 MODEL = Lattice("tv", (3, 2), 2, V=1.0)
 OPTIONS = LatticeOptions(features=2, depth=1, max_steps=5)
@@ -36,6 +41,32 @@ def test_a_second_level_resumes_with_the_same_bits():
     assert part.energy.value == min(level.energy.value for level in whole.levels)
 
 
+@pytest.mark.parametrize(
+    ("statuses", "stops", "expected"),
+    [
+        (["converged", "converged", "max_steps"], False, "converged"),
+        (["converged"], True, "interrupted"),  # between two attempts
+        (["converged", "interrupted"], True, "interrupted"),  # in one that is not the best
+        (["converged", "time_limit"], False, "time_limit"),
+    ],
+)
+def test_a_doubtful_level_is_not_done_before_its_last_attempt(statuses, stops, expected, monkeypatch):
+    sector, made = space_group(MODEL).sector((0, 0)), []
+
+    def attempt(problem, options, **rest):
+        number = len(made)
+        made.append(number)
+        energy = Estimate(-1.0 + 0.1 * number, 0.0, "full_sum", unit="t", upper_bound=True, variance=1.0)
+        state = SimpleNamespace(n_coordinates=10**9, variables={})
+        level = Level(problem, energy, statuses[number], 1, 1, 0.0, None, None, sector=sector, state=state)
+        return SimpleNamespace(lowest=level)
+
+    monkeypatch.setattr(calculation, "solve", attempt)
+    monitor = Monitor(should_stop=lambda: stops and len(made) == len(statuses))
+    level = calculation._Attempts(MODEL, sector, OPTIONS, []).best(monitor, None)
+    assert (level.status, level.energy.value, len(made)) == (expected, -1.0, len(statuses))
+
+
 def test_a_molecule_is_summed_over_its_whole_sector():
     system = build_molecule("H2", "sto-3g")
     options = SolverOptions(hidden=(4,), n_determinants=1)
@@ -48,3 +79,37 @@ def test_a_molecule_is_summed_over_its_whole_sector():
         solve(system, SolverOptions(full_sum_limit=0), method="full-sum")
     with pytest.raises(InputError, match="no method 'selected' for a lattice: give full-sum, vmc"):
         solve(MODEL, OPTIONS, method="selected")
+
+
+@pytest.mark.parametrize("when", ["processes begin", "a level is written"])
+def test_what_breaks_off_a_spectrum_ends_its_processes(when, monkeypatch):
+    ended = []
+
+    class Pool:
+        def __init__(self, *arguments, **options):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            assert ended == [True], "it would wait for all sectors"
+
+        def submit(self, *arguments):
+            if when == "processes begin":
+                raise KeyboardInterrupt
+            future = Future()
+            future.set_result(([SimpleNamespace(reference=None)], Counter()))
+            return future
+
+        def shutdown(self, cancel_futures):
+            ended.append(cancel_futures)
+
+    def on_level(level):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(calculation, "ProcessPoolExecutor", Pool)
+    sectors = [space_group(MODEL).sector(momentum) for momentum in [(0, 0), (1, 0)]]
+    with pytest.raises(KeyboardInterrupt):
+        spectrum(MODEL, sectors, OPTIONS, monitor=Monitor(on_level=on_level), workers=2)
+    assert ended == [True]

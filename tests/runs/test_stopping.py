@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from nnbf.runs import RunError, StopRequest, run_job
+from hamiltonians import InputError
+from nnbf.runs import RunDirectory, RunError, StopRequest, require_free, run_job
 from tests.runs.test_levels import spectrum_job
 
 # A process that starts another one, as sweeps do, and waits; both hold the output.
@@ -69,3 +70,47 @@ def test_a_folder_that_is_removed_or_moved_ends_the_run(leave, tmp_path):
         run_job(spectrum_job(), out=folder, on_row=lambda row: row["step"] == 2 and leave(folder))
     assert "put it back" in caught.value.remedy
     assert not folder.exists()
+
+
+def test_a_request_is_heard_though_it_cannot_be_announced():
+    def announce(reason):
+        raise BrokenPipeError(reason)
+
+    with StopRequest(announce) as stop:
+        signal.raise_signal(signal.SIGTERM)
+        assert stop()
+
+
+def test_a_second_ctrl_c_that_a_library_makes_an_error_of():
+    def interrupted_twice():
+        with StopRequest():
+            signal.raise_signal(signal.SIGINT)
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except KeyboardInterrupt as error:
+                raise RuntimeError("INTERNAL: KeyboardInterrupt") from error
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_twice()
+
+
+def test_a_start_that_was_killed_leaves_its_folder_free(tmp_path):
+    folder = tmp_path / "run"
+    first = RunDirectory.create(folder)
+    left = (first.system_file, first.start_file, folder / ".config.json.7.tmp")
+    with first.claim():
+        for file in left:
+            file.write_text("half")
+        with pytest.raises(InputError, match="another process is working"):
+            RunDirectory.create(folder).claim()  # one that begins at the same moment
+        assert all(file.exists() for file in left)
+    with pytest.raises(InputError, match="no step to go on from"):
+        RunDirectory.open(folder)
+    with RunDirectory.create(folder).claim():
+        assert [file.name for file in folder.iterdir()] == ["history.jsonl"]
+    first.config_file.write_text("{}")
+    with pytest.raises(InputError, match="holds another run"):
+        first.claim()
+    first.config_file.rename(folder / "thesis.txt")
+    with pytest.raises(InputError, match="holds other files"):
+        require_free(folder)
