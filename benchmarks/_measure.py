@@ -95,6 +95,22 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     temporary.replace(path)
 
 
+def label_error_panels(left: Any, right: Any, names: tuple[str, str], title: str) -> None:
+    """Two panels of errors against cost: logarithmic axes, chemical accuracy, labels.
+
+    Args:
+        left, right: Matplotlib axes; the left one has the title and the label of errors.
+        names: Labels of their costs.
+        title: Above the left one.
+    """
+    for panel, name in zip((left, right), names, strict=True):
+        panel.set(xscale="log", yscale="log", xlabel=name)
+        panel.axhline(1.6, color="0.6", linewidth=0.8, linestyle="--")
+        panel.grid(alpha=0.25)
+    left.set_ylabel("error to FCI (mHa)")
+    left.set_title(title, loc="left")
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read an object that `write_json` wrote."""
     return json.loads(path.read_text(encoding="utf-8"))

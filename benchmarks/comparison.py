@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from _measure import RESULTS, machine_line, provenance, read_json, write_json
+from _measure import RESULTS, label_error_panels, machine_line, provenance, read_json, write_json
 from accuracy_table import PUBLISHED
 
 from nnbf._text import markdown_table as table
@@ -283,12 +283,8 @@ def draw(content: Mapping[str, Any], path: Path) -> None:
             sizes = [max(abs(error), 1e-4) for error in errors]
             left.plot(seconds, sizes, label=run["name"], **style)
             right.plot(evaluations, sizes, **style)
-        for panel, name in ((left, "seconds on one core"), (right, "network evaluations")):
-            panel.set(xscale="log", yscale="log", xlabel=name)
-            panel.axhline(1.6, color="0.6", linewidth=0.8, linestyle=":")
-            panel.grid(alpha=0.25)
-        left.set_ylabel("error to FCI (mHa)")
-        left.set_title(f"{molecule}, STO-3G, |V| = {SPACES[molecule]:,}", loc="left")
+        costs = ("seconds on one core", "network evaluations")
+        label_error_panels(left, right, costs, f"{molecule}, STO-3G, |V| = {SPACES[molecule]:,}")
         left.set_ylim(1e-3, 1e3)
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, fontsize=8, ncols=4, loc="outside lower center", frameon=False)

@@ -18,7 +18,7 @@ from typing import Any
 
 import netket as nk
 import optax
-from _measure import RESULTS, machine_line, provenance, read_json, write_json
+from _measure import RESULTS, label_error_panels, machine_line, provenance, read_json, write_json
 
 import nnbf
 from hamiltonians import build_molecule, irrep_bits
@@ -226,14 +226,8 @@ def draw(content: Mapping[str, Any], path: Path) -> None:
             steps, times, errors = zip(*curve["curve"], strict=True)
             left.plot(steps, errors, **style)
             right.plot(times, errors, **style)
-        for panel, name in ((left, "steps"), (right, "seconds, compilation left out")):
-            panel.set(xscale="log", yscale="log", xlabel=name)
-            panel.axhline(1.6, color="0.6", linewidth=0.8, linestyle="--")
-            panel.grid(alpha=0.25)
-        left.set_ylabel("error to FCI (mHa)")
-        left.set_title(
-            f"{molecule}/{curves[0]['basis']}, {curves[0]['n_determinants']} determinants", loc="left"
-        )
+        title = f"{molecule}/{curves[0]['basis']}, {curves[0]['n_determinants']} determinants"
+        label_error_panels(left, right, ("steps", "seconds, compilation left out"), title)
         edge = right.get_yaxis_transform()
         right.text(0.99, 2.0, "chemical accuracy", color="0.45", fontsize=8, ha="right", transform=edge)
         left.set_ylim(1e-5, 1e5)  # below, what is left is the error of the reference

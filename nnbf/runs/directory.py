@@ -138,16 +138,12 @@ class RunDirectory:
     start_file = _Place("start.npz", "State that the run began with, where it started from another one.")
     history_file = _Place("history.jsonl", "One line of JSON a step.")
     result_file = _Place("result.json", "The outcome.")
-    evaluation_file = _Place(
-        "evaluation.json", "Rounds, samples and fits, where the trained state was sampled."
-    )
+    evaluation_file = _Place("evaluation.json", "Rounds, samples and fits of a state that was sampled.")
     failure_file = _Place("failure.txt", "The traceback of a run that broke off.")
     checkpoint_folder = _Place("checkpoint", "States to resume from, and the final wave function.")
     checkpoint_file = _Place("checkpoint/final.npz", "Final parameters and determinants of a molecule.")
     density_file = _Place("rdm.npz", "Density matrices of the final state (with the option rdm2).")
-    natural_orbitals_file = _Place(
-        "natural_orbitals.npz", "The system in natural orbitals: a start of another run."
-    )
+    natural_orbitals_file = _Place("natural_orbitals.npz", "The system in its own natural orbitals.")
 
     def state_file(self, record: Mapping[str, Any]) -> Path:
         """Parameters and network of a level, from its record."""

@@ -59,22 +59,9 @@ RESULT = {
     "levels",
 }
 LEVEL = {
-    "sector",
-    "level",
-    "energy",
-    "error",
-    "kind",
-    "upper_bound",
-    "reference",
-    "variance",
-    "v_score",
-    "s_squared",
-    "status",
-    "n_steps",
-    "n_parameters",
-    "wall_time_s",
-    "warnings",
-}
+    "sector", "level", "energy", "error", "kind", "upper_bound", "reference", "variance", "v_score",
+    "s_squared", "status", "n_steps", "n_parameters", "wall_time_s", "warnings",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", COMMANDS)
