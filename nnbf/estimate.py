@@ -13,6 +13,8 @@ import numpy as np
 from nnbf._text import value_with_error
 
 KINDS = {
+    "selected_ci": ("selected CI", "yes"),
+    "selected_ci_pt2": ("selected CI + PT2", "no"),
     "variational": ("variational", "yes"),
     "projected": ("projected", "no"),
     "full_sum": ("full sum", "yes"),
@@ -123,8 +125,8 @@ class Estimate:
 
 
 def reference_label(key: str) -> str:
-    """Return the name of a reference method."""
-    return REFERENCES.get(key, (key.upper(), ""))[0]
+    """Return the name of a reference method, or of the yardstick of a run."""
+    return (REFERENCES.get(key) or KINDS.get(key) or (key.upper(),))[0]
 
 
 def v_score(n_particles: float, variance: float, energy: float, infinite_temperature: float) -> float:

@@ -83,7 +83,16 @@ def vmc_level(task: Task) -> Level:
     selected.variables = state.variables
     selected.set_determinants(hamiltonian.pack(draws.largest(LARGEST_SPACE)))
     sector = known if known is not None and len(known) <= options.full_sum_limit else None
-    level = evaluated(system, options, selected, sector, ending, stopwatch, driver.step_count)
+    level = evaluated(
+        system,
+        options,
+        selected,
+        sector,
+        ending,
+        stopwatch,
+        driver.step_count,
+        yardstick_size=LARGEST_SPACE,
+    )
     level = replace(level, started_warm=taken is not None and taken.used)
     return _with_energy(level, final, draws, options)
 

@@ -13,6 +13,7 @@ from nnbf.drivers.base import ExactDriver, Progress, search_line, static_field
 from nnbf.drivers.monitor import Snapshot, pack_tree, unpack_tree
 from nnbf.optimize import RayleighGaussNewton
 from nnbf.states import ComplementCoupling, SpaceState, extended_state
+from nnbf.states.selected_ci import most_important
 
 #: Energy variance inside V (Hartree^2) below which a run may be called converged.
 SETTLED_VARIANCE = 1e-4
@@ -135,13 +136,10 @@ def rank_connected(state: SpaceState, growth: Growth, size: int) -> GrowthStep:
     if sector is not None and size >= len(sector):
         kept = len(psi) / len(sector)
         return GrowthStep(sector, second_order, len(outside.determinants), kept, energy, variance)
-    scores = np.concatenate(
-        [np.abs(psi) * np.sqrt(state.multiplicity), np.abs(outside.couplings / gaps) * np.sqrt(weight)]
+    chosen = most_important(state.determinants, psi, energy, outside, size, state.spin_flip)
+    return GrowthStep(
+        chosen.determinants, second_order, len(outside.determinants), chosen.kept, energy, variance
     )
-    order = np.argsort(-scores, kind="stable")[:size]
-    determinants = np.concatenate([state.determinants, outside.determinants])[order]
-    kept = float(np.mean(order < len(psi)))
-    return GrowthStep(determinants, second_order, len(outside.determinants), kept, energy, variance)
 
 
 @dataclass

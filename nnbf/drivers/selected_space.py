@@ -1,6 +1,7 @@
 """Levels of molecules by exact sums: on a selected space that grows, or on a whole symmetry sector."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from hamiltonians.errors import extra
 from hamiltonians.molecule.lowest_determinant import lowest_determinant
 from nnbf.ansatz import NeuralBackflow, named_network
 from nnbf.ansatz.spin_projection import spin_rotations
+from nnbf.determinants import spin_flip_representatives
 from nnbf.drivers.level import Level
 from nnbf.drivers.level_observables import check_observables, final_observables, spin_warnings
 from nnbf.drivers.methods import Task
@@ -32,6 +34,7 @@ from nnbf.states import (
     sector_amplitudes,
     symmetry_sector,
 )
+from nnbf.states.selected_ci import selected_ci
 
 
 def make_model(system: Molecule, options: SolverOptions) -> Any:
@@ -221,7 +224,11 @@ def _exact_level(task: Task, *, whole_sector: bool) -> Level:
         system, options, state, sector, ending, stopwatch, driver.step_count, driver.progress.n_connected
     )
     if task.lower:
-        above = {kind: replace(found, upper_bound=False) for kind, found in level.estimates.items()}
+        above = {
+            kind: replace(found, upper_bound=False)
+            for kind, found in level.estimates.items()
+            if not kind.startswith("selected_ci")  # of the lowest
+        }
         level = replace(level, number=len(task.lower), energy=above[level.energy.kind], estimates=above)
     return replace(level, started_warm=taken is not None and taken.used)
 
@@ -235,6 +242,8 @@ def evaluated(
     stopwatch: Stopwatch,
     n_steps: int,
     n_connected: int | None = None,
+    *,
+    yardstick_size: int | None = None,
 ) -> Level:
     """All energies and observables of a state that was optimised.
 
@@ -247,19 +256,22 @@ def evaluated(
         stopwatch: Of the run.
         n_steps: Optimisation steps made.
         n_connected: Size of the connected space, where known.
+        yardstick_size: Determinants of the selected CI beside; left out: it has the space of the state.
     """
     connected = None
     if options.pt2 or options.projected:
         connected = connected_estimates(state, projected=options.projected)
         n_connected = connected.n_connected
     sector_psi = None if sector is None else sector_amplitudes(state, sector)
-    estimates = _estimates(options, state, connected, sector, sector_psi)
+    warnings = [*system.info.warnings, *ending.warnings]
+    compare = partial(yardstick, state, yardstick_size, options.pt2)
+    beside = extra("selected CI", compare, warnings.append) or {}
+    estimates = {**beside, **_estimates(options, state, connected, sector, sector_psi)}
     headline = estimates["variational"]
     if sector is not None and estimates["full_sum"].value <= headline.value + 1e-10:
         # Both are upper bounds of the lowest energy of the sector.
         headline = estimates["full_sum"]
     hamiltonian = state.hamiltonian
-    warnings = [*system.info.warnings, *ending.warnings]
     observables = extra(
         "observables",
         lambda: final_observables(system, options, state, headline.kind, sector, sector_psi),
@@ -296,6 +308,37 @@ def evaluated(
         details={"n_determinants": len(state.determinants), "n_connected": n_connected},
         state=state,
     )
+
+
+def yardstick(state: SpaceState, size: int | None, with_second_order: bool) -> dict[str, Estimate]:
+    """Energies of selected CI, by kind: of the determinants that the state has, or of as many as are given.
+
+    Args:
+        state: The network on its space.
+        size: Determinants of a selected CI that grows from the reference; None: those of the state.
+        with_second_order: Whether the one with second-order correction is wanted, too.
+    """
+    if size is None:
+        begin, matrix = state.determinants, state.matrix
+    else:
+        begin, matrix = state.hamiltonian.reference.reshape(1, -1), None
+        begin = spin_flip_representatives(begin) if state.spin_flip else begin
+    found = selected_ci(
+        state.hamiltonian,
+        begin,
+        state.spin_flip,
+        size=size,
+        matrix=matrix,
+        with_second_order=with_second_order,
+    )
+    facts = {"n_determinants": len(found.determinants), "time_s": found.seconds}
+    energies = {"selected_ci": Estimate(found.energy, kind="selected_ci", upper_bound=True, details=facts)}
+    if found.second_order is not None:
+        total = found.energy + found.second_order
+        energies["selected_ci_pt2"] = Estimate(
+            total, kind="selected_ci_pt2", details={"correction": found.second_order}
+        )
+    return energies
 
 
 def _estimates(options, state, connected, sector, sector_psi) -> dict[str, Estimate]:

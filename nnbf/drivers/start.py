@@ -5,13 +5,13 @@ from typing import Any, Protocol
 
 import jax
 import numpy as np
-from scipy.sparse.linalg import eigsh
 
 from hamiltonians import InputError, Molecule, irrep_bits
 from nnbf.determinants import unpack_occupations
 from nnbf.determinants.configurations import spin_flip_representatives
 from nnbf.drivers.monitor import unpack_tree
 from nnbf.states import SpaceState
+from nnbf.states.selected_ci import lowest_eigenpairs
 
 #: Weight of the start in the lowest states on its space below which it is given up.
 LEAST_WEIGHT = 0.5
@@ -21,7 +21,6 @@ SAME_LEVEL = 1e-3
 WORTH_A_WARNING = 2.5
 
 _LEVELS = 4
-_DENSE = 200
 
 
 class Start(Protocol):
@@ -106,17 +105,7 @@ def lowest_levels(state: SpaceState) -> tuple[np.ndarray, np.ndarray]:
 
     The sparse matrix is there already: this takes some tens of products with it (Lanczos).
     """
-    matrix = state.minimised
-    size = matrix.shape[0]
-    if size <= _DENSE:
-        values, vectors = np.linalg.eigh(matrix.toarray())
-        return values[:_LEVELS], vectors[:, :_LEVELS]
-    # The same vector every time, with something of every symmetry in it.
-    begin = 1.0 / (0.1 + matrix.diagonal() - matrix.diagonal().min())
-    begin += 0.1 * np.random.default_rng(0).standard_normal(size)
-    values, vectors = eigsh(matrix, k=_LEVELS, which="SA", v0=begin, tol=1e-8)
-    order = np.argsort(values)
-    return values[order], vectors[:, order]
+    return lowest_eigenpairs(state.minimised, _LEVELS)
 
 
 def excess(state: SpaceState) -> float:

@@ -176,7 +176,8 @@ def _draw_space(axes: Any, rows: Sequence[Mapping[str, Any]], x: np.ndarray, key
 
 
 def _draw_references(panels: np.ndarray, run: "RunRecord", scale: ErrorScale) -> None:
-    lines = scale.lines(run.references)
+    yardstick = (run.result.get("estimates") or {}).get("selected_ci") or {}
+    lines = scale.lines({**run.references, "selected_ci": yardstick.get("energy")})
     exact = scale.reference is not None and scale.reference.is_exact and scale.unit == "mHa"
     for index, axes in enumerate(panels if exact else ()):
         draw_accuracy(axes, label=index == 0)

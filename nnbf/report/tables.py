@@ -70,9 +70,16 @@ def energies_table(
         comparable = None if kind == "mp2_corrected" else best
         energy, error = found["energy"], found.get("error")
         cells = _number(energy, error), _difference(energy, error, comparable)
-        note = str(found.get("note") or "") if with_notes else ""
+        note = _remark(found) if with_notes else ""
         table.add(label, *cells, bound, note, main=kind == main)
     return table.without_empty_columns()
+
+
+def _remark(estimate: Mapping[str, Any]) -> str:
+    """Note of an energy, or what it took."""
+    if estimate.get("note") or estimate.get("time_s") is None:
+        return str(estimate.get("note") or "")
+    return f"{_text.count(estimate['n_determinants'])} determinants in {_text.duration(estimate['time_s'])}"
 
 
 def result_tables(result: Mapping[str, Any]) -> list[Table]:

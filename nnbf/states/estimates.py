@@ -10,6 +10,7 @@ import numpy as np
 from hamiltonians import MolecularIntegrals
 from nnbf.determinants import (
     Amplitudes,
+    IntegralTables,
     determinant_from_orbitals,
     determinant_irreps,
     diagonal_elements,
@@ -60,7 +61,7 @@ def connected_estimates(
     sign0, log0 = state.signed_log(state.determinants[anchor : anchor + 1])
     log_norm = log0[0] - np.log(np.abs(psi[anchor]))
     orientation = sign0[0] * np.sign(psi[anchor])
-    second_order = outside = 0.0
+    correction = outside = 0.0
     count = 0
     for keys, sums in connected_partitions(
         state.hamiltonian.tables, state.determinants, psi, state.spin_flip, threshold
@@ -68,17 +69,31 @@ def connected_estimates(
         if len(keys) == 0:
             continue
         weight = multiplicities(keys, state.spin_flip)
-        denominators = np.minimum(
-            energy - diagonal_elements(state.hamiltonian.tables, keys), -SMALLEST_DENOMINATOR
-        )
-        second_order += float(np.sum(weight * sums**2 / denominators))
+        correction += second_order(state.hamiltonian.tables, keys, sums, energy, state.spin_flip)
         variance += float(np.sum(weight * sums**2))
         count += len(keys)
         if projected:
             sign, log_abs = state.signed_log(keys)
             values = orientation * sign * np.exp(log_abs - log_norm)
             outside += float(np.sum(weight * sums * values))
-    return ConnectedEstimates(energy + outside if projected else None, second_order, variance, count)
+    return ConnectedEstimates(energy + outside if projected else None, correction, variance, count)
+
+
+def second_order(
+    tables: IntegralTables, determinants: np.ndarray, couplings: np.ndarray, energy: float, spin_flip: bool
+) -> float:
+    """Epstein-Nesbet correction, Hartree, of determinants (n, 2 W) outside a space of some energy.
+
+    Args:
+        tables: Integral tables.
+        determinants: Bit strings.
+        couplings: ``sum_i H_ji psi_i`` (n,), Hartree, to the normalised state on the space.
+        energy: Of that state, Hartree.
+        spin_flip: Whether entries stand for spin-flip pairs.
+    """
+    weight = multiplicities(determinants, spin_flip)
+    denominators = np.minimum(energy - diagonal_elements(tables, determinants), -SMALLEST_DENOMINATOR)
+    return float(np.sum(weight * couplings**2 / denominators))
 
 
 def symmetry_sector(state: SpaceState, irreps: np.ndarray, limit: int) -> np.ndarray | None:
