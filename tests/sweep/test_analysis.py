@@ -293,7 +293,7 @@ def test_growth_with_size(finished, monkeypatch):
         ('kind = ["curve"]', "unknown key 'kind': did you mean 'kinds'?"),
         ('kinds = ["limits"]', "analysis.kinds: unknown key 'limits'"),
         ('kinds = "curve"', "wrong type: give a list"),
-        ('energy = "ccsd"', "is no kind of energy: give one of energy, variational"),
+        ('energy = "ccsd"', "is no kind of energy: give one of energy, selected_ci"),
         ('exact = "-1"', "is no energy: give a number"),
         ("accuracy-milli = 0", "give a positive number"),
         ('against = ["size"]', "unknown key 'size'"),
