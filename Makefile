@@ -52,7 +52,7 @@ demo: $(STAMP) ## compute N2 in a minimal basis: table, plot, run folder runs/de
 	@$(BIN)/nnbf molecule N2 --basis sto-3g --out runs/demo
 
 # One thread for each worker, so that they do not compete. A file's tests stay together: they share fixtures and
-# compiled functions.
+# compiled functions; tests/conftest.py knows which files take longest.
 # PYTEST_ARGS="-m slow" runs the long ones alone.
 test: MARKED ?= not slow
 test-all: MARKED := slow or not slow
@@ -60,9 +60,9 @@ test test-all: $(STAMP)
 	@OMP_NUM_THREADS=$(THREADS) OPENBLAS_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS) \
 	  XLA_FLAGS="$(TEST_XLA_FLAGS) $$XLA_FLAGS" JAX_PLATFORMS="$${JAX_PLATFORMS:-cpu}" MPLBACKEND=agg \
 	  JAX_DISABLE_MOST_OPTIMIZATIONS=$(TEST_JAX_QUICK) \
-	  $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m '$(MARKED)' $(PYTEST_ARGS)
-test: ## run the test suite, without what takes long
-test-all: ## run the whole test suite, as .ci/run does
+	  $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m '$(MARKED)' $(PYTEST_ARGS)
+test: ## run the test suite without what takes long, as .ci/run does
+test-all: ## run the whole test suite
 
 test-quick: ## run some tests of every package, below two minutes
 	@$(MAKE) --no-print-directory test PYTEST_ARGS="$(QUICK) $(PYTEST_ARGS)"

@@ -290,7 +290,9 @@ def install(venv: Path, extra: str) -> None:
     """
     count = sum("==" in line for line in (ROOT / "constraints.txt").read_text().splitlines())
     say(f"installing up to {count} packages (about a minute; output in {venv.name}/setup.log)")
-    pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--constraint", "constraints.txt"]
+    # Most modules are never imported: those that are get compiled then.
+    pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--no-compile"]
+    pip += ["--constraint", "constraints.txt"]
     log = venv / "setup.log"
     run_logged([*pip, "hatchling", "editables"], log, "installing the build backend", pip_environment())
     project = [*pip, "--no-build-isolation", "--editable", f".[{extra}]" if extra else "."]

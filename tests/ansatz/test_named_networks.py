@@ -6,14 +6,16 @@ import pytest
 
 from hamiltonians import InputError
 from nnbf.ansatz import DenseNetwork, named_network
+from nnbf.states.amplitudes import initial_variables
+from tests.determinants.oracles import log_psi
 
 ROWS = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0], [1, 1, 1]])
 
 
 def amplitudes(network, rows):
-    log_psi = network.apply(network.init(jax.random.key(1), ROWS[:1]), rows)
-    assert log_psi.shape == rows.shape[:-1]
-    return np.exp(np.asarray(log_psi))
+    found = log_psi(network, initial_variables(network, jax.random.key(1), ROWS[:1]), rows)
+    assert found.shape == rows.shape[:-1]
+    return np.exp(np.asarray(found))
 
 
 def test_the_perceptron_is_real_with_either_sign_or_complex():
@@ -28,10 +30,10 @@ def test_the_perceptron_is_real_with_either_sign_or_complex():
 
 def test_the_sign_of_the_perceptron_is_that_of_its_factor():
     network = DenseNetwork(hidden=())
-    variables = network.init(jax.random.key(0), ROWS[:1])
+    variables = initial_variables(network, jax.random.key(0), ROWS[:1])
     kernel = np.array([[0.0, 1.0], [0.0, 0.0], [0.0, 0.0]])  # f = 0.5, g = -1 + s_0
     variables["params"]["Dense_0"] = {"kernel": kernel, "bias": np.array([0.5, -1.0])}
-    psi = np.exp(np.asarray(network.apply(variables, ROWS)))
+    psi = np.exp(np.asarray(log_psi(network, variables, ROWS)))
     assert np.allclose(psi, np.exp(0.5) * np.where(ROWS[:, 0] > 0, 1.0, -1.0), atol=1e-12)
 
 

@@ -79,7 +79,6 @@ def test_a_run_is_solved_evaluated_reported_and_read_again(here, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_a_killed_run_goes_on_as_if_nothing_had_been(here):
     words = [*SAMPLED.split(), "--max-steps", "60", "--out"]
     command = [sys.executable, "-m", "nnbf.cli", "--plugin", HEISENBERG, *words, "killed"]
@@ -166,7 +165,6 @@ def test_names_are_taken_once():
     ],
     ids=["molecule", "lattice"],
 )
-@pytest.mark.slow
 @pytest.mark.slow
 def test_a_network_of_a_plug_in(here, words, method):
     network = ["--network", "transformer", "--network-options", "width = 8"]

@@ -10,6 +10,7 @@ from jax.flatten_util import ravel_pytree
 from hamiltonians import InputError, Lattice, exact_levels, space_group
 from nnbf.drivers import LatticeOptions, Monitor, solve
 from nnbf.drivers.sector_levels import sector_state
+from tests.determinants.oracles import log_psi
 
 MODEL = Lattice("tv", (4, 3), 3, V=1.0)
 SMALL = LatticeOptions(features=4, depth=1, noise=0.3)
@@ -35,7 +36,7 @@ def test_energy_is_that_of_netket(state):
     from hamiltonians import lattice_configurations, lattice_to_sparse
 
     matrix = lattice_to_sparse(MODEL)
-    psi = np.exp(np.asarray(state.model.apply(state.variables, lattice_configurations(MODEL))))
+    psi = np.exp(np.asarray(log_psi(state.model, state.variables, lattice_configurations(MODEL))))
     psi = np.where(np.abs(psi) < 1e-250, 0.0, psi)
     expected = np.vdot(psi, matrix @ psi).real / np.vdot(psi, psi).real
     energy, variance = state.energy_and_variance()
@@ -60,15 +61,20 @@ def test_tangent_is_the_derivative_of_the_normalised_state(state):
 
 
 @pytest.mark.parametrize(
-    ("momentum", "irrep"), [((0, 0), None), ((1, 1), None), ((2, 0), "A1")], ids=["real", "complex", "irrep"]
+    ("momentum", "irrep", "options"),
+    [
+        # The networks of the states above: their programs are compiled already.
+        ((0, 0), "A1", SMALL),
+        ((1, 1), None, SMALL),
+        pytest.param((2, 0), "A1", LatticeOptions(features=4, depth=2), marks=pytest.mark.slow),
+    ],
+    ids=["real", "complex", "irrep of another momentum"],
 )
-def test_lowest_level_is_that_of_exact_diagonalisation(momentum, irrep):
+def test_lowest_level_is_that_of_exact_diagonalisation(momentum, irrep, options):
     sector = space_group(MODEL).sector(momentum, irrep)
     exact = exact_levels(MODEL, sector).energies[0]
     rows = []
-    level = solve(
-        MODEL, LatticeOptions(features=4, depth=2), monitor=Monitor(rows.append), sector=sector
-    ).lowest
+    level = solve(MODEL, options, monitor=Monitor(rows.append), sector=sector).lowest
     assert level.status == "converged"
     assert -1e-9 < level.energy.value - exact < 1e-5 * abs(exact)
     assert all(later["energy"] < earlier["energy"] + 1e-9 for earlier, later in itertools.pairwise(rows))
@@ -87,6 +93,7 @@ def test_second_level_is_orthogonal_to_the_first():
     )
 
 
+@pytest.mark.slow
 def test_a_row_of_a_doublet_has_its_energy():
     model = Lattice("tv", (4, 4), 2, V=1.0)
     group = space_group(model)

@@ -24,6 +24,7 @@ from nnbf.drivers.sector_levels import _single_determinant, sampled_lattice_stat
 from nnbf.operators import LatticeHamiltonian
 from nnbf.operators.lattice import s_squared_diagonal, spin_exchanges
 from nnbf.states import Objective, SpinPenalty, sampled_step
+from tests.determinants.oracles import log_psi
 
 MODEL = Lattice("tv", (4, 2), 3, V=1.5, boundary=("apbc", "pbc"))
 SMALL = LatticeOptions(features=3, depth=1, n_samples=1024, seed=3, cell=(1, 1), sampling_power=2.0)
@@ -45,12 +46,12 @@ def everything(state):
     configurations = jnp.asarray(lattice_configurations(MODEL), jnp.int8)
     flat, unravel = ravel_pytree(state.parameters)
 
-    def psi(p):
-        return jnp.exp(state.model.apply({"params": unravel(p)}, configurations))
+    def parts(p):
+        psi = jnp.exp(state.model.apply({"params": unravel(p)}, configurations))
+        return jnp.stack([psi.real, psi.imag])
 
-    value = np.asarray(psi(flat))
-    tangents = np.asarray(jax.jacfwd(lambda p: jnp.stack([psi(p).real, psi(p).imag]))(flat))
-    return np.asarray(configurations), value, tangents[0] + 1j * tangents[1]
+    value, tangents = (np.asarray(f(flat)) for f in (jax.jit(parts), jax.jit(jax.jacfwd(parts))))
+    return np.asarray(configurations), value[0] + 1j * value[1], tangents[0] + 1j * tangents[1]
 
 
 @pytest.mark.slow
@@ -167,13 +168,14 @@ def test_spin_penalty_is_that_of_s_squared():
     plain = sampled_step(state, LatticeHamiltonian(model))
     found = sampled_step(state, Objective(LatticeHamiltonian(model), (SpinPenalty(0.7),)))
     assert float(found.statistics.mean) == float(plain.statistics.mean)
-    psi = np.exp(np.asarray(state.model.apply(state.variables, jnp.asarray(configurations))))
+    psi = np.exp(np.asarray(log_psi(state.model, state.variables, jnp.asarray(configurations))))
     local = ((h + 0.7 * s_squared) @ psi / psi)[[place[c.tobytes()] for c in found.samples.occupations]]
     weights = found.samples.counts / found.samples.counts.sum()
     expected = np.sqrt(weights) * (local - weights @ local).real
     np.testing.assert_allclose(found.problem.residual[: len(local)], expected, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_works_in_netket_drivers(state):
     copy = nk.vqs.MCState(
         state.sampler, state.model, n_samples=1024, variables=state.variables, n_discard_per_chain=0

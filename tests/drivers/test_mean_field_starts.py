@@ -105,6 +105,7 @@ def test_network_is_stored_with_its_orbitals(chain):
     assert hash(again) == hash(model)
 
 
+@pytest.mark.slow
 def test_vmc_of_a_projected_state(chain):
     options = SolverOptions(
         hidden=(8,),

@@ -48,10 +48,11 @@ def test_choice_follows_where_local_energies_fluctuate():
         assert choice.choose() == power
 
 
-def test_driver_goes_on_with_the_power_of_its_snapshot():
+@pytest.mark.parametrize("kind", ["exact", pytest.param("metropolis", marks=pytest.mark.slow)])
+def test_driver_goes_on_with_the_power_of_its_snapshot(kind):
     system = build_molecule("H4-chain-1.8", "sto-3g", references=False)
     hamiltonian = MolecularHamiltonian(system.integrals)
-    options = SolverOptions(hidden=(4,), n_determinants=1, sampler="metropolis", sampling_power="auto")
+    options = SolverOptions(hidden=(4,), n_determinants=1, sampler=kind, sampling_power="auto")
     model = make_model(system, options)
 
     def fresh():

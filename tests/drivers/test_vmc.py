@@ -86,7 +86,6 @@ def test_energy_gradient_and_variance_are_those_of_the_full_sum(lih, power):
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_markov_chains_give_the_same_energy(lih):
     state, selected, hamiltonian, _ = states_of(lih, SMALL, sampler="metropolis")
     energy, _ = full_sum_energy(selected, selected.determinants)

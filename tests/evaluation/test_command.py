@@ -156,7 +156,6 @@ def test_bad_input(tmp_path, monkeypatch, capsys, words, message):
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_observables_of_molecules_are_measured_from_the_samples(run, capsys):
     """Samples, weighted or of a table, agree with the sum over the sector within their error bars."""
     exact, kinds = None, []

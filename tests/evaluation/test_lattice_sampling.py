@@ -77,7 +77,6 @@ def case() -> Case:
 
 @pytest.mark.parametrize("power", [None, 2.0])
 @pytest.mark.slow
-@pytest.mark.slow
 def test_error_bars_of_chains_hold(case, power):
     assert case.variance > 1.0
     energies, variances, errors = [], [], []

@@ -43,7 +43,6 @@ def in_netket_order(hilbert, n_orbitals):
 
 @pytest.mark.parametrize(("size", "n_alpha", "n_beta", "spin_resolved"), CASES)
 @pytest.mark.slow
-@pytest.mark.slow
 def test_dense_matrix_equals_openfermion(size, n_alpha, n_beta, spin_resolved):
     integrals = random_integrals(size, n_alpha, n_beta, seed=5, spin_resolved=spin_resolved)
     operator = MolecularHamiltonian(integrals)
@@ -249,7 +248,6 @@ class TestMonteCarlo:
         assert float(stats.error_of_mean) == pytest.approx(error, rel=0.5)
         assert float(stats.variance) == pytest.approx(variance, rel=0.2)
 
-    @pytest.mark.slow
     @pytest.mark.slow
     def test_metropolis_with_fermion_hops(self, hamiltonian):
         energy, variance = exact_energy(hamiltonian, MODEL, VARIABLES)

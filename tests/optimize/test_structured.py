@@ -114,7 +114,6 @@ def everything(model, x, rng):
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.slow
-@pytest.mark.slow
 def test_structured_gradients_equal_the_explicit_jacobian(name):
     configs = configurations(4, 2, 0) if name == "one spin" else configurations(3, 2, 2)
     x = jnp.asarray(occupations(configs, 4 if name == "one spin" else 3))
@@ -175,7 +174,6 @@ def test_the_explicit_block_is_only_what_lies_outside_dense_layers(name, outside
 
 
 @pytest.mark.parametrize("module", ["ansatz", "optimize"])
-@pytest.mark.slow
 @pytest.mark.slow
 def test_doubles_whichever_module_comes_first(module):
     """Energies to 1e-8 need them, and a script may import a sub-package only."""

@@ -19,7 +19,7 @@ def lih():
     return build_molecule("LiH", "sto-3g")
 
 
-@pytest.mark.parametrize("spin_flip", ["none", "canonical"])
+@pytest.mark.parametrize("spin_flip", [pytest.param("none", marks=pytest.mark.slow), "canonical"])
 def test_local_energies_are_complete(lih, spin_flip):
     integrals = lih.integrals
     m, n = integrals.n_orbitals, integrals.n_alpha

@@ -88,7 +88,7 @@ class Network(nn.Module):
         return re + 0j if self.is_real else re + 1j * im
 
 
-@pytest.mark.parametrize("is_real", [True, False])
+@pytest.mark.parametrize("is_real", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_heisenberg_on_all_states(is_real):
     hamiltonian = Heisenberg(nk.graph.Chain(6), J=-1.0, total_sz=0.0)
     state = SpaceState(hamiltonian, Network(is_real), Space.whole(hamiltonian), seed=4)

@@ -21,12 +21,6 @@ seed = [0, 1]
 """
 
 
-@pytest.fixture(autouse=True)
-def _no_power_cuts(monkeypatch):
-    """Files are not synced to disk: no test needs it, and it takes most of their time."""
-    monkeypatch.setattr("os.fsync", lambda descriptor: None)
-
-
 @pytest.fixture(scope="session")
 def commands():
     return vocabularies()
