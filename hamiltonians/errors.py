@@ -10,10 +10,6 @@ import numpy as np
 _ROUNDING = 1e-6
 
 
-FAILED = "failed"
-"""Word in what `extra` says."""
-
-
 class InputError(ValueError):
     """Raised for input that cannot be solved as given.
 
@@ -59,7 +55,7 @@ def extra[Value](
         return make()
     except spared as error:
         kind = "" if isinstance(error, InputError | OSError) else f"{type(error).__name__}: "
-        warn(f"{what} {FAILED} ({kind}{one_line(error)[:160]})")
+        warn(f"{what} failed ({kind}{one_line(error)[:160]})")
         return None
 
 

@@ -33,8 +33,10 @@ def read_text(path: Path, most: int = MOST_TEXT) -> str:
 
     Raises:
         OSError: It cannot be read.
-        ValueError: It has more bytes than `most`, or is no text in UTF-8.
+        ValueError: It has more bytes than `most`, is no text in UTF-8, or a pipe.
     """
+    if stat.S_ISFIFO(path.stat().st_mode) and path.parent.parts[:2] != ("/", "dev"):
+        raise ValueError("it is a pipe")  # which may never end
     with path.open("rb") as stream:
         # Read with a size, Python sets all of that memory aside.
         known = os.fstat(stream.fileno())
@@ -42,9 +44,12 @@ def read_text(path: Path, most: int = MOST_TEXT) -> str:
     if len(content) > most:
         raise ValueError(f"it has more than {most:,} bytes")
     try:
-        return content.decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"byte {error.start} is no text in UTF-8") from error
+        raise ValueError(f"not a text file, byte {error.start} is no UTF-8") from error
+    if "\0" in text:
+        raise ValueError("not a text file, it has null characters")
+    return text
 
 
 def parse_json(text: str | bytes) -> Any:

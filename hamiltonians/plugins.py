@@ -7,6 +7,7 @@ installing a package with an entry point. Files of runs hold names, and nothing 
 import importlib.util
 import os
 import sys
+import zlib
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -41,6 +42,8 @@ def load_plugin(given: str) -> None:
 def _import_file(path: Path) -> None:
     # A name of its own: a file called "jax.py" must not hide jax. Pickling needs the module to be known.
     name = f"nnbf_plugin_{path.stem}"
+    if name in sys.modules:  # another file of that name
+        name += f"_{zlib.crc32(str(path).encode()):08x}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None

@@ -1,15 +1,19 @@
 """Precision of JAX, the environment of libraries, threads of processes and their end with their parent."""
 
 import _thread
+import contextlib
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable
 from multiprocessing import connection
+from pathlib import Path
 
 from hamiltonians.errors import InputError
 
+BEFORE_COMMANDS: list[str] = []
+"""Words between the program and its commands that this process was begun with: those that name plug-ins."""
 PARENT_PIPE = "NNBF_PARENT_PIPE"
 """Variable with the number of an inherited pipe: its other end is held by the process that began this one."""
 
@@ -29,6 +33,11 @@ def prepare_process() -> None:
     """
     # Pictures become files: the back end of the notebook that the program is started from is of no use.
     os.environ["MPLBACKEND"] = "agg"
+    # Anybody may have written the folder that we are called in: its matplotlibrc may have LaTeX run.
+    if Path("matplotlibrc").exists():
+        with contextlib.chdir(os.sep):
+            import matplotlib  # noqa: F401
+    os.environ.update(import_environment())
     wanted = os.environ.get("JAX_PLATFORMS", "")
     if wanted in ("", "cpu"):
         return
@@ -40,6 +49,18 @@ def prepare_process() -> None:
         raise InputError(
             f"JAX_PLATFORMS is {wanted[:60]!r}, and JAX finds no such device here: unset it, or set it to cpu"
         ) from error
+
+
+def import_environment() -> dict[str, str]:
+    """Return the variables that keep processes begun here from importing files of the current folder.
+
+    Python puts that folder in front of all others for `python -m` and `python -c`, and so for workers of
+    multiprocessing. Where this program was begun in that way itself, there are none.
+    """
+    with contextlib.suppress(OSError):  # the folder is gone
+        if {"", os.getcwd()} & {*sys.path}:
+            return {}
+    return {"PYTHONSAFEPATH": "1"}
 
 
 def threads_environment(threads: int) -> dict[str, str]:

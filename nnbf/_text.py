@@ -12,6 +12,8 @@ from typing import Any
 
 from uncertainties import ufloat
 
+from nnbf._runtime import BEFORE_COMMANDS
+
 MINUS = "−"
 
 
@@ -31,7 +33,7 @@ def value_with_error(value: float | None, error: float | None, *, digits: int = 
     if not math.isfinite(value):
         return str(value)
     if not error or not math.isfinite(error) or error < 0.5 * 10.0**-digits:
-        return f"{value:.{digits}f}"
+        return f"{value:z.{digits}f}"  # no minus before a zero
     text = f"{ufloat(value, error):fS}"
     decimals = len(text.partition("(")[0].partition(".")[2])
     return text if decimals <= digits else f"{value:.{digits}f}({max(1, round(error * 10**digits))})"
@@ -103,7 +105,7 @@ def typed(command: str, *words: Any) -> str:
         >>> print(typed("resume", "runs/demo"))
         'nnbf resume runs/demo'
     """
-    return f"'{shlex.join(['nnbf', command, *map(str, words)])}'"
+    return f"'{shlex.join(['nnbf', *BEFORE_COMMANDS, command, *map(str, words)])}'"
 
 
 @dataclass(frozen=True)

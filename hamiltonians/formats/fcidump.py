@@ -14,6 +14,7 @@ from hamiltonians.integrals import MolecularIntegrals
 from hamiltonians.irreps import clean_forbidden, determinant_irrep, fcidump_irreps, irrep_codes
 from hamiltonians.molecule.determinant import determinant_energy, lowest_determinant
 from hamiltonians.molecule.references import with_references
+from hamiltonians.molecule.spec import FCI_LIMIT, require_references
 from hamiltonians.molecule.system import Molecule, SystemInfo
 from hamiltonians.packing import number_of_pairs
 from hamiltonians.problem import load_problem
@@ -35,7 +36,7 @@ class FileSpec:
     """FCIDUMP file, or a system saved as .npz or .h5 (such as system.npz of another run)."""
     references: bool = True
     """Compute HF, MP2, CCSD, CCSD(T) and FCI, where affordable (saved systems keep theirs)."""
-    fci_limit: int = 5_000_000
+    fci_limit: int = FCI_LIMIT
     """Largest number of determinants for which FCI is computed."""
 
     def build(self, *, references: bool = True) -> Molecule:
@@ -45,7 +46,11 @@ class FileSpec:
             InputError: There is no such file, or its content makes no sense.
         """
         path = Path(self.file).expanduser()
+        require_references(self)
         if path.suffix.casefold() in SUFFIXES:
+            if not self.references or self.fci_limit != FCI_LIMIT:
+                given = "fci_limit" if self.references else "references"
+                raise InputError(f"a saved system keeps its reference energies: leave out {given}")
             return load_problem(path, Molecule)
         return read_fcidump(path, references=self.references and references, fci_limit=self.fci_limit)
 
@@ -69,7 +74,7 @@ class _Listed:
     blocks: _Blocks
 
 
-def read_fcidump(path: str | Path, *, references: bool = True, fci_limit: int = 5_000_000) -> Molecule:
+def read_fcidump(path: str | Path, *, references: bool = True, fci_limit: int = FCI_LIMIT) -> Molecule:
     """Read a FCIDUMP file.
 
     Restricted files and unrestricted ones (IUHF=1 or .TRUE. with blocks aa, bb, ab, h_a, h_b; or UHF=.TRUE.

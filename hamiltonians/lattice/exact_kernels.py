@@ -7,7 +7,8 @@ particles in ascending order, by a table of binomial coefficients. Spinless mode
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
+
+from hamiltonians.compiled import compiled
 
 
 class Tables(NamedTuple):
@@ -56,7 +57,7 @@ class Couplings(NamedTuple):
     """U."""
 
 
-@njit(cache=True, nogil=True, inline="never")
+@compiled(inline="never")
 def rank_of(mask, binomial):
     """Position of a configuration: the sum of C(p_k, k + 1) over its sites p_0 < p_1 < ..."""
     rank, k, site = 0, 0, 0
@@ -69,7 +70,7 @@ def rank_of(mask, binomial):
     return rank
 
 
-@njit(cache=True, nogil=True, inline="never")
+@compiled(inline="never")
 def next_mask(mask):
     """The next larger integer with as many bits (Gosper); 0 for 0."""
     if mask == 0:
@@ -79,7 +80,7 @@ def next_mask(mask):
     return ripple | (((mask ^ ripple) // lowest) >> np.uint64(2))
 
 
-@njit(cache=True, nogil=True, inline="never")
+@compiled(inline="never")
 def move(mask, permutation, phases):
     """Configuration and factor of U_g on one spin: phases times the parity of re-sorting."""
     moved, factor, odd = np.uint64(0), 1.0 + 0.0j, False
@@ -98,7 +99,7 @@ def move(mask, permutation, phases):
     return moved, -factor if odd else factor
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def all_masks(count, number):
     """(count,) the configurations of one spin in ascending order."""
     masks = np.empty(count, dtype=np.uint64)
@@ -109,7 +110,7 @@ def all_masks(count, number):
     return masks
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def one_spin_orbits(masks, permutations, phases, binomial):
     """Orbits of one spin: for each configuration its orbit and the element that makes it of the first one.
 
@@ -139,7 +140,7 @@ def one_spin_orbits(masks, permutations, phases, binomial):
     return orbit, element, firsts[:n_orbits].copy(), np.array(pointers), np.array(stabilisers)
 
 
-@njit(cache=True, nogil=True, inline="never")
+@compiled(inline="never")
 def reduce_pair(up, down, tables, matrix):
     """Representative (orbit, rank of the down block) of a pair without spin flip, and the factor F.
 
@@ -178,7 +179,7 @@ def reduce_pair(up, down, tables, matrix):
     return orbit, best, factor * chosen_factor
 
 
-@njit(cache=True, nogil=True, inline="never")
+@compiled(inline="never")
 def representative(up, down, tables, matrix, spare):
     """As `reduce_pair`, over the group with spin flip of the given parity (0: without)."""
     orbit, rank, factor = reduce_pair(up, down, tables, matrix)
@@ -193,7 +194,7 @@ def representative(up, down, tables, matrix, spare):
     return orbit, rank, factor
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def count_representatives(tables, positions, shared):
     """Number the representatives; `positions[shared[orbit], rank]` becomes the number, or -1 for none.
 
@@ -221,7 +222,7 @@ def count_representatives(tables, positions, shared):
     return starts
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def list_representatives(starts, shared, positions, n_down, pairs):
     """Write (orbit, rank of the down block) of every representative to `pairs`."""
     for orbit in range(len(shared)):
@@ -231,7 +232,7 @@ def list_representatives(starts, shared, positions, n_down, pairs):
                 pairs[n, 0], pairs[n, 1] = orbit, rank
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def gram_matrices(pairs, tables):
     """(n, d, d) <n|P^{st}|n> of every representative n, P^{st} = d/|G| sum_g conj(D_st(g)) U_g."""
     permutations, phases, _, _, representation = tables.group
@@ -266,7 +267,7 @@ def gram_matrices(pairs, tables):
     return grams
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def interaction_energy(up, down, repulsion, on_site):
     """Diagonal element of H."""
     energy = 0.0
@@ -284,7 +285,7 @@ def interaction_energy(up, down, repulsion, on_site):
     return energy
 
 
-@njit(cache=True, nogil=True, inline="never")
+@compiled(inline="never")
 def hop(mask, i, j):
     """Result of c+_i c_j on one spin: the configuration (0 where there is none) and its sign."""
     one = np.uint64(1)
@@ -299,7 +300,7 @@ def hop(mask, i, j):
     return (mask ^ (one << np.uint64(j))) | (one << np.uint64(i)), sign
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def fill_rows(first, last, tables, states, couplings, indptr, indices, values):
     """Write the rows of H that belong to representatives `first` to `last`; return the number of entries.
 
@@ -343,7 +344,7 @@ def fill_rows(first, last, tables, states, couplings, indptr, indices, values):
     return used
 
 
-@njit(cache=True, nogil=True)
+@compiled()
 def expand_vectors(levels, row, tables, states, out):
     """Write sector vectors (n_states, k) to all configurations, `out` (n_up * n_down, k)."""
     starts, shared, positions = states.lookup

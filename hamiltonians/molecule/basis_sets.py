@@ -7,9 +7,11 @@ checked here, and reach PySCF's tables only. Data of one's own comes through `ba
 import re
 import warnings
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from hamiltonians.errors import InputError, nearest_names
+from hamiltonians.molecule.basis_file import BasisFile
 from hamiltonians.molecule.geometry import ATOMIC_NUMBERS, Geometry, element_symbol, ghost_element
 from hamiltonians.molecule.pseudopotentials import potential_of_basis
 
@@ -42,19 +44,33 @@ def kinds_of_atoms(geometry: Geometry, basis: str | Mapping[str, str]) -> list[s
     ]
 
 
-def resolve_basis(labels: Iterable[str], basis: str | Mapping[str, str]) -> dict[str, list]:
+def resolve_basis(
+    labels: Iterable[str], basis: str | Mapping[str, str], file: BasisFile | None = None
+) -> dict[str, list]:
     """Return PySCF's parsed basis of every kind of atom.
 
     Args:
         labels: Elements, labelled elements ("H1") or ghosts ("ghost-H").
         basis: One name for all; or names by label or element, and under "default" for the rest.
+        file: Elements that it has are taken from it, unless they (or the label) are named themselves.
 
     Raises:
         InputError: The basis is unknown, or does not cover an element.
     """
-    parsed = {}
-    for label in sorted(set(labels)):
-        name, symbol = _basis_name(label, basis), _element(label)
+    parsed: dict[str, Any] = {}
+    kinds = sorted(set(labels))
+    if file is not None:
+        read = [label for label in kinds if _from_file(label, basis, file)]
+        if not read:
+            raise InputError(f"{file.path} has the basis of {', '.join(file.basis)}: leave out basis_file")
+        if len(read) == len(kinds) and isinstance(basis, str):
+            raise InputError(f"{file.path} has the basis of all elements here: leave out basis or basis_file")
+    for label in kinds:
+        symbol = _element(label)
+        if file is not None and _from_file(label, basis, file):
+            parsed[label] = file.basis[symbol]
+            continue
+        name = _basis_name(label, basis)
         parsed[label] = _loaded("load", name, symbol)
         if parsed[label] is None:
             raise InputError(_why_missing(name, symbol))
@@ -62,12 +78,15 @@ def resolve_basis(labels: Iterable[str], basis: str | Mapping[str, str]) -> dict
 
 
 def resolve_ecp(
-    labels: Iterable[str], basis: str | Mapping[str, str], ecp: str | bool | Mapping[str, str] | None
+    labels: Iterable[str],
+    basis: str | Mapping[str, str],
+    ecp: str | bool | Mapping[str, str] | None,
+    file: BasisFile | None = None,
 ) -> tuple[dict[str, list], tuple[tuple[str, str], ...]]:
     """Return PySCF's parsed effective core potentials and their names by kind of atom; ghosts have none.
 
-    None takes the potential that belongs to the basis, where it has one; False (or "none") takes none; a
-    name (or {element: name}) takes that one.
+    None takes the potential that belongs to the basis, where it has one (of a basis from a file that of the
+    file); False (or "none") takes none; a name (or {element: name}) takes that one.
 
     Raises:
         InputError: The named potential is unknown, or covers none of the elements.
@@ -82,6 +101,11 @@ def resolve_ecp(
             name = ecp.get(label, ecp.get(symbol))
         elif isinstance(ecp, str):
             name = ecp
+        elif file is not None and _from_file(label, basis, file):
+            if symbol in file.potentials:
+                parsed[label] = file.potentials[symbol]
+                names.append((label, Path(file.path).name))
+            continue
         else:
             name = potential_of_basis(_basis_name(label, basis))
         data = _loaded("load_ecp", name, symbol) if name else None
@@ -102,6 +126,12 @@ def _element(label: str) -> str:
     return ghost_element(label) or element_symbol(label) or label
 
 
+def _from_file(label: str, basis: str | Mapping[str, str], file: BasisFile) -> bool:
+    """Whether a kind of atom has its basis from the file: by a name of its own it has not."""
+    named = {key.casefold() for key in basis} if isinstance(basis, Mapping) else set()
+    return _element(label) in file.basis and not named & {label.casefold(), _element(label).casefold()}
+
+
 def _basis_name(label: str, basis: str | Mapping[str, str]) -> str:
     """Return the name of the basis of one kind of atom."""
     name: Any = basis
@@ -110,7 +140,7 @@ def _basis_name(label: str, basis: str | Mapping[str, str]) -> str:
         places = (label, _element(label), "default")
         name = next((folded[key.casefold()] for key in places if key.casefold() in folded), None)
     if not isinstance(name, str) or not name.strip():
-        raise InputError(f"no basis for {label}: give a name such as 'sto-3g' or 'cc-pvdz'")
+        raise InputError(f"no basis for {label}: give basis a name such as 'sto-3g' or 'cc-pvdz'")
     return name.strip()
 
 

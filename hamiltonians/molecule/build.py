@@ -16,6 +16,7 @@ from hamiltonians.molecule.active_space import (
     chemical_core,
     partition_orbitals,
 )
+from hamiltonians.molecule.basis_file import read_basis_file
 from hamiltonians.molecule.determinant import determinant_energy, lowest_determinant
 from hamiltonians.molecule.frozen_natural import (
     FrozenNaturalOrbitals,
@@ -80,7 +81,7 @@ def build_molecule(
             "N 0 0 0; N 0 0 1.1", a geometry, or a whole `MoleculeSpec`.
         basis: Name of a basis set, or {element: name}; by default "sto-3g".
         options: Fields of `MoleculeSpec`: charge, spin, reference, ecp, unit, frozen_core, active_space,
-            orbitals, fno_threshold, fno_virtuals, fno_density, symmetry, references, fci_limit.
+            basis_file, orbitals, fno_threshold, fno_virtuals, fno_density, symmetry, references, fci_limit.
 
     Returns:
         Integrals, description and reference energies.
@@ -107,6 +108,7 @@ def build_molecule(
         ecp=spec.potentials,
         symmetry=spec.symmetry,
         most_orbitals=_MOST_ORBITALS if is_whole else _MOST_FOR_ACTIVE_SPACE,
+        basis_file=None if spec.basis_file is None else read_basis_file(spec.basis_file),
     )
     chosen = _chosen_orbitals(spec, field, two_s)
     integrals = _integrals(field, chosen.core, chosen.active)
@@ -172,12 +174,12 @@ def _chosen_orbitals(spec: MoleculeSpec, field: MeanField, two_s: int) -> _Chose
 def _info(
     spec: MoleculeSpec, geometry: Geometry, field: MeanField, chosen: _Chosen, electrons: tuple[int, int]
 ) -> SystemInfo:
-    basis, active = spec.basis_sets, chosen.active[0]
+    active = chosen.active[0]
     n_active = sum(int(part.occupation.sum()) for part in chosen.active)
     return SystemInfo(
         formula=geometry.formula,
         name=geometry.name,
-        basis=basis if isinstance(basis, str) else ", ".join(f"{k}: {v}" for k, v in basis.items()),
+        basis=_name_of_basis(spec),
         charge=electrons[0],
         two_S=electrons[1],
         reference_method=field.method,
@@ -191,6 +193,12 @@ def _info(
         source=geometry.name if isinstance(spec.molecule, Geometry) else str(spec.molecule),
         warnings=geometry.warnings + field.warnings + chosen.notes,
     )
+
+
+def _name_of_basis(spec: MoleculeSpec) -> str:
+    basis = spec.basis_sets
+    named = [basis] if isinstance(basis, str) else [f"{k}: {v}" for k, v in basis.items()]
+    return ", ".join([*([Path(spec.basis_file).name] if spec.basis_file is not None else []), *named])
 
 
 def _kind_of_orbitals(spec: MoleculeSpec) -> str:

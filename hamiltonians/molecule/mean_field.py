@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from hamiltonians.errors import InputError, whole_number
+from hamiltonians.molecule.basis_file import BasisFile
 from hamiltonians.molecule.basis_sets import kinds_of_atoms, resolve_basis, resolve_ecp
 from hamiltonians.molecule.geometry import Geometry
 from hamiltonians.molecule.pseudopotentials import check_potentials
@@ -82,6 +83,7 @@ def solve_mean_field(
     ecp: str | bool | Mapping[str, str] | None = None,
     symmetry: bool = True,
     most_orbitals: int = 1000,
+    basis_file: BasisFile | None = None,
 ) -> MeanField:
     """Solve Hartree-Fock.
 
@@ -97,15 +99,19 @@ def solve_mean_field(
         ecp: See `resolve_ecp`.
         symmetry: Whether to adapt the orbitals to the point group.
         most_orbitals: Number of orbitals above which the molecule is refused.
+        basis_file: See `resolve_basis`.
 
     Raises:
         InputError: Unknown basis or method, a spin that does not fit, or too large a molecule.
     """
     method = _method(reference, two_S)
     kinds = kinds_of_atoms(geometry, basis)
-    parsed_basis = resolve_basis(kinds, basis)
-    potentials, ecp_names = resolve_ecp(kinds, basis, ecp)
-    notes = [*check_potentials(parsed_basis, potentials, refused=ecp is False)]
+    parsed_basis = resolve_basis(kinds, basis, basis_file)
+    potentials, ecp_names = resolve_ecp(kinds, basis, ecp, basis_file)
+    notes = [
+        *(basis_file.warnings if basis_file else ()),
+        *check_potentials(parsed_basis, potentials, refused=ecp is False),
+    ]
     molecule = _molecule(geometry, kinds, parsed_basis, potentials, charge, two_S)
     if molecule.nao > most_orbitals:
         raise InputError(

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from hamiltonians.errors import FAILED, InputError, extra
+from hamiltonians.errors import InputError, extra
 from hamiltonians.integrals import MolecularIntegrals, irrep_bits
 from hamiltonians.irreps import determinant_irrep, irrep_name
 from hamiltonians.molecule.determinant import determinant_energy
 from hamiltonians.molecule.fci_lanczos import lowest_by_lanczos
 from hamiltonians.molecule.pseudo_scf import PseudoField, pseudo_field, relaxed_integrals
+from hamiltonians.molecule.spec import FCI_LIMIT
 from hamiltonians.molecule.system import Molecule
 from hamiltonians.packing import number_of_pairs
 
@@ -33,11 +34,16 @@ _CC_SETTINGS: tuple[dict[str, Any], ...] = (
 )
 # What becomes of a DIIS matrix that is singular (amplitudes that vanish, broken bonds) or not finite.
 _SINGULAR = (np.linalg.LinAlgError, AttributeError, ValueError, FloatingPointError)
+_BROKEN_DOWN = 5e-3  # Hartree; at equilibrium MP2 and coupled cluster lie above FCI, or below by less
 _FAR = 64.0  # Hartree; level of orbitals that take no part
 # A second FCI root guards against a start vector that lacks the ground state by a hidden symmetry.
 _SECOND_ROOT_STATES = 5_000
 _SECOND_ROOT_ORBITALS = 40
 _SPIN_RESOLVED_ORBITALS = 60  # spin-resolved CC works on the pairs of twice as many orbitals
+
+
+class Failure(str):
+    """Note of a method that broke off."""
 
 
 @dataclass
@@ -52,7 +58,7 @@ class _References:
 
         def failed(why: str) -> None:
             missing = tuple(method for method in methods if self.energies.get(method) is None)
-            self.skip(missing, why)
+            self.skip(missing, Failure(why))
 
         extra(methods[0].upper(), make, failed)
 
@@ -64,7 +70,7 @@ class _References:
 def reference_energies(
     integrals: MolecularIntegrals,
     *,
-    fci_limit: int = 5_000_000,
+    fci_limit: int = FCI_LIMIT,
     coupled_cluster: bool = True,
 ) -> tuple[dict[str, float | None], dict[str, str]]:
     """Compute what is affordable.
@@ -88,10 +94,11 @@ def reference_energies(
     else:
         found.skip(("mp2", "ccsd", "ccsd_t"), "not asked for")
     found.attempt(("fci",), lambda: _fci(integrals, fci_limit, found))
+    _note_breakdown(found)
     return found.energies, found.notes
 
 
-def with_references(system: Molecule, *, fci_limit: int = 5_000_000) -> Molecule:
+def with_references(system: Molecule, *, fci_limit: int = FCI_LIMIT) -> Molecule:
     """Return `system` with the reference energies of its integrals, or a note that PySCF is missing."""
     if find_spec("pyscf") is None:
         found = _References({"hf": determinant_energy(system.integrals)}, {})
@@ -104,7 +111,8 @@ def with_references(system: Molecule, *, fci_limit: int = 5_000_000) -> Molecule
 
 def failures(notes: Mapping[str, str]) -> tuple[str, ...]:
     """Return the notes of `reference_energies` that are worth a warning: a method broke off."""
-    return tuple(dict.fromkeys(f"no reference energy: {why}" for why in notes.values() if FAILED in why))
+    broken = dict.fromkeys(why for why in notes.values() if isinstance(why, Failure))
+    return tuple(f"no reference energy: {why}" for why in broken)
 
 
 def second_order_energy(integrals: MolecularIntegrals) -> float:
@@ -113,6 +121,16 @@ def second_order_energy(integrals: MolecularIntegrals) -> float:
         integrals = integrals.spin_flipped()
     field = pseudo_field(_padded(integrals))
     return field.energy + _second_order(field)
+
+
+def _note_breakdown(found: _References) -> None:
+    """Note energies far below the exact one: as MP2 has them where bonds are broken."""
+    exact = found.energies.get("fci")
+    for method in ("mp2", "ccsd", "ccsd_t"):
+        energy = found.energies.get(method)
+        if exact is not None and energy is not None and energy < exact - _BROKEN_DOWN:
+            text = f"{1e3 * (exact - energy):.1f} mHa below FCI: not to be trusted here"
+            found.notes[method] = f"{text}; {found.notes[method]}" if method in found.notes else text
 
 
 def _perturbative(integrals: MolecularIntegrals, found: _References) -> None:

@@ -3,12 +3,16 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from hamiltonians.errors import InputError
 
 if TYPE_CHECKING:
     from hamiltonians.molecule.system import Molecule
+
+FCI_LIMIT = 5_000_000
+"""Determinants up to which FCI is computed, unless another number is given."""
+_DEFAULT_BASIS = "sto-3g"
 
 
 @dataclass(frozen=True)
@@ -22,8 +26,11 @@ class MoleculeSpec:
     molecule: str
     """Bundled name (N2, H2O, ...), path to an .xyz file, text such as "N 0 0 0; N 0 0 1.1", or a chain or
     ring with its spacing ("H10-chain-1.8", "H6-ring-1.0")."""
-    basis: str = "sto-3g"
+    basis: str = _DEFAULT_BASIS
     """Basis set; or one for elements, labelled atoms and the rest: "N=cc-pvtz,H1=cc-pvdz,default=sto-3g"."""
+    basis_file: str | None = None
+    """File with basis sets (and potentials) in the format of NWChem or Gaussian: elements that it has are
+    taken from it, unless basis names them; others have basis, which is to be given then."""
     charge: int | None = None
     """Total charge; left out: as the geometry states, else 0."""
     spin: int | None = None
@@ -51,7 +58,7 @@ class MoleculeSpec:
     """Adapt orbitals to the point group."""
     references: bool = True
     """Compute MP2, CCSD, CCSD(T) and FCI, where affordable, beside HF."""
-    fci_limit: int = 5_000_000
+    fci_limit: int = FCI_LIMIT
     """Largest number of determinants for which FCI is computed."""
 
     def build(self, *, references: bool = True) -> "Molecule":
@@ -62,6 +69,7 @@ class MoleculeSpec:
         """
         from hamiltonians.molecule.build import build_molecule
 
+        require_references(self)
         return build_molecule(self, references=self.references and references)
 
     @property
@@ -71,7 +79,9 @@ class MoleculeSpec:
 
     @property
     def basis_sets(self) -> str | Mapping[str, str]:
-        """One basis set for all elements, or {element: name}."""
+        """One basis set for all elements, or {element: name}; with a file the default is none."""
+        if self.basis_file is not None and self.basis == _DEFAULT_BASIS:
+            return {}
         if not isinstance(self.basis, str) or "=" not in self.basis:
             return self.basis
         parts = re.split(r",(?![^()]*\))", self.basis)  # not within 6-31G(d,p)
@@ -88,3 +98,13 @@ class MoleculeSpec:
         if not isinstance(self.ecp, str):
             return self.ecp
         return {"auto": None, "none": False}.get(self.ecp.casefold(), self.ecp)
+
+
+def require_references(spec: Any) -> None:
+    """Refuse a limit of FCI where no references are wanted.
+
+    Raises:
+        InputError: It is given.
+    """
+    if not spec.references and spec.fci_limit != FCI_LIMIT:
+        raise InputError("fci_limit has no effect without references: leave it out")

@@ -1,10 +1,10 @@
 """Dialects of .xyz files: plain, extended (columns in any order), of QM9; charges and spins in comments."""
 
 import re
-import stat
 from pathlib import Path
 
-from hamiltonians.errors import InputError
+from hamiltonians import foreign
+from hamiltonians.errors import InputError, reason_of
 
 MOST_ATOMS = 1000
 """Largest number of atoms of a molecule: each has an orbital at least."""
@@ -31,16 +31,9 @@ def read_text(path: Path, kind: str = "an .xyz text file") -> str:
         InputError: The file cannot be read, is larger than 10 MB or is no text.
     """
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST:
-            raise InputError(f"cannot read {path}: not a file of at most {_LARGEST:,} bytes; give {kind}")
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeError) as error:
-        reason = (error.strerror or "unreadable") if isinstance(error, OSError) else "not a text file"
-        raise InputError(f"cannot read {path}: {reason}; give {kind}") from error
-    if "\0" in text:
-        raise InputError(f"cannot read {path}: not a text file; give {kind}")
-    return text
+        return foreign.read_text(path, _LARGEST)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read {path}: {reason_of(error)}; give {kind}") from error
 
 
 def xyz_rows(content: str, source: str) -> tuple[list[list[str]], str]:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hamiltonians.errors import InputError, one_line
-from hamiltonians.plugins import registered
+from hamiltonians.plugins import load_plugins, registered
 from nnbf.ansatz import contract
 from nnbf.ansatz.logdet import log_of_sum
 from nnbf.ansatz.registry import register_ansatz, registered_networks
@@ -29,6 +29,8 @@ def named_network(name: str, given: str, known: Mapping[str, Any]) -> nn.Module:
     Raises:
         InputError: There is no such network, or it has no such fields, or cannot be built with their values.
     """
+    if name not in registered_networks():
+        load_plugins()  # before the networks are listed
     cls = registered(name, registered_networks(), "network")
     try:
         chosen = {key: _tuples(value) for key, value in tomllib.loads(f"x = {{{given}}}")["x"].items()}

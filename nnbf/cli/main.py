@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from hamiltonians.errors import InputError, nearest_names
-from nnbf._runtime import prepare_process, repeat_lost_interrupts, stop_with_parent
+from nnbf._runtime import BEFORE_COMMANDS, prepare_process, repeat_lost_interrupts, stop_with_parent
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""
@@ -93,12 +93,10 @@ COMMANDS = {
     ),
 }
 
-_plugins: list[str] = []
-
 
 def typed_line(*words: str) -> str:
     """Return a command line of the program, with the plug-ins of this call."""
-    return shlex.join(["nnbf", *(part for file in _plugins for part in ("--plugin", file)), *words])
+    return shlex.join(["nnbf", *BEFORE_COMMANDS, *words])
 
 
 _OVERVIEW = """\
@@ -174,7 +172,7 @@ def _say_error(message: str) -> None:
 
 
 def _dispatch(words: list[str]) -> int:
-    _plugins.clear()
+    BEFORE_COMMANDS.clear()
     while words and words[0].partition("=")[0] == "--plugin":
         _, equals, file = words.pop(0).partition("=")
         if not equals:
@@ -210,7 +208,7 @@ def _use_plugin(given: str) -> None:
     if not given:
         raise InputError("--plugin has no value: give a file that ends in .py, or a module")
     load_plugin(given)
-    _plugins.append(given)
+    BEFORE_COMMANDS.extend(("--plugin", given))
     word = str(Path(given).expanduser().resolve()) if given.endswith(".py") else given
     known = [known for known in os.environ.get(VARIABLE, "").split(os.pathsep) if known not in ("", word)]
     os.environ[VARIABLE] = os.pathsep.join([*known, word])

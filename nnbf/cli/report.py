@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hamiltonians.errors import extra
 from nnbf._io import given_path
-from nnbf._text import setting, value_with_error
+from nnbf._text import setting, typed, value_with_error
 from nnbf.cli.console import Progress, clock, counted, say_error, say_warning
 from nnbf.cli.main import DONE, FAILED, typed_line
 from nnbf.cli.parsing import parse_command
@@ -121,7 +121,7 @@ def conclude(
     lines = extra(
         "the report",
         lambda: written_report(folder),
-        lambda why: say_warning(f"the result is safe, but {why}: try 'nnbf report {folder}'"),
+        lambda why: say_warning(f"the result is safe, but {why}: try {typed('report', folder)}"),
     )
     _show(result, progress, [*facts, f"run folder  {folder}{os.sep}", *(lines or ())])
 
@@ -267,7 +267,7 @@ def evaluate(arguments: Sequence[str]) -> int:
                 should_stop=stop,
             )
     except FloatingPointError as error:
-        say_error(f"{error}: 'nnbf resume {command.target.folder}' goes on from the last checkpoint")
+        say_error(f"{error}: {typed('resume', command.target.folder)} goes on from the last checkpoint")
         return FAILED
     for warning in done.warnings:
         shown.warn(warning)

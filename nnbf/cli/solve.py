@@ -183,10 +183,12 @@ def _title(job: "Job") -> str:
 
 def _general_job(command: Any, problem: Any) -> "Job":
     from nnbf.drivers.methods import method_named, names
+    from nnbf.drivers.unused_options import require_effect
     from nnbf.runs import Job
 
     method = command.run.method or names(problem)[0]
     method_named(problem, method)
+    require_effect(command.solver, (method,))
     try:
         _ = problem.n_modes
     except Exception as error:  # whatever a class of the user's may raise
@@ -195,22 +197,31 @@ def _general_job(command: Any, problem: Any) -> "Job":
 
 
 def _lattice_job(name: str, command: "SolveLattice | SolveSpectrum | SolveCharge") -> "Job":
+    from nnbf.drivers.unused_options import require_effect
     from nnbf.runs import Job
 
     model, solver = command.problem.build(), command.solver
+    method: str = solver.method
     if isinstance(command, SolveLattice):
         choice: Any = command.sector.choice(model, command.limits.exact_limit)
     else:
         choice = command.choice
-    method = "full-sum" if isinstance(command, SolveCharge) else solver.method
-    return Job(name, model, solver, method, command.problem, choice, command.limits).require()
+    if isinstance(command, SolveCharge):
+        if method == "vmc":
+            raise InputError("charge excitations are made by full sums: leave out method")
+        method = "full-sum"
+    job = Job(name, model, solver, method, command.problem, choice, command.limits).require()
+    require_effect(solver, {solver.method_for(s.n_states) for s in job.sectors} or {method})
+    return job
 
 
 def _molecular_job(name: str, command: SolveMolecular, progress: Progress) -> "tuple[Job, dict[str, Any]]":
     """Return the job, and what a run needs beyond it."""
+    from nnbf.drivers.unused_options import require_effect
     from nnbf.runs import Job, RunDirectory, prepare_start
 
     options, start = command.run, None
+    require_effect(command.solver, (options.method,))
     if options.start_from is not None:
         RunDirectory.open(options.start_from)  # before the time that building takes
     system = _built(command.problem, progress, references=not options.dry_run)

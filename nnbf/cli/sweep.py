@@ -11,7 +11,7 @@ from typing import Any
 from hamiltonians.errors import InputError, reason_of
 from nnbf._io import read_json
 from nnbf._options import Checked, Positive, Workers
-from nnbf._runtime import threads_environment
+from nnbf._runtime import import_environment, threads_environment
 from nnbf._text import value_with_error
 from nnbf.analysis import findings_sections
 from nnbf.cli.console import Progress, clock, say_error
@@ -101,6 +101,8 @@ def sweep(arguments: Sequence[str], program: Sequence[str] | None = None) -> int
     """
     command = parse_command(SweepCommand, arguments, prog="nnbf sweep", examples=_EXAMPLES)
     options = command.options
+    if command.cluster.slurm and options.workers > 1:
+        raise InputError("workers are processes of this machine: with slurm give slurm_parallel")
     flags = [word.replace("_", "-") for word in arguments]
     plan = plan_sweep(
         command.target.manifest,
@@ -114,7 +116,7 @@ def sweep(arguments: Sequence[str], program: Sequence[str] | None = None) -> int
     if options.remake:
         _clear_changed(plan)
     require_unchanged(plan.folder, plan.chosen)
-    words = tuple(program or (sys.executable, "-m", "nnbf.cli"))
+    words = tuple(program or (sys.executable, *(["-P"] if import_environment() else []), "-m", "nnbf.cli"))
     try:
         return _run(plan, options, command.cluster, words)
     except OSError as error:

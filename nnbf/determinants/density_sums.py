@@ -17,8 +17,9 @@ from typing import Literal
 
 import numpy as np
 
+from hamiltonians.compiled import compiled
 from nnbf.determinants.hashing import Amplitudes, grown, lookup, merge_equal
-from nnbf.determinants.parallel import compiled, map_row_blocks, map_tasks, n_threads
+from nnbf.determinants.parallel import map_row_blocks, map_tasks, n_threads
 from nnbf.determinants.slater_condon import between, is_empty, move, occupied_orbitals
 
 _MODES = {"exchange": 0, "mixed": 1, "all": 2}

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnbf.determinants.parallel import compiled
+from hamiltonians.compiled import compiled
 
 
 @compiled(inline="always")

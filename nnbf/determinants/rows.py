@@ -15,10 +15,11 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse
 
+from hamiltonians.compiled import compiled
 from nnbf.determinants.configurations import multiplicities
 from nnbf.determinants.hashing import Amplitudes, canonicalise, fill, find, grown, hash_words
 from nnbf.determinants.integral_tables import IntegralTables
-from nnbf.determinants.parallel import compiled, map_row_blocks, map_tasks, n_threads
+from nnbf.determinants.parallel import map_row_blocks, map_tasks, n_threads
 from nnbf.determinants.slater_condon import (
     Scratch,
     connections_of,

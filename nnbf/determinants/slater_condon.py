@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from hamiltonians.compiled import compiled
 from nnbf.determinants.integral_tables import IntegralTables
-from nnbf.determinants.parallel import compiled, map_row_blocks
+from nnbf.determinants.parallel import map_row_blocks
 
 
 def diagonal_elements(tables: IntegralTables, determinants: np.ndarray) -> np.ndarray:

@@ -8,10 +8,11 @@ beta orbitals, which is the unit matrix where they are the same. Sums have the t
 import numpy as np
 import scipy.sparse
 
+from hamiltonians.compiled import compiled
 from nnbf.determinants.configurations import multiplicities, spin_flip
 from nnbf.determinants.density_sums import lookup_moved
 from nnbf.determinants.hashing import Amplitudes, grown, lookup, merge_equal
-from nnbf.determinants.parallel import compiled, map_row_blocks
+from nnbf.determinants.parallel import map_row_blocks
 from nnbf.determinants.slater_condon import between, is_empty, move, occupied_orbitals
 
 #: Products of orbital overlaps below this are dropped: rounding of what symmetry makes zero.

@@ -64,8 +64,16 @@ class EvaluationOptions(Checked):
         for field in fields(self):
             if field.name in _ONLY[other] and getattr(self, field.name) != field.default:
                 raise InputError(f"{field.name} is for {other}: leave it out")
+        for name in self.without_effect(self.sampler):
+            raise InputError(f"{name} has no effect with sampler {self.sampler}: leave it out")
+
+    def without_effect(self, sampler: str) -> tuple[str, ...]:
+        """Return the options that were given and mean nothing to the sampler that was found best."""
+        names = _WITHOUT.get(sampler, ())
+        return tuple(name for name in names if getattr(self, name) != getattr(EvaluationOptions, name))
 
 
+_WITHOUT = {"sector": ("chains", "power"), "metropolis": ("sector_limit", "full_sum_limit")}
 _ONLY = {"molecules": ("large", "sampler", "sector_limit", "full_sum_limit"), "lattices": ("state",)}
 
 

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 import netket as nk
 import numpy as np
 
+from hamiltonians.compiled import compiled
 from hamiltonians.lattice.model import Lattice
-from nnbf.determinants.parallel import compiled
 from nnbf.operators.connections import Connections
 from nnbf.operators.hamiltonian import Hamiltonian
 

@@ -108,6 +108,9 @@ def evaluate_run(
     measured = None if observables is None else observables.record()
     result, is_current, warnings = _result_of(trained)
     level = _level_of(result, trained)
+    if is_molecule(config):
+        idle = options.without_effect(source.method)
+        warnings += [f"{name} has no effect with sampler {source.method}, which was taken" for name in idle]
     warnings += _doubts(evaluation) + _outside_not_trained(evaluation, result)
     warnings += _far_from_exact(evaluation, level, source.unit)
     more: dict[str, Any] = {"state": trained.name, "reference": level.get("reference"), "extrapolations": {}}

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
@@ -48,6 +48,9 @@ class SlurmOptions(Checked):
         """Check the numbers."""
         super().__post_init__()
         self.sbatch()
+        for item in () if self.slurm else fields(self):
+            if getattr(self, item.name) != item.default:
+                raise InputError(f"{item.name} is for jobs of a cluster: give slurm, or leave it out")
 
     def sbatch(self) -> dict[str, str]:
         """Return `slurm_options` as pairs.

@@ -77,9 +77,11 @@ WATER = "O 0 0 0.1173; H1 0 0.7572 -0.4692; H2 0 -0.7572 -0.4692"
     [
         (WATER, "default=sto-3g,O=6-31g", {"default": "sto-3g", "O": "6-31g"}),
         (WATER, "H1=6-31g(d,p),h=sto-3g,O=sto-3g", {"H1": "6-31g(d,p)", "H": "sto-3g", "O": "sto-3g"}),
+        ("O 0 0 0; H 0 0.757 0.587; H 0 -0.757 0.587", "dyall-v2z", "dyall-v2z"),
+        ("O 0 0 0; H 0 0.757 0.587; H 0 -0.757 0.587", "minao", "minao"),
         ("ghost-H 0 0 0; H 0 0 1.5; H 0 0 2.2", "6-31g", "6-31g"),
     ],
-    ids=["default", "label", "ghost"],
+    ids=["default", "label", "dyall", "minao", "ghost"],
 )
 def test_atoms_with_a_basis_of_their_own_are_as_in_pyscf(molecule, basis, pyscf_basis):
     system = build_molecule(molecule, basis, references=False)
