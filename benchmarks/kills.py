@@ -4,7 +4,8 @@ Each case starts a small run, sends it (or its whole group of processes) a signa
 start-up on, counts what still runs ten seconds after its end, and goes on with the same run; of four one is
 killed while it goes on, too. In the end history, states, result and tables are compared with those of a run
 left in peace: bit by bit, without times. Moments are rows of the history, or shares of the time of the whole.
-Linux.
+Most processes are forked from this one, which has imported what they need; a fifth of those that are killed
+are programs of their own, so that start-up is hit, too. Linux.
 
     python benchmarks/kills.py                                   # 60 kills, about 125 small runs
     python benchmarks/kills.py --kills 6 --only spectrum sweep --seed 1
@@ -17,19 +18,26 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
+import traceback
+import types
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 from typing import Any
 
+import jax
 import numpy as np
 from _measure import RESULTS, machine_line, provenance, write_json
+from jax._src import xla_bridge
 
+import nnbf
 from nnbf._runtime import threads_environment
 from nnbf._text import markdown_table as table
 
@@ -65,8 +73,10 @@ KILLS: dict[str, tuple[tuple[signal.Signals, ...], bool]] = {
 _NO_MATTER = {
     "time_s", "wall_time_s", "created", "peak_memory_mb", "memory_mb", "started", "process_s", "timings",
 }  # fmt: skip
-_MARK, _LEFT_AFTER, _TIMES_OUT = "NNBF_KILLS_MARK", 10.0, 3600.0
+_MARK, _LEFT_AFTER = "NNBF_KILLS_MARK", 10.0
 _KILLED_AGAIN = 0.25  # share of the resumptions that are killed, too
+_OF_THEIR_OWN = 0.2  # share of the kills that hit a program of its own
+_LONG = ("pyscf.gto", "pyscf.scf", "pyscf.mp", "pyscf.cc", "pyscf.fci", "matplotlib.pyplot")
 
 
 @dataclass(frozen=True)
@@ -85,9 +95,59 @@ class Moment:
     """Exit code."""
     gone_s: float
     """Seconds from its end to that of the last process that it had started."""
+    exec_: bool
+    """True of a program of its own, false where everything was imported."""
 
     def __str__(self) -> str:
         return f"{self.how} after {self.after_s:.1f} s, {self.rows} of {self.of} rows (exit {self.code})"
+
+
+class Child:
+    """The program in a process that leads a group of its own."""
+
+    def __init__(
+        self, words: Sequence[str], environment: Mapping[str, str], said: Path, *, exec_: bool
+    ) -> None:
+        """Start it, from the beginning or (not `exec_`) with everything imported; errors go to a file."""
+        self._said = said
+        self.code: int | None = None
+        self.pid = os.fork()
+        if self.pid == 0:
+            code = 1
+            try:
+                os.setsid()
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+                os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666), 2)
+                if exec_:
+                    command = [sys.executable, "-m", "nnbf.cli", *words]
+                    os.execve(sys.executable, command, {**os.environ, **environment})
+                os.environ.update(environment)
+                sys.argv = ["nnbf", *words]
+                sys.modules["__main__"] = types.ModuleType("__main__")  # processes of its own import that
+                code = import_module("nnbf.cli.main").main()
+                threading._shutdown()  # type: ignore[attr-defined]
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                sys.stderr.flush()
+                os._exit(code)
+
+    def poll(self) -> int | None:
+        """Exit code, or None while it runs."""
+        if self.code is None and (found := os.waitpid(self.pid, os.WNOHANG))[0]:
+            self.code = os.waitstatus_to_exitcode(found[1])
+        return self.code
+
+    def wait(self) -> int:
+        """Wait for its end; return the exit code."""
+        while self.poll() is None:
+            time.sleep(0.01)
+        return self.poll() or 0
+
+    @property
+    def said(self) -> str:
+        """Errors that it has printed."""
+        return self._said.read_text(errors="replace")
 
 
 @dataclass
@@ -134,7 +194,6 @@ class Kind:
 
     name: str
     place: Path
-    environment: dict[str, str]
     dice: random.Random
     before: "Kind | None" = None
     """Run that makes the folder that this one works on."""
@@ -157,22 +216,14 @@ class Kind:
         words = [word.format(manifest=manifest, out=folder) for word in RUNS[self.name]]
         return words if self.name == "evaluate" else [*words, "--out", str(folder)]
 
-    def begin(self, words: Sequence[str], mark: str = "") -> subprocess.Popen:
-        """Start the program in a group of processes of its own."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "nnbf.cli", *words],
-            env={**self.environment, _MARK: mark},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+    def begin(self, folder: Path, mark: str = "", *, exec_: bool = False) -> Child:
+        """Start it, or go on with it."""
+        return Child(self.words(folder), {_MARK: mark}, self.place / "said", exec_=exec_)
 
     def run(self, folder: Path) -> tuple[int, str]:
         """Run the program to its end; return exit code and what it says."""
-        with self.begin(self.words(folder)) as child:
-            said = child.communicate(timeout=_TIMES_OUT)[1]
-            return child.returncode, said
+        child = self.begin(folder)
+        return child.wait(), child.said
 
     @cached_property
     def undisturbed(self) -> Undisturbed:
@@ -214,31 +265,30 @@ class Kind:
         known, (signals, of_group) = self.undisturbed, KILLS[how]
         mark, made, after = f"{folder.name}-{len(case.moments)}", _rows(folder), 0.0
         started = time.monotonic()
-        by_row = self.dice.random() < 0.5 and made < known.rows
-        with self.begin(self.words(folder), mark) as child:
-            if by_row:
-                wanted = self.dice.randint(made, known.rows)
-                while _rows(folder) < wanted and child.poll() is None:
-                    time.sleep(0.005)
-                time.sleep(self.dice.uniform(0.0, 0.05))
-            else:
-                time.sleep(self.dice.uniform(0.0, 1.0) * known.seconds)
-            after, rows = time.monotonic() - started, _rows(folder)
-            if child.poll() is not None:
-                return False
-            for number in signals:
-                if child.poll() is None:
-                    (os.killpg if of_group else os.kill)(child.pid, number)
-                    time.sleep(self.dice.uniform(0.05, 0.5) if len(signals) > 1 else 0.0)
-            child.wait(_TIMES_OUT)
-            ended = time.monotonic()
-            case.left += _left(mark)
-            gone = time.monotonic() - ended
-            said = "" if case.left else child.stderr.read()  # type: ignore[union-attr]
-        case.moments.append(Moment(how, after, rows, known.rows, child.returncode, gone))
+        exec_ = self.dice.random() < _OF_THEIR_OWN
+        by_row = self.dice.random() < 0.6 and made < known.rows
+        child = self.begin(folder, mark, exec_=exec_)
+        if by_row:
+            wanted = self.dice.randint(made, known.rows)
+            while _rows(folder) < wanted and child.poll() is None:
+                time.sleep(0.005)
+            time.sleep(self.dice.uniform(0.0, 0.05))
+        else:
+            time.sleep(self.dice.uniform(0.01, 1.0) * known.seconds)
+        after, rows = time.monotonic() - started, _rows(folder)
+        if child.poll() is not None:
+            return False
+        for number in signals:
+            if child.poll() is None:
+                (os.killpg if of_group else os.kill)(child.pid, number)
+                time.sleep(self.dice.uniform(0.05, 0.5) if len(signals) > 1 else 0.0)
+        code, ended = child.wait(), time.monotonic()
+        case.left += _left(mark)
+        gone = time.monotonic() - ended
+        case.moments.append(Moment(how, after, rows, known.rows, code, gone, exec_))
         # Before the program begins Python itself says what it was doing.
-        if "Traceback" in said and ", in main\n" in said:
-            case.problem = f"a traceback: {said[-300:]}"
+        if "Traceback" in child.said and ", in main\n" in child.said:
+            case.problem = f"a traceback: {child.said[-300:]}"
         return True
 
 
@@ -323,18 +373,11 @@ def main() -> int:
     started = time.monotonic()
     about, dice = provenance(), random.Random(options.seed)
     cases: list[Case] = []
-    with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
-        cache = os.environ.get("JAX_COMPILATION_CACHE_DIR", f"{scratch}/jax_cache")
-        environment = {
-            **os.environ,
-            **threads_environment(1),
-            "JAX_COMPILATION_CACHE_DIR": cache,
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-            "JAX_PLATFORMS": "cpu",
-        }
-        kinds = {name: Kind(name, Path(scratch), environment, dice) for name in RUNS}
-        kinds["evaluate"].before = kinds["molecule"]
+    scratch = tempfile.mkdtemp(dir=options.scratch)  # a context would end in children, too
+    prepare(f"{scratch}/jax_cache")
+    kinds = {name: Kind(name, Path(scratch), dice) for name in RUNS}
+    kinds["evaluate"].before = kinds["molecule"]
+    try:
         while (done := sum(len(case.moments) for case in cases)) < options.kills:
             kind = kinds[options.only[len(cases) % len(options.only)]]
             cases.append(kind.case(options.how, options.kills - done))
@@ -342,10 +385,35 @@ def main() -> int:
             minutes = round((time.monotonic() - started) / 60.0, 1)
             found = {"minutes": minutes, "cases": [asdict(case) for case in cases]}
             write_json(options.out, {"provenance": about, "seed": options.seed, **found})
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
     text = f"{machine_line(about)}; {minutes} minutes.\n\n{_table(cases)}\n"
     options.out.with_suffix(".md").write_text(text, encoding="utf-8")
     print(text)
     return 0 if all(case.passed for case in cases) else 1
+
+
+def prepare(cache: str) -> None:
+    """Import what runs need, with one thread and a cache of compiled programs; no device is taken.
+
+    Raises:
+        RuntimeError: One was taken: what is forked would not work.
+    """
+    settings = {
+        "jax_compilation_cache_dir": os.environ.get("JAX_COMPILATION_CACHE_DIR", cache),
+        "jax_persistent_cache_min_compile_time_secs": 0,
+        "jax_persistent_cache_min_entry_size_bytes": -1,
+        "jax_platforms": "cpu",
+    }
+    variables = {key.upper(): str(value) for key, value in settings.items()}
+    os.environ.update({**threads_environment(1), **variables, "MPLBACKEND": "agg"})
+    for key, value in settings.items():
+        jax.config.update(key, value)
+    for name in [module.name for module in walk_packages(nnbf.__path__, "nnbf.")] + [*_LONG]:
+        if not name.endswith("__main__"):
+            import_module(name)
+    if xla_bridge.backends_are_initialized():
+        raise RuntimeError("JAX has begun to compute")
 
 
 def _table(cases: Sequence[Case]) -> str:
