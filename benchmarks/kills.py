@@ -12,12 +12,14 @@ are programs of their own, so that start-up is hit, too. Linux.
 """
 
 import argparse
+import contextlib
 import hashlib
 import json
 import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -29,7 +31,6 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from pkgutil import walk_packages
 from typing import Any
 
 import jax
@@ -37,7 +38,6 @@ import numpy as np
 from _measure import RESULTS, machine_line, provenance, write_json
 from jax._src import xla_bridge
 
-import nnbf
 from nnbf._runtime import threads_environment
 from nnbf._text import markdown_table as table
 
@@ -76,7 +76,15 @@ _NO_MATTER = {
 _MARK, _LEFT_AFTER = "NNBF_KILLS_MARK", 10.0
 _KILLED_AGAIN = 0.25  # share of the resumptions that are killed, too
 _OF_THEIR_OWN = 0.2  # share of the kills that hit a program of its own
-_LONG = ("pyscf.gto", "pyscf.scf", "pyscf.mp", "pyscf.cc", "pyscf.fci", "matplotlib.pyplot")
+_MODULES = """
+import importlib, pkgutil, sys, nnbf
+found = [module.name for module in pkgutil.walk_packages(nnbf.__path__, "nnbf.")]
+others = ("pyscf.gto", "pyscf.scf", "pyscf.mp", "pyscf.cc", "pyscf.fci", "matplotlib.pyplot")
+for name in (*found, *others):
+    if not name.endswith("__main__"):
+        importlib.import_module(name)
+print(*(name for name in sys.modules if name.partition(".")[0] not in ("nnbf", "netket", "__main__")))
+"""
 
 
 @dataclass(frozen=True)
@@ -409,8 +417,10 @@ def prepare(cache: str) -> None:
     os.environ.update({**threads_environment(1), **variables, "MPLBACKEND": "agg"})
     for key, value in settings.items():
         jax.config.update(key, value)
-    for name in [module.name for module in walk_packages(nnbf.__path__, "nnbf.")] + [*_LONG]:
-        if not name.endswith("__main__"):
+    # NetKet takes the devices when it is imported: all but that, and what is built on it.
+    modules = subprocess.run([sys.executable, "-c", _MODULES], stdout=subprocess.PIPE, text=True, check=True)
+    for name in modules.stdout.split():
+        with contextlib.suppress(Exception):  # parts of modules that are no modules
             import_module(name)
     if xla_bridge.backends_are_initialized():
         raise RuntimeError("JAX has begun to compute")
