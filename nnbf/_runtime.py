@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from multiprocessing import connection
 from pathlib import Path
@@ -16,6 +17,7 @@ BEFORE_COMMANDS: list[str] = []
 """Words between the program and its commands that this process was begun with: those that name plug-ins."""
 PARENT_PIPE = "NNBF_PARENT_PIPE"
 """Variable with the number of an inherited pipe: its other end is held by the process that began this one."""
+_PATIENCE = 5.0  # seconds for a process whose parent has died
 
 
 def enable_double_precision() -> None:
@@ -91,10 +93,19 @@ def when_closed(descriptor: int, act: Callable[[], object]) -> None:
 
 
 def stop_with_parent() -> None:
-    """Ask this process to stop, as SIGTERM does, when the one that began it has died; see `PARENT_PIPE`."""
+    """Ask this process to stop, as SIGTERM does, when the one that began it has died; see `PARENT_PIPE`.
+
+    A few seconds later it ends at once: files are whole at any moment, and nobody waits for its result.
+    """
+
+    def end() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(_PATIENCE)
+        os._exit(1)
+
     given = os.environ.pop(PARENT_PIPE, "")
     if given.isdecimal():
-        when_closed(int(given), lambda: os.kill(os.getpid(), signal.SIGTERM))
+        when_closed(int(given), end)
 
 
 def repeat_lost_interrupts() -> None:

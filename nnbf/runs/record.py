@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hamiltonians.molecule.references import fci_dimension
 from nnbf.runs.process import git_state, hardware, versions
-from nnbf.runs.schema import FORMAT, plain_level
+from nnbf.runs.schema import FORMAT, complete_level, plain_level
 
 if TYPE_CHECKING:
     from hamiltonians import Molecule
@@ -92,7 +92,7 @@ def level_record(level: "Level", *, of_charge: bool = False) -> dict[str, Any]:
         record["n_determinants"] = level.n_determinants
     if of_charge:
         record["particles"] = list(level.problem.particles)
-    return record
+    return complete_level(record)
 
 
 def row_record(row: Mapping[str, Any], status: str) -> dict[str, Any]:

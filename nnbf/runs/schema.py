@@ -89,9 +89,7 @@ def load_result(folder: str | Path) -> dict[str, Any]:
     with _damage_reported(path):
         found = result if result.get("format") == FORMAT else upgraded_result(result, load_config(folder))
         require_fields(found, RESULT, "")
-        for level in found["levels"]:
-            for key in (*_OF_LEVEL, *_SECTOR):
-                level.setdefault(key, None)
+        found["levels"] = [complete_level(level) for level in found["levels"]]
     return found
 
 
@@ -111,6 +109,11 @@ def sector_label(momentum: Any, irrep: str | None, spin_flip: int | None) -> str
     parts += [] if irrep is None else [irrep]
     parts += [] if spin_flip is None else ["even spin" if spin_flip == 1 else "odd spin"]
     return " ".join(parts)
+
+
+def complete_level(known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record of a level with None for what it lacks: those written and those read are the same."""
+    return {**dict.fromkeys((*_OF_LEVEL, *_SECTOR)), **known}
 
 
 def plain_level(**known: Any) -> dict[str, Any]:

@@ -16,9 +16,11 @@ from tests.runs.test_levels import spectrum_job
 
 # A process that starts another one, as sweeps do, and waits; both hold the output.
 _CHILD = """
-import time
-from nnbf._runtime import stop_with_parent
-stop_with_parent()
+import signal, time
+from nnbf import _runtime
+_runtime._PATIENCE = 0.2
+signal.signal(signal.SIGTERM, signal.{})
+_runtime.stop_with_parent()
 print("ready", flush=True)
 time.sleep(60)
 """
@@ -53,10 +55,11 @@ def test_a_second_ctrl_c_that_a_callback_swallows_comes_again(capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_nothing_outlives_a_parent_that_is_killed():
+@pytest.mark.parametrize("saves_itself", ["SIG_DFL", "SIG_IGN"])  # at once, or not within its time
+def test_nothing_outlives_a_parent_that_is_killed(saves_itself):
     root = Path(__file__).parents[2]
     environment = {**os.environ, "PYTHONPATH": str(root)}
-    command = [sys.executable, "-c", _PARENT, _CHILD]
+    command = [sys.executable, "-c", _PARENT, _CHILD.format(saves_itself)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as parent:
         assert parent.stdout.readline() == b"ready\n"
         parent.kill()
