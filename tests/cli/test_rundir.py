@@ -50,7 +50,7 @@ def test_a_run_folder_can_be_opened_again(system, solver, tmp_path):
     run = run_system(system, out=tmp_path / "run")
     opened = RunDirectory.open(tmp_path / "run")
     assert [row["energy"] for row in opened.read_history()] == [-1.05, -1.09, -1.1011]
-    assert opened.read_result() == run.result
+    assert opened.read_result() == run.result == json.loads(opened.result_file.read_text())
     assert np.array_equal(opened.read_system().integrals.two_body, system.integrals.two_body)
     checkpoint = opened.read_checkpoint()
     assert np.array_equal(checkpoint.determinants, run.lowest.determinants)
