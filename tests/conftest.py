@@ -6,6 +6,7 @@ import gc
 import hashlib
 import os
 import platform
+import runpy
 from pathlib import Path
 
 import jax
@@ -21,6 +22,12 @@ def _processor() -> str:
     features = {line for line in lines if line.startswith(("model name", "flags", "Features"))}
     return hashlib.sha256("\n".join([platform.machine(), *sorted(features)]).encode()).hexdigest()[:12]
 
+
+# Another processor, for these tests and for the commands that they start; see the file.
+if "NNBF_TEST_ROTATION" in os.environ:
+    _OTHER = str(Path(__file__).parent / "other_processor")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (_OTHER, os.environ.get("PYTHONPATH"))))
+    runpy.run_path(f"{_OTHER}/sitecustomize.py")
 
 # Many tests compile the same programs: in both workers, and in the commands that they start.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:

@@ -9,9 +9,12 @@ configurations, and each then weighs much: few samples see too little of the var
     n \sigma_E^2 = \frac{\langle w^2 (E_{loc} - E)^2 \rangle_q}{\langle w \rangle_q^2}
     = \langle |\psi|^{2-p} (E_{loc} - E)^2 \rangle_2 \, \langle |\psi|^{p-2} \rangle_2 .
 
-The last form is known for every p from samples of one. Where there are control variates, quantities t of mean
-zero, :math:`x - \sum_k c_k t_k` has the mean of x for any fixed c, and less noise for good ones (Hammersley
-and Handscomb, Monte Carlo Methods, chapter 5). A first round chooses p and c, and is thrown away.
+The last form is known for every p from samples of one. Near a node, what a sample contributes to E has the
+tail of a Pareto distribution of shape (p - 1) / (p + 1), to the variance of shape p / (p + 1), a little
+less for complex psi: above 1/2 there is no error bar. Of powers that are almost as good, the lowest is
+taken. Where there are control variates, quantities t of mean zero, :math:`x - \sum_k c_k t_k` has the mean
+of x for any fixed c, and less noise for good ones (Hammersley and Handscomb, Monte Carlo Methods, chapter
+5). A first round chooses p and c, and is thrown away.
 """
 
 import time
@@ -26,8 +29,10 @@ from nnbf.evaluation.samples import EvaluationOptions, Samples, SampleSource
 
 #: Powers to choose from. Below 1, weights leave few samples that count.
 POWERS = (2.0, 1.8, 1.6, 1.4, 1.2, 1.0)
-#: Power of the samples that the choice is made with.
-PILOT_POWER = 1.6
+#: Relative excess of samples at which a lower power is preferred: its samples have lighter tails.
+DEARER = 0.2
+#: Power of the samples that the choice is made with: a low one, which meets what matters for the others.
+PILOT_POWER = 1.2
 #: Samples before an error bar is small enough to stop at.
 LEAST_SAMPLES = 4096
 #: Samples outside what is summed exactly before the error bar of chains is believed ...
@@ -193,10 +198,14 @@ def means(drawn: Samples) -> tuple[Estimate, Estimate]:
 
 
 def best_power(drawn: Samples) -> float:
-    """The power of |psi| for which the error of as many samples would be smallest; see the module."""
+    """The lowest power of |psi| that needs hardly more samples than the best one; see the module.
+
+    Where nothing fluctuates, all the samples may be of what is summed exactly: then the lowest, too.
+    """
     assert drawn.log_abs is not None
     shares = drawn.weights.ravel() / drawn.energy.size
-    return POWERS[int(np.argmin(spreads(shares, drawn.log_abs.ravel(), drawn.energy.ravel())))]
+    needed = spreads(shares, drawn.log_abs.ravel(), drawn.energy.ravel())
+    return min(np.array(POWERS)[needed <= (1.0 + DEARER) * needed.min()].tolist())
 
 
 def spreads(shares: np.ndarray, log_abs: np.ndarray, local: np.ndarray) -> np.ndarray:
