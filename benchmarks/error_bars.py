@@ -18,7 +18,6 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import netket as nk
 import numpy as np
 from _measure import RESULTS, machine_line, provenance, write_json
 from scipy.stats import binom
@@ -39,13 +38,14 @@ from nnbf.evaluation import (
     ChainSource,
     EvaluationOptions,
     OperatorSource,
+    Samples,
     SampleSource,
     SectorSource,
-    StateSource,
     sample_energy,
 )
+from nnbf.evaluation.sampling_loop import PILOT_POWER
 from nnbf.operators import MolecularHamiltonian
-from nnbf.sampling import ExcitationRule, ordered_configuration
+from nnbf.sampling import ordered_configuration
 from nnbf.states import SpaceState, full_sum_energy, symmetry_sector
 from nnbf.states.amplitudes import initial_variables, log_psi
 
@@ -97,14 +97,69 @@ def tabulated(occupations: np.ndarray, log_psi: np.ndarray) -> dict[str, Any]:
     return {"params": {"log_psi": jnp.asarray(table)}}
 
 
+class Drawn(SampleSource):
+    """Independent samples of |psi|^p from a table, in as many chains as Metropolis ones: no memory."""
+
+    method, unit, granule, chains = "metropolis", "Hartree", 1024, 64
+
+    def __init__(self, source: SectorSource, *, summed: bool):
+        """Tabulate local energies, or, where L is `summed`, what `ChainSource` averages."""
+        n, table = source.n_large, source._table
+        self._psi, self._count, self.reference = table.amplitudes, table.multiplicity, source.reference
+        self.n_particles, self.infinite_temperature = source.n_particles, source.infinite_temperature
+        own, other = table.rows(table.determinants[:n])
+        own, other = np.append(own, source._reached), np.append(other, source._other)
+        live = self._psi != 0
+        psi = np.where(live, self._psi, 1.0)
+        self._energy, self._second = (own + other) / psi, ((own + other) / psi) ** 2
+        self._peaked, self._power = not summed, PILOT_POWER
+        if summed:
+            diagonal = np.where(own[n:] != 0, source._diagonal, 0.0)
+            rest, known = (other[n:] - diagonal) / psi[n:], (own[n:] + diagonal) / psi[n:]
+            known = np.where(own[n:] != 0, known, 0.0)
+            share = (self._count * self._psi**2) / np.sum(self._count * self._psi**2)
+            for values, outside in ((self._energy, rest), (self._second, rest * (rest + 2.0 * known))):
+                total = share @ values
+                values[n:] = outside
+                values[:n] = (total - share[n:] @ outside) / share[:n].sum()
+
+    @property
+    def power(self) -> float:
+        """Power of |psi| that is sampled."""
+        return self._power
+
+    def change_power(self, power: float) -> None:
+        """Go on with another power."""
+        self._power = power
+
+    def draw(self, n_samples: int) -> Samples:
+        """Draw independent determinants."""
+        chances = np.cumsum(self._count * np.abs(self._psi) ** self._power)
+        drawn = np.searchsorted(
+            chances, self._rng.random((self.chains, -(-n_samples // self.chains))) * chances[-1]
+        )
+        return Samples(
+            energy=self._energy[drawn],
+            second=self._second[drawn],
+            log_abs=np.log(np.abs(self._psi[drawn])),
+            packed=drawn[..., None].view(np.uint8),
+            power=self._power,
+            peaked=self._peaked,
+        )
+
+
 def molecular_sources(label: str, system: Any, state: SpaceState) -> Iterator[Case]:
-    """Independent samples, chains, and the final samples of a Monte Carlo run, of one state."""
+    """Independent samples, and those of chains with and without L summed, of one state."""
     irreps, integrals, hamiltonian = irrep_bits(system.integrals), system.integrals, state.hamiltonian
     sector = symmetry_sector(state, irreps, 100_000)
     exact = full_sum_energy(state, sector)
     source = SectorSource(state, sector, EvaluationOptions(large=LARGE))
     source.full_sum()  # all rows, once: each seed costs no more than its draws
-    yield f"{label}, independent", source, exact
+    yield f"{label}: independent", source, exact
+    yield f"{label}: |psi|^p, L summed", Drawn(source, summed=True), exact
+    yield f"{label}: |psi|^p", Drawn(source, summed=False), exact
+    if not label.startswith("H2O"):  # a quarter of an hour for 500 seeds
+        return
     sign, log_abs = state.signed_log(sector)
     rows = [sector, spin_flip(sector)] if state.spin_flip else [sector]
     logs = np.tile(log_abs - log_abs.max() + 1j * np.pi * (sign < 0), len(rows))
@@ -119,28 +174,7 @@ def molecular_sources(label: str, system: Any, state: SpaceState) -> Iterator[Ca
     )
     large = sector[np.argsort(-log_abs)[:LARGE]]
     options = EvaluationOptions(large=LARGE)
-    yield f"{label}, chains", ChainSource(looked_up, irreps, options, large=large), exact
-    rule = ExcitationRule(
-        integrals.n_orbitals,
-        integrals.n_alpha,
-        integrals.n_beta,
-        tables=hamiltonian.tables,
-        orbital_irreps=irreps,
-        reference=integrals.reference_occupation,
-    )
-    sampler = nk.sampler.MetropolisSampler(
-        hamiltonian.hilbert,
-        rule,
-        n_chains=64,
-        sweep_size=2 * integrals.n_orbitals,
-        machine_pow=jnp.asarray(1.0),
-        dtype=np.int8,
-    )
-    fresh = nk.vqs.MCState(
-        sampler, model, n_samples=1024, variables=variables, sampler_seed=1, n_discard_per_chain=0
-    )
-    fresh.sample(chain_length=1, n_discard_per_chain=64)
-    yield f"{label}, final of Monte Carlo", StateSource(fresh, hamiltonian, "Hartree"), exact
+    yield f"{label}: Metropolis, L summed", ChainSource(looked_up, irreps, options, large=large), exact
 
 
 def lattice_source(label: str, interaction: float, scale: float) -> Iterator[Case]:
@@ -166,7 +200,7 @@ STATES: dict[str, Callable[[str], Iterator[Case]]] = {
     "N2, random": lambda label: molecular_sources(label, *random_molecule("N2", 0.3)),
     "LiH, part trained": lambda label: molecular_sources(label, *part_trained("LiH", 30, spin_flip="none")),
     "N2, part trained": lambda label: molecular_sources(label, *part_trained("N2", 100)),
-    "t-V 4x2, random": lambda label: lattice_source(label, 1.5, 0.3),
+    "t-V 4x2, random: Metropolis": lambda label: lattice_source(label, 1.5, 0.3),
 }
 
 
@@ -174,8 +208,10 @@ def covered(source: SampleSource, exact: tuple[float, float], seeds: int) -> dic
     """Shares of seeds within one and two error bars of the full sum."""
     found, started = [], time.perf_counter()
     for seed in range(seeds):
-        if isinstance(source, SectorSource):
+        if not isinstance(source, ChainSource | OperatorSource):  # which go on
             source._rng = np.random.default_rng(seed)
+        if isinstance(source, Drawn):
+            source.change_power(PILOT_POWER)
         found.append(sample_energy(source, EvaluationOptions(precision=10.0))[0])
     record: dict[str, Any] = {"seconds": time.perf_counter() - started}
     for quantity, value in zip(("energy", "variance"), exact, strict=True):
