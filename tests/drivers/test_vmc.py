@@ -91,8 +91,8 @@ def test_markov_chains_give_the_same_energy(lih):
     energy, _ = full_sum_energy(selected, selected.determinants)
     state.sample(chain_length=1, n_discard_per_chain=50)
     source = StateSource(state, hamiltonian, "Hartree")
-    found, draws = sample_energy(source, EvaluationOptions(precision=3e-2, power=1.6))
-    assert found.energy.error <= 3e-2
+    found, draws = sample_energy(source, EvaluationOptions(precision=1e-2, power=1.6))
+    assert found.energy.error <= 1e-2
     assert abs(found.energy.value - energy) < 4 * found.energy.error
     assert 0 < found.acceptance < 1
     largest = hamiltonian.pack(draws.largest(50))
