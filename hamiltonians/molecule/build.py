@@ -31,6 +31,7 @@ from hamiltonians.molecule.orbitals import (
     Orbitals,
     canonical_orbitals,
     localised_orbitals,
+    lowdin_orbitals,
     matched_by_irrep,
     natural_orbitals,
 )
@@ -114,6 +115,9 @@ def build_molecule(
     integrals = _integrals(field, chosen.core, chosen.active)
     if spec.orbitals.endswith("natural"):
         integrals = _in_the_irrep_of_hartree_fock(field, integrals)
+    elif spec.orbitals == "lowdin":
+        better = lowest_determinant(integrals, integrals.reference_occupation)
+        integrals = replace(integrals, reference_occupation=better)
     system = _with_references(
         integrals,
         _info(spec, geometry, field, chosen, (charge, two_s)),
@@ -136,6 +140,10 @@ def _checked(spec: MoleculeSpec) -> MoleculeSpec:
     if not isinstance(spec.fci_limit, int | float) or not spec.fci_limit >= 0:
         raise InputError(f"fci_limit {spec.fci_limit!r}: give a number of determinants, 0 for none")
     space = checked_active_space(spec.active_space)
+    if spec.orbitals == "lowdin" and (spec.frozen_core is not False or space or spec.is_truncated):
+        raise InputError(
+            "orbitals 'lowdin' mix core and virtual orbitals: leave out frozen_core, active_space and fno_*"
+        )
     if space is not None and spec.orbitals.endswith("natural") and space[0] in ("avas", "energy"):
         raise InputError(
             f"active space {space[0]!r} needs Hartree-Fock orbitals, not {spec.orbitals}: "
@@ -153,6 +161,8 @@ def _chosen_orbitals(spec: MoleculeSpec, field: MeanField, two_s: int) -> _Chose
     whole, natural = channels[0], None
     if kind.endswith("natural"):
         channels = (natural_orbitals(field, kind, n_core),)
+    elif kind == "lowdin":
+        channels = (lowdin_orbitals(field),)
     elif spec.is_truncated:
         partition_orbitals(channels, two_s, n_core, None)  # refuses a core that is too large
         natural = frozen_natural_orbitals(

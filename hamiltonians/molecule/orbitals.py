@@ -15,7 +15,7 @@ from hamiltonians.errors import InputError
 from hamiltonians.irreps import irrep_codes, irrep_name
 from hamiltonians.molecule.mean_field import MeanField, mean_fock
 
-ORBITAL_KINDS = ("canonical", "mp2-natural", "ccsd-natural", "boys", "pipek-mezey")
+ORBITAL_KINDS = ("canonical", "mp2-natural", "ccsd-natural", "boys", "pipek-mezey", "lowdin")
 """Kinds of orbitals that a system can be built in."""
 
 SAME_ENERGY = 2e-5
@@ -25,6 +25,7 @@ SAME_OCCUPATION = 1e-7
 
 # Weights of x^2, y^2 and z^2: no two alike, so that p, d, E and T sets split along the axes of the frame.
 _QUADRUPOLE = np.array([1.0, 0.618034, 0.267949])
+_DEPENDENT = 1e-7  # eigenvalue of the overlap
 _SPLIT = 1e-3  # atomic units; expectation values closer than this do not tell orbitals apart
 _CHARGE_OFFSET = np.array([0.71, 0.0, 0.43])  # bohr; in a mirror plane of most molecules
 
@@ -144,6 +145,29 @@ def localised_orbitals(field: MeanField, orbitals: Orbitals, kind: str, n_core: 
         found = standard(field, found, rotate=False)
         coefficients[:, inside], energies[inside] = found.coefficients, found.energies
     return replace(orbitals, coefficients=coefficients, energies=energies, irreps=None)
+
+
+def lowdin_orbitals(field: MeanField) -> Orbitals:
+    """Return symmetrically orthogonalised atomic orbitals, those of lowest energy first: one set.
+
+    The orthonormal orbitals closest to the atomic ones (Loewdin, J. Chem. Phys. 18, 365 (1950)), S^(-1/2).
+    States whose electrons stay at atoms, as those of stretched bonds, are simplest in them.
+
+    Raises:
+        InputError: Atomic orbitals are linearly dependent.
+    """
+    values, vectors = np.linalg.eigh(field.scf.get_ovlp())
+    n_alpha, n_beta = field.scf.mol.nelec
+    if values[0] < _DEPENDENT or len(values) > np.asarray(field.scf.mo_coeff).shape[-1]:
+        raise InputError(
+            "orbitals 'lowdin': the basis is linearly dependent; give canonical or a smaller basis"
+        )
+    coefficients = (vectors / np.sqrt(values)) @ vectors.T
+    expected = np.einsum("ai,ab,bi->i", coefficients, mean_fock(field), coefficients)
+    order = np.argsort(np.round(expected, 6), kind="stable")  # equivalent atoms in their order
+    numbers = np.arange(len(values))
+    occupation = (numbers < n_alpha).astype(int) + (numbers < n_beta)
+    return Orbitals(coefficients[:, order], expected[order], occupation, None)
 
 
 def matched_by_irrep(alpha: Orbitals, beta: Orbitals) -> Orbitals | None:

@@ -45,7 +45,9 @@ class MoleculeSpec:
     """Freeze the chemical core (auto, or the option alone) or this many orbitals."""
     active_space: str | None = None
     """"6,6" (electrons, orbitals), "energy:-1.0,1.0" (Hartree), "orbitals:2-7,9" or "avas:N 2p"."""
-    orbitals: Literal["canonical", "mp2-natural", "ccsd-natural", "boys", "pipek-mezey"] = "canonical"
+    orbitals: Literal["canonical", "mp2-natural", "ccsd-natural", "boys", "pipek-mezey", "lowdin"] = (
+        "canonical"
+    )
     """Orbitals the Hamiltonian is written in."""
     fno_threshold: float | None = None
     """Frozen natural orbitals: leave out virtual natural orbitals with a smaller occupation, such as

@@ -192,6 +192,26 @@ def test_fci_does_not_depend_on_the_orbitals(build, name, orbitals):
         assert determinant_energy(system.integrals) == pytest.approx(FINGERPRINTS[name][0], abs=1e-8)
 
 
+@pytest.mark.parametrize(("name", "options"), [("H2O", {}), ("O2", {"reference": "uhf", "spin": 2})])
+def test_lowdin_orbitals_are_one_set_close_to_atomic_ones(build, name, options):
+    system = build(name, orbitals="lowdin", **options)
+    assert not system.integrals.is_spin_resolved
+    assert system.integrals.orbital_irreps is None
+    assert fci_energy_of_integrals(system.integrals) == pytest.approx(FINGERPRINTS[name][1], abs=1e-8)
+
+
+def test_lowdin_reference_has_an_electron_at_each_stretched_atom():
+    system = build_molecule("H4-chain-1.8", "sto-6g", orbitals="lowdin", references=False)
+    alpha, beta = system.integrals.reference_occupation
+    assert sorted((*alpha, *beta)) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("given", [{"frozen_core": True}, {"active_space": "2,2"}, {"fno_virtuals": 2}])
+def test_lowdin_orbitals_need_the_whole_space(given):
+    with pytest.raises(InputError, match="lowdin"):
+        build_molecule("H2O", "sto-3g", orbitals="lowdin", **given)
+
+
 @pytest.mark.parametrize("reference", ["rohf", "uhf"])
 def test_natural_orbitals_of_an_open_shell_are_one_set(build, reference):
     system = build("OH", orbitals="mp2-natural", reference=reference)
