@@ -1,7 +1,7 @@
 """Hydrogen sheet with stretched bonds: what do a broken-symmetry start and the projection on total spin gain?
 
-2x3 atoms, 1.8 A apart, STO-6G, Loewdin orbitals. Everything but the start and the projection is the same for all
-curves: network, power of |psi|, proposals, samples, steps, seeds.
+2x3 atoms, 1.8 A apart, STO-6G, Loewdin orbitals. Everything but the start and the projection is the same for
+all curves: network, power of |psi|, proposals, samples, steps, seeds.
 
     python benchmarks/stretched_sheet.py
     python benchmarks/stretched_sheet.py --plot-only     # draw the last result again
