@@ -161,6 +161,7 @@ def test_picture_has_a_row_for_each_different_momentum(exactly):
         draw_spectral(found, momenta=[(7, 0)])
 
 
+@pytest.mark.slow
 def test_optimised_states_have_the_exact_weights():
     """Only the state of two particles has anything to optimise; it is one of a degenerate pair."""
     model = Lattice("tv", (4, 1), 2, V=3.0)

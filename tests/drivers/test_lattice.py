@@ -102,6 +102,7 @@ def test_a_row_of_a_doublet_has_its_energy():
     assert level.energy.value == pytest.approx(exact, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_two_spins_and_a_twist():
     model = Lattice("hubbard", (2, 2), (2, 1), U=4.0, boundary=(0.2, "apbc"))
     sector = space_group(model).sector((1, 0))

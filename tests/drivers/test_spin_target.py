@@ -61,6 +61,7 @@ def test_a_penalty_finds_the_singlet():
     assert not any("<S^2>" in text for text in result.warnings)
 
 
+@pytest.mark.slow
 def test_the_triplet_of_a_closed_shell_molecule():
     system = build_molecule("LiH", "sto-3g", spin=2)
     result = solve(system, SolverOptions(**SMALL, spin_penalty=0.2, rdm2=True)).lowest

@@ -228,10 +228,10 @@ class TestEveryMolecule:
     ("mode", "use_ntk", "on_the_fly", "chunk_size"),
     [
         ("real", True, True, None),
-        ("real", False, False, None),
+        pytest.param("real", False, False, None, marks=pytest.mark.slow),
         ("complex", True, True, None),
         ("complex", True, False, 32),
-        ("complex", False, False, None),
+        pytest.param("complex", False, False, None, marks=pytest.mark.slow),
     ],
 )
 def test_natural_gradient_of_every_mode(lih, mode, use_ntk, on_the_fly, chunk_size):
@@ -374,7 +374,7 @@ def test_natural_gradient_on_samples_finds_the_ground_state(lih, backflow):
     assert 0 < errors[-1] < 6e-3
 
 
-@pytest.mark.parametrize("kind", ["VMC", "VMC_SR"])
+@pytest.mark.parametrize("kind", [pytest.param("VMC", marks=pytest.mark.slow), "VMC_SR"])
 def test_full_summation_finds_the_ground_state(lih, kind):
     state = nk.vqs.FullSumState(lih.hamiltonian.hilbert, BACKFLOW, seed=3)
     if kind == "VMC":

@@ -103,6 +103,7 @@ def test_local_energies_and_gradients_of_a_netket_state(case, chunk_size):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-10), gradient, expected)
 
 
+@pytest.mark.slow
 def test_a_driver_of_netket_finds_the_ground_state():
     ours = Heisenberg(nk.graph.Chain(4), J=-1.0, total_sz=0.0)
     state = nk.vqs.FullSumState(ours.hilbert, Products(), seed=3)

@@ -48,6 +48,7 @@ def test_local_energies_are_complete(lih, spin_flip):
     assert complete.energy == pytest.approx(whole.tangent_problem().energy, abs=1e-10)
 
 
+@pytest.mark.slow
 def test_runs_reach_the_ground_state(lih):
     options = SolverOptions(
         optimizer="sr", truncated=False, hidden=(16,), max_space=40, full_sum_limit=0, max_steps=60
