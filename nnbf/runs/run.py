@@ -202,7 +202,9 @@ class Resumption:
         if job.command == "charge":
             return "the run is complete: there is nothing to do" if "excitations" in result else None
         if job.is_lattice:
-            return None if job.remaining(self.done) else f"{self.n_done} levels done, nothing is missing"
+            # All levels may be there, and the run have been killed before that was written.
+            open_ = job.remaining(self.done) or result.get("status") in ("interrupted", "failed")
+            return None if open_ else f"{self.n_done} levels done, nothing is missing"
         if result.get("status") == "converged":
             return "the run has converged: there is nothing to do"
         made = result.get("n_steps")

@@ -1,5 +1,6 @@
 """Ends that come from outside: second Ctrl-Cs that are swallowed, parents that die, folders that vanish."""
 
+import json
 import os
 import shutil
 import signal
@@ -11,7 +12,15 @@ from pathlib import Path
 import pytest
 
 from hamiltonians import InputError
-from nnbf.runs import RunDirectory, RunError, StopRequest, require_free, run_job
+from nnbf.runs import (
+    RunDirectory,
+    RunError,
+    StopRequest,
+    plan_resumption,
+    require_free,
+    resume_run,
+    run_job,
+)
 from tests.runs.test_levels import spectrum_job
 
 # A process that starts another one, as sweeps do, and waits; both hold the output.
@@ -117,3 +126,18 @@ def test_a_start_that_was_killed_leaves_its_folder_free(tmp_path):
     first.config_file.rename(folder / "thesis.txt")
     with pytest.raises(InputError, match="holds other files"):
         require_free(folder)
+
+
+def test_a_run_that_was_killed_when_all_levels_were_there_has_its_end_to_write(tmp_path):
+    whole = run_job(spectrum_job(), out=tmp_path / "run").result
+    assert plan_resumption(tmp_path / "run").nothing_to_do is not None
+    left = {**whole, "status": "interrupted", "message": "interrupted", "stopped_by": "SIGINT"}
+    (tmp_path / "run" / "result.json").write_text(json.dumps(left))
+    plan, rows = plan_resumption(tmp_path / "run"), []
+    assert plan.nothing_to_do is None
+    again = resume_run(plan, on_row=rows.append).result
+    assert rows == []
+    times = {"wall_time_s", "peak_memory_mb", "memory_mb"}
+    assert {k: v for k, v in again.items() if k not in times} == {
+        k: v for k, v in whole.items() if k not in times
+    }
