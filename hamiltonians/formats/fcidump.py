@@ -268,8 +268,10 @@ def _listed(fields: dict[str, list[str]], size: int, listed: int, blocks: _Block
     if not 0 <= electrons <= 2 * size:
         raise InputError(f"NELEC = {electrons} does not fit into {size} orbitals: give 0 to {2 * size}")
     two_s = whole(fields, "MS2")
-    two_s = electrons % 2 if two_s is None else abs(two_s)
-    if (electrons - two_s) % 2 or two_s > min(electrons, 2 * size - electrons):
+    two_s = electrons % 2 if two_s is None else two_s
+    if len(blocks[0]) == 1:
+        two_s = abs(two_s)  # with one set of orbitals either spin may be the larger
+    if (electrons - two_s) % 2 or abs(two_s) > min(electrons, 2 * size - electrons):
         raise InputError(
             f"MS2 = {two_s} does not fit {electrons} electrons in {size} orbitals: give 2S of equal parity"
         )

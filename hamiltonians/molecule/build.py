@@ -108,6 +108,7 @@ def build_molecule(
         reference=spec.reference,
         ecp=spec.potentials,
         symmetry=spec.symmetry,
+        stable=spec.stable,
         most_orbitals=_MOST_ORBITALS if is_whole else _MOST_FOR_ACTIVE_SPACE,
         basis_file=None if spec.basis_file is None else read_basis_file(spec.basis_file),
     )

@@ -17,9 +17,10 @@ import numpy as np
 
 from hamiltonians.errors import InputError, whole_number
 from hamiltonians.irreps import irrep_codes
-from hamiltonians.molecule.mean_field import MeanField, silent
+from hamiltonians.molecule.mean_field import MeanField
 from hamiltonians.molecule.orbitals import Orbitals, joined, solve_correlation, standard
 from hamiltonians.molecule.spec import MoleculeSpec
+from hamiltonians.molecule.stability import silent
 
 DENSITIES = ("mp2", "ccsd")
 """Wave functions whose density can give the natural orbitals."""

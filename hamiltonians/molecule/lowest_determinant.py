@@ -5,23 +5,17 @@ from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
-from scipy.linalg import expm
 from scipy.linalg.lapack import dpstrf
-from scipy.sparse.linalg import LinearOperator, eigsh
 
 from hamiltonians.errors import InputError
 from hamiltonians.integrals import MolecularIntegrals
-from hamiltonians.molecule.mean_field import silent
 from hamiltonians.molecule.pseudo_scf import PseudoField, pseudo_field, scf_object
+from hamiltonians.molecule.stability import MOST_DESCENTS, downhill, silent
 
-#: Times that an unstable solution is followed downhill.
-_MOST_DESCENTS = 10
 #: How far the frontier orbitals of a start are turned into each other, one way for alpha, the other for beta.
 _ANGLES = (0.0, np.pi / 4)
 #: Random turns of all orbitals that are tried besides, and their size.
 _RANDOM_STARTS, _TURN = 1, 0.5
-#: Curvature (Hartree) down to which a solution counts as stable; rotations up to which all are diagonalised.
-_STABLE, _DENSE = -1e-5, 300
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,37 +103,12 @@ def _descended(source: PseudoField, kind: str, density: np.ndarray) -> Any:
     field.kernel(density[0] + density[1] if method is scf.RHF else density)
     if not field.converged:
         field = _second_order(field, field.mo_coeff)
-    for _ in range(_MOST_DESCENTS if kind == "uhf" else 0):
-        turned = _downhill(field)
+    for _ in range(MOST_DESCENTS if kind == "uhf" else 0):
+        turned = downhill(field)
         if turned is None:
             break
         field = _second_order(field, turned)
     return field
-
-
-def _downhill(field: Any) -> np.ndarray | None:
-    """Orbitals turned along the most negative curvature of an unrestricted solution; None where none is."""
-    from pyscf.soscf import newton_ah
-
-    gradient, curvature, _ = newton_ah.gen_g_hop_uhf(field, field.mo_coeff, field.mo_occ)
-    if not gradient.size:
-        return None
-    operator = LinearOperator(2 * (gradient.size,), lambda x: curvature(x.ravel()), dtype=float)
-    if gradient.size <= _DENSE:
-        values, vectors = np.linalg.eigh(operator @ np.eye(gradient.size))
-    else:
-        random = np.random.default_rng(0).normal(size=gradient.size)
-        values, vectors = eigsh(operator, k=1, which="SA", v0=random, tol=1e-4)
-    if values[0] > _STABLE:
-        return None
-    pairs = [(occupation == 0)[:, None] & (occupation > 0) for occupation in field.mo_occ]
-    steps = np.split(vectors[:, 0], [np.count_nonzero(pairs[0])])
-    turned = []
-    for orbitals, mixed, step in zip(field.mo_coeff, pairs, steps, strict=True):
-        rotation = np.zeros(mixed.shape)
-        rotation[mixed] = step
-        turned.append(orbitals @ expm(rotation - rotation.T))
-    return np.stack(turned)
 
 
 def _second_order(field: Any, orbitals: Any) -> Any:

@@ -11,9 +11,11 @@ from hamiltonians.molecule.basis_file import BasisFile
 from hamiltonians.molecule.basis_sets import kinds_of_atoms, resolve_basis, resolve_ecp
 from hamiltonians.molecule.geometry import Geometry
 from hamiltonians.molecule.pseudopotentials import check_potentials
+from hamiltonians.molecule.stability import instabilities, second_order, silent, stable_solution
 
 _LINEAR_DEPENDENCE = 1e-8  # smallest eigenvalue of the overlap that is taken as it is
 _SAME_ENERGY = 1e-7  # Hartree; SCF solutions closer than this count as one
+_WATCHED_ORBITALS = 100  # AOs up to which a solution that nobody asked to be stable is looked at
 _INCORE_ORBITALS = 170  # AO integrals of this many fit into 1 GB
 
 _METHODS = ("auto", "rhf", "rohf", "uhf")
@@ -84,6 +86,7 @@ def solve_mean_field(
     symmetry: bool = True,
     most_orbitals: int = 1000,
     basis_file: BasisFile | None = None,
+    stable: bool = False,
 ) -> MeanField:
     """Solve Hartree-Fock.
 
@@ -100,6 +103,8 @@ def solve_mean_field(
         symmetry: Whether to adapt the orbitals to the point group.
         most_orbitals: Number of orbitals above which the molecule is refused.
         basis_file: See `resolve_basis`.
+        stable: Follow instabilities, the spins as they are, to a solution without. Those that are left are in
+            the warnings (of up to 100 atomic orbitals in any case).
 
     Raises:
         InputError: Unknown basis or method, a spin that does not fit, or too large a molecule.
@@ -123,6 +128,8 @@ def solve_mean_field(
         notes.append("the basis is almost linearly dependent: its redundant part was removed")
         symmetry = False
     plain = _solve(molecule, method, remove_dependence=dependent)
+    if stable:
+        plain = stable_solution(plain)
     best, group, top_group = plain, None, ""
     if symmetry:
         best, group, top_group = _best_symmetric(molecule, method, plain, notes)
@@ -131,6 +138,8 @@ def solve_mean_field(
             f"{method} DID NOT CONVERGE: orbitals and reference energies are unreliable; "
             "try another geometry, basis, spin or reference='uhf'"
         )
+    elif stable or molecule.nao <= _WATCHED_ORBITALS:
+        notes += instabilities(best, method)
     return MeanField(
         best, method, float(best.e_tot), bool(best.converged), group, top_group, ecp_names, tuple(notes)
     )
@@ -164,16 +173,6 @@ def mean_fock(field: MeanField) -> np.ndarray:
     """Return the Fock matrix over atomic orbitals, the mean of both spins for UHF."""
     fock = np.asarray(field.scf.get_fock())
     return fock.mean(axis=0) if fock.ndim == 3 else fock
-
-
-def silent(field: Any) -> Any:
-    """Return a PySCF mean-field object that prints nothing and keeps no checkpoint file."""
-    field.verbose = 0
-    field.chkfile = None
-    temporary = getattr(field, "_chkfile", None)
-    if temporary is not None:
-        temporary.close()
-    return field
 
 
 def _method(reference: str, two_s: int) -> str:
@@ -253,14 +252,7 @@ def _converged(field: Any, density: np.ndarray | None) -> Any:
     field.kernel(density)
     if field.converged or not hasattr(field, "newton"):
         return field
-    second = silent(field.newton())
-    second.max_cycle = 50
-    second.kernel(field.mo_coeff, field.mo_occ)
-    if second.converged or second.e_tot < field.e_tot:
-        field.mo_coeff, field.mo_occ = second.mo_coeff, second.mo_occ
-        field.mo_energy, field.e_tot = second.mo_energy, second.e_tot
-        field.converged = second.converged
-    return field
+    return second_order(field, field.mo_coeff)
 
 
 def _mixed_density(field: Any) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 
 from hamiltonians.integrals import MolecularIntegrals
 from hamiltonians.molecule.determinant import determinant_energy
-from hamiltonians.molecule.mean_field import silent
+from hamiltonians.molecule.stability import silent
 from hamiltonians.packing import number_of_pairs, pair_indices
 
 

@@ -37,6 +37,8 @@ class MoleculeSpec:
     """2S, the number of unpaired electrons; left out: as the geometry states, else the lowest."""
     reference: Literal["auto", "rhf", "rohf", "uhf"] = "auto"
     """Mean field behind the orbitals; auto: RHF for singlets, else ROHF."""
+    stable: bool = False
+    """Follow instabilities of the mean field to a stable solution; with uhf the spins may part."""
     ecp: str = "auto"
     """Effective core potential: auto (the one that belongs to the basis), none, or a name."""
     unit: Literal["angstrom", "bohr"] = "angstrom"

@@ -17,12 +17,18 @@ from unittest.mock import patch
 
 import numpy as np
 
-from hamiltonians import InputError, Lattice, Sector, exact_levels, is_affordable, space_group
+from hamiltonians import InputError, Lattice, Molecule, Sector, exact_levels, is_affordable, space_group
 from hamiltonians.errors import extra
 from nnbf._runtime import threads_environment, when_closed
-from nnbf.drivers.ground_sector import ground_momentum, sector_warnings
+from nnbf.drivers.ground_sector import (
+    exact_sector_energy,
+    ground_momentum,
+    level_warnings,
+    sector_warnings,
+)
 from nnbf.drivers.lattice_ansatz import make_lattice_ansatz
 from nnbf.drivers.level import Level, Outcome
+from nnbf.drivers.lowest_sector import in_lowest_sector, with_sector_warnings
 from nnbf.drivers.methods import Task, make_options, method_named, names
 from nnbf.drivers.monitor import Monitor, pack_tree, unpack_tree
 from nnbf.drivers.operator_levels import level_of_state
@@ -86,17 +92,22 @@ def solve(
     options = make_options(problem.format) if options is None else options
     monitor = (monitor or Monitor()).within(getattr(options, "time_limit", None))
     doubts: tuple[str, ...] = ()
+    exact: float | None = None
     if isinstance(problem, Lattice):
         if sector is None:
             sector = space_group(problem).sector(ground_momentum(problem), None)
-            doubts = sector_warnings(problem, sector)
+            doubts, exact = sector_warnings(problem, sector), exact_sector_energy(problem, sector)
     elif sector is not None:
         raise InputError("this kind of problem has no sectors to choose from: leave sector out")
     found = method_named(problem, _method(problem, options, method, sector))
     start = getattr(start, "lowest", start)
+    if isinstance(problem, Molecule) and start is None and not lower and monitor.resume is None:
+        problem = in_lowest_sector(problem, options, model)
     task = Task(problem, options, monitor, sector, model, optimizer, start, tuple(lower))
     level = found(task)
-    level = replace(level, warnings=(*doubts, *level.warnings))
+    level = replace(level, warnings=(*doubts, *level.warnings, *level_warnings(level, exact)))
+    if isinstance(problem, Molecule):
+        level = with_sector_warnings(level, options)
     if monitor.on_level is not None:
         monitor.on_level(level)
     references = dict(getattr(problem, "references", {}))
@@ -185,7 +196,8 @@ def _levels(problem, sectors, options, levels, exact_limit, monitor) -> Generato
                 level = recalled or _Attempts(problem, sector, options, known).best(watched, quiet.resume)
             known.append(level)
             reference = None if exact is None else float(exact[index])
-            yield replace(level, reference=reference, warnings=(*level.warnings, *failed))
+            higher = level_warnings(level, reference)
+            yield replace(level, reference=reference, warnings=(*level.warnings, *failed, *higher))
 
 
 class _Attempts:

@@ -8,10 +8,13 @@ from functools import lru_cache
 from hamiltonians import Lattice, Sector, all_sectors, exact_levels, is_affordable, space_group
 from hamiltonians.lattice.sector import Momentum
 from nnbf.ansatz.orbitals import lowest_momentum
+from nnbf.drivers.level import Level
 from nnbf.drivers.options import EXACT_LIMIT
 
 #: Levels closer than this, relative to their size, are one.
 _SAME = 1e-8
+#: Units of t above the exact level from which a level that was found is called another one.
+_HIGHER = 5e-4
 _MOST_NAMED = 6
 
 Energies = dict[tuple[Momentum, str | None], float]
@@ -81,6 +84,28 @@ def sector_warnings(model: Lattice, sector: Sector, limit: int = EXACT_LIMIT) ->
     return (
         f"sector {sector.label} is not that of the ground state: momentum {best[0]},{best[1]}, irrep {irrep} "
         f"lies {here - lowest:.6g} t lower, at {lowest:.8f} (exact diagonalisation)",
+    )
+
+
+def exact_sector_energy(model: Lattice, sector: Sector, limit: int = EXACT_LIMIT) -> float | None:
+    """Return the lowest energy of a sector of one momentum (units of t), where all sectors are cheap."""
+    energies = exact_ground_energies(model, limit) or {}
+    return min((e for (m, _), e in energies.items() if m == sector.star[0]), default=None)
+
+
+def level_warnings(level: Level, exact: float | None) -> tuple[str, ...]:
+    """Name the exact level (units of t) of a sector that a converged one lies above."""
+    energy = float(level.energy.value)
+    if (
+        exact is None
+        or level.status != "converged"
+        or energy - 3.0 * float(level.energy.error) <= exact + _HIGHER
+    ):
+        return ()
+    return (
+        f"the energy lies {energy - exact:.6g} t above the level of the sector, {exact:.8f} (exact "
+        "diagonalisation): a higher state, or out of the network's reach; give another seed, or more "
+        "n_determinants",
     )
 
 

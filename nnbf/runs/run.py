@@ -74,6 +74,11 @@ def run_system(
         start_from = prepare_start(start_from, system, options)
     if start_from is not None:
         system = start_from.system
+    elif system.format == "molecular-system":
+        from nnbf.drivers.lowest_sector import in_lowest_sector
+
+        # Before the folder: what it holds, and what is solved, have one reference determinant.
+        system = in_lowest_sector(system, options)
     command = "fcidump" if isinstance(problem, FileSpec) else "molecule"
     job = Job(command, system, options, method=method, described=problem)
     return run_job(job, start=start_from, **rest)

@@ -428,3 +428,11 @@ def test_large_files_are_read_fast(tmp_path, random_integrals):
     again = read_fcidump(path, references=False)
     assert time.perf_counter() - start < 5.0
     _equal(again.integrals, integrals)
+
+
+def test_more_beta_than_alpha_electrons_keep_their_integrals(tmp_path):
+    one_body = np.stack([np.diag([-1.0, -2.0]), np.diag([-3.0, -4.0])])
+    integrals = MolecularIntegrals(0.0, one_body, np.zeros((3, 3, 3)), 0, 1, reference_occupation=((), (1,)))
+    read = read_fcidump(write_fcidump(integrals, tmp_path / "FCIDUMP"), references=False)
+    assert (read.integrals.n_alpha, read.integrals.n_beta) == (0, 1)
+    assert read.references["hf"] == pytest.approx(-4.0)
