@@ -127,7 +127,8 @@ def _with_references(system: Molecule) -> Molecule:
     """The system with references that start from its reference determinant; FCI is that of its irrep."""
     if system.info.reference_method != "fcidump":
         return system
-    energies, notes = {"hf": determinant_energy(system.integrals)}, {}
+    energies: dict[str, float | None] = {"hf": determinant_energy(system.integrals)}
+    notes: dict[str, str] = {}
     if system.references["mp2"] is not None:
         energies, notes = reference_energies(system.integrals, fci_limit=0)
     kept = {"fci"} | ({"mp2", "ccsd", "ccsd_t"} - set(energies))
@@ -316,7 +317,7 @@ def _selected_energies(
         determinants = spin_flip_representatives(determinants) if fold else determinants
         energy = float(diagonal_elements(tables, determinants)[0])
         spaces.append((Found(energy, start), determinants, np.ones(1)))
-    alive = range(len(spaces))
+    alive = list(range(len(spaces)))
     for largest, window in _STAGES:
         for place in alive:
             found, determinants, psi = spaces[place]
