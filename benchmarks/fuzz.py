@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 import pickle
 import random
 import re
@@ -18,8 +19,10 @@ import resource
 import shutil
 import signal
 import struct
+import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import zipfile
@@ -90,6 +93,14 @@ class Target:
     """Called with the damaged file, or the folder with the damaged file."""
     inside: str = ""
     """The file in that folder."""
+    words: str = ""
+    """Command that reads it, with {} for the path; empty where no command reads it alone."""
+
+
+_RESUME = "resume {} --quiet --time-limit 2"
+_EVALUATE = "evaluate {} --quiet --time-limit 2 --precision 1e-2 --no-observables"
+_FCIDUMP = "fcidump {} --dry-run"
+_OPTIONS = "molecule H2 --dry-run --config {}"
 
 
 def targets(place: Path) -> list[Target]:
@@ -109,6 +120,11 @@ def targets(place: Path) -> list[Target]:
         from nnbf.sweep.points import expand
 
         return expand(read_manifest(path, vocabularies()))
+
+    def basis(path: Path) -> object:
+        from hamiltonians.molecule.basis_file import read_basis_file
+
+        return read_basis_file(path)
 
     def fcidump(path: Path) -> object:
         from hamiltonians.formats.fcidump import read_fcidump
@@ -139,25 +155,36 @@ def targets(place: Path) -> list[Target]:
         "h.fcidump": "&FCI NORB=2,NELEC=2,MS2=0,\n ORBSYM=1,1,\n ISYM=1,\n&END\n 0.6 1 1 1 1\n 0.1 2 1 2 1\n"
         " 0.5 2 2 1 1\n 0.7 2 2 2 2\n -1.2 1 1 0 0\n -0.4 2 2 0 0\n 0.7 0 0 0 0\n",
     }
+    written["b.nw"] = (
+        "BASIS SPHERICAL\nH    S\n  3.42525091  0.15432897\n  0.62391373D+00 0.53532814\nH SP\n"
+        "  0.5 0.1 0.2\nEND\nECP\nH nelec 0\nH ul\n2 1.0 0.5\nH S\n2 1.5 -0.5\nEND\n"
+    )
     for name, text in written.items():
         (place / name).write_text(text)
     molecule, lattice = FOLDERS / "lih_selected", FOLDERS / "tv_spectrum"
     load_problem(molecule / "system.npz").save(place / "s.h5")
     return [
-        Target("config", molecule, load_config, "config.json"),
-        Target("lattice config", lattice, resumption, "config.json"),
-        Target("result", molecule, load_result, "result.json"),
-        Target("result of a report", lattice, read_run, "result.json"),
-        Target("history", molecule, read_run, "history.jsonl"),
-        Target("checkpoint", molecule, newest, "checkpoint/state-000001.npz"),
-        Target("checkpoint to resume", FOLDERS / "lih_stopped", resumption, "checkpoint/state-000001.npz"),
+        Target("config", molecule, load_config, "config.json", _RESUME),
+        Target("lattice config", lattice, resumption, "config.json", _RESUME),
+        Target("result", molecule, load_result, "result.json", _EVALUATE),
+        Target("result of a report", lattice, read_run, "result.json", "report {} --quiet"),
+        Target("history", molecule, read_run, "history.jsonl", _EVALUATE),
+        Target("checkpoint", molecule, newest, "checkpoint/state-000001.npz", _EVALUATE),
+        Target(
+            "checkpoint to resume",
+            FOLDERS / "lih_stopped",
+            resumption,
+            "checkpoint/state-000001.npz",
+            _RESUME,
+        ),
         Target("final state", molecule / "checkpoint" / "final.npz", load_checkpoint),
-        Target("system.npz", molecule / "system.npz", load_problem),
-        Target("system.h5", place / "s.h5", load_problem),
-        Target("options", place / "c.toml", lambda path: read_config_file(path, SolveMolecule)),
-        Target("manifest", place / "m.toml", manifest),
-        Target("geometry", place / "m.xyz", geometry),
-        Target("FCIDUMP", place / "h.fcidump", fcidump),
+        Target("system.npz", molecule / "system.npz", load_problem, "", _FCIDUMP),
+        Target("system.h5", place / "s.h5", load_problem, "", _FCIDUMP),
+        Target("options", place / "c.toml", lambda path: read_config_file(path, SolveMolecule), "", _OPTIONS),
+        Target("manifest", place / "m.toml", manifest, "", "sweep {} --dry-run"),
+        Target("geometry", place / "m.xyz", geometry, "", "molecule {} --dry-run"),
+        Target("FCIDUMP", place / "h.fcidump", fcidump, "", _FCIDUMP),
+        Target("basis", place / "b.nw", basis, "", "molecule H2 --dry-run --basis-file {}"),
     ]
 
 
@@ -333,13 +360,16 @@ class Outcome:
         return self.verdict not in ("read", "refused")
 
 
-def outcomes(count: int, seed: int, place: Path, keep: Path | None = None) -> Iterator[Outcome]:
-    """Damage files in every way and read them; files with faults are kept."""
+def outcomes(
+    count: int, seed: int, place: Path, keep: Path | None = None, *, by_command: bool = False
+) -> Iterator[Outcome]:
+    """Damage files in every way and read them, here or by commands; files with faults are kept."""
     dice, marker = random.Random(seed), place / "marker"
-    known = targets(place)
-    for target in known:  # whole files are read, and modules imported before time counts
-        target.read(target.source)
-    signal.signal(signal.SIGALRM, _too_slow)
+    known = [target for target in targets(place) if target.words or not by_command]
+    if not by_command:
+        for target in known:  # whole files are read, and modules imported before time counts
+            target.read(target.source)
+        signal.signal(signal.SIGALRM, _too_slow)
     for number in range(count):
         target, damage = known[number % len(known)], dice.choice(DAMAGE)
         copy = place / f"copy{target.source.suffix}"
@@ -348,7 +378,7 @@ def outcomes(count: int, seed: int, place: Path, keep: Path | None = None) -> It
         (shutil.copytree if target.inside else shutil.copy)(target.source, copy)
         file = copy / target.inside if target.inside else copy
         file.write_bytes(damage(file.read_bytes(), dice, marker))
-        found = _read(target, damage.__name__, copy)
+        found = (_commanded if by_command else _read)(target, damage.__name__, copy)
         if marker.exists():
             marker.unlink()
             found = Outcome(target.name, damage.__name__, "payload ran")
@@ -380,6 +410,38 @@ def _read(target: Target, damage: str, path: Path) -> Outcome:
     return Outcome(target.name, damage, verdict, detail, time.monotonic() - started)
 
 
+def _commanded(target: Target, damage: str, path: Path) -> Outcome:
+    """Let the command itself read, in a process of its own."""
+    words = [word.replace("{}", str(path)) for word in target.words.split()]
+    started = time.monotonic()
+    with tempfile.TemporaryFile("w+") as said:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "nnbf.cli", *words],
+            stdout=subprocess.DEVNULL,
+            stderr=said,
+            cwd=path.parent,
+        )
+        timer = threading.Timer(SECONDS, child.kill)
+        timer.start()
+        _, code, used = os.wait4(child.pid, 0)
+        timer.cancel()
+        child.returncode = os.waitstatus_to_exitcode(code)  # it has been waited for
+        said.seek(0)
+        text = said.read()
+    seconds, lines = (
+        time.monotonic() - started,
+        [line for line in text.splitlines() if line.startswith("error:")],
+    )
+    verdict = "read" if child.returncode == 0 else "refused"
+    if "Traceback" in text or child.returncode not in (0, 1, 2):
+        verdict = "too slow" if child.returncode < 0 and seconds >= SECONDS else "traceback"
+    elif 1024 * used.ru_maxrss > MOST_BYTES:
+        verdict = "out of memory"
+    elif verdict == "refused" and (len(lines) != 1 or len(lines[0]) >= 300):
+        verdict = "more than a line"
+    return Outcome(target.name, damage, verdict, text[-600:], seconds)
+
+
 def _too_slow(*_: object) -> None:
     raise TooSlowError
 
@@ -401,6 +463,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--count", type=int, default=3000, help="number of files (default 3000)")
     parser.add_argument("--seed", type=int, default=0, help="of the damage (default 0)")
+    parser.add_argument("--commands", type=int, default=60, help="number that goes through commands (60)")
     parser.add_argument("--keep", type=Path, help="folder for files with faults")
     options = parser.parse_args()
     counts: Counter[tuple[str, str]] = Counter()
@@ -411,9 +474,17 @@ def main() -> int:
             slowest, faults = max(slowest, found.seconds), faults + found.is_fault
             if found.is_fault:
                 print(f"FAULT {found.target}, {found.damage}: {found.verdict}\n{found.detail}", flush=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        for found in outcomes(options.commands, options.seed, Path(scratch), options.keep, by_command=True):
+            counts[f"{found.target} by command", found.verdict] += 1
+            faults += found.is_fault
+            if found.is_fault:
+                print(f"FAULT {found.target}, {found.damage}: {found.verdict}\n{found.detail}", flush=True)
     for (target, verdict), number in sorted(counts.items()):
-        print(f"{target:<24}{verdict:<20}{number}")
-    print(f"{options.count} files, {faults} faults, slowest {slowest:.1f} s")
+        print(f"{target:<34}{verdict:<20}{number}")
+    print(
+        f"{options.count} files and {options.commands} by commands, {faults} faults, slowest {slowest:.1f} s"
+    )
     return 1 if faults else 0
 
 

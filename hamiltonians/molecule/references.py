@@ -155,7 +155,12 @@ def _perturbative(integrals: MolecularIntegrals, found: _References) -> None:
         origin = f"from the Hartree-Fock solution of these integrals ({field.energy:.8f} Hartree)"
         found.notes["hf"] += f"; it relaxes to {field.energy:.8f}"
         found.notes |= dict.fromkeys(methods, origin)
-    found.energies["mp2"] = field.energy + _second_order(field)
+    with np.errstate(all="ignore"):
+        correlation = _second_order(field)
+    if np.isfinite(correlation):
+        found.energies["mp2"] = field.energy + correlation
+    else:
+        found.skip(("mp2",), "occupied and empty orbitals have one energy")
     found.attempt(("ccsd", "ccsd_t"), lambda: _coupled_cluster(field, found))
 
 

@@ -286,3 +286,16 @@ class TestExtras:
 def lame(solver):
     solver.max_cycle, solver.max_space, solver.pspace_size = 1, 2, 1
     return solver
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_exact_energies_of_random_integrals_do_without_the_others(seed):
+    """Degenerate levels: perturbation theory and coupled cluster may have nothing to say, FCI has."""
+    dice = np.random.default_rng(seed)
+    size = int(dice.integers(2, 6))
+    levels, pairs = np.round(dice.normal(size=size)), size * (size + 1) // 2
+    vectors = dice.normal(size=(3, pairs))
+    integrals = MolecularIntegrals(0.0, np.diag(levels), vectors.T @ vectors, (size + 1) // 2, size // 2)
+    energies, _ = reference_energies(integrals)
+    assert energies["fci"] is not None
+    assert all(energy is None or np.isfinite(energy) for energy in energies.values())
