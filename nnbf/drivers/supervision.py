@@ -68,7 +68,10 @@ class EnergyGuard:
     The best state is the one of lowest energy (plus two standard errors) in the current stage. Energies
     run away when one is not finite, or lies above the first energy of the stage by three times the
     largest of: the standard deviation of the energy in that first state, the energy gained since, and a
-    hundredth of the energy. All of it depends on the steps alone, never on the clock.
+    hundredth of the energy. They do, too, when one lies above that of the best state by three times the
+    largest of: the standard deviation there, a tenth of what was gained, and a thousandth of the energy.
+    Sampled runs that lose a good state would go on from a poor one, with steps that have become small. All
+    of it depends on the steps alone, never on the clock.
     """
 
     best: Snapshot
@@ -87,6 +90,8 @@ class EnergyGuard:
     """Standard deviation of the energy in that state."""
     lowest: float = math.inf
     """Energy of the best state, plus two standard errors."""
+    lowest_spread: float = 0.0
+    """Standard deviation of the energy in the best state."""
 
     def check(self, row: Mapping[str, Any], before: Snapshot) -> None:
         """Take note of a step.
@@ -103,18 +108,21 @@ class EnergyGuard:
             raise FloatingPointError(f"step {step}: the energy is not finite")
         stage = row.get("stage")
         if self.first is None or stage != self.stage:
-            variance = row.get("variance")
-            known = variance is not None and math.isfinite(variance) and variance > 0
             self.stage, self.first, self.lowest = stage, energy, math.inf
-            self.spread = math.sqrt(variance) if known and variance is not None else 0.0
+            self.spread = _spread(row)
         gained = self.first - self.lowest if math.isfinite(self.lowest) else 0.0
         limit = 3.0 * max(self.spread, gained, 0.01 * max(1.0, abs(self.first)))
         if energy - self.first > limit:
             rise = f"the energy rose from {self.first:.6g} to {energy:.6g}"
             raise FloatingPointError(f"step {step}: the optimisation diverges ({rise})")
-        pessimistic = energy + 2.0 * (row.get("energy_error") or 0.0)
+        limit = 3.0 * max(self.lowest_spread, 0.1 * gained, 0.001 * max(1.0, abs(self.first)))
+        doubt = 2.0 * (row.get("energy_error") or 0.0)
+        if self.lowest_spread and energy - doubt - self.lowest > limit:
+            rise = f"the energy rose from {self.lowest:.6g} to {energy:.6g}"
+            raise FloatingPointError(f"step {step}: the optimisation lost its best state ({rise})")
+        pessimistic = energy + doubt
         if pessimistic <= self.lowest:
-            self.lowest, self.best = pessimistic, before
+            self.lowest, self.best, self.lowest_spread = pessimistic, before, _spread(row)
 
     def snapshot(self) -> Snapshot:
         """The guard between two steps."""
@@ -123,8 +131,15 @@ class EnergyGuard:
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Go on from a snapshot."""
         for name in vars(self):
-            setattr(self, name, snapshot[name])
+            # Checkpoints of earlier versions lack what was added since.
+            setattr(self, name, snapshot.get(name, getattr(self, name)))
         self.notes = list(self.notes)
+
+
+def _spread(row: Mapping[str, Any]) -> float:
+    """Standard deviation of the energy in the state of a step, 0 where it is not known."""
+    variance = row.get("variance")
+    return math.sqrt(variance) if variance is not None and math.isfinite(variance) and variance > 0 else 0.0
 
 
 class Stopwatch:

@@ -224,6 +224,23 @@ def test_what_running_away_means():
     assert guard.best == {"best": 7}
 
 
+def test_a_good_state_that_is_lost_is_running_away_too():
+    guard = EnergyGuard({"best": 0})
+    rows = [(-10.0, 4.0, 0.0), (-11.9, 0.01, 0.0), (-11.5, 0.1, 0.0), (-11.0, 1.0, 0.3)]
+    for step, (energy, variance, error) in enumerate(rows):
+        guard.check(
+            {"step": step, "energy": energy, "variance": variance, "energy_error": error}, {"best": step}
+        )
+    assert (guard.best, guard.lowest_spread) == ({"best": 1}, pytest.approx(0.1))
+    lost = {"step": 4, "energy": -11.0, "variance": 1.0, "energy_error": 0.01}
+    with pytest.raises(FloatingPointError, match="lost its best state"):
+        guard.check(lost, {})
+    earlier = {name: value for name, value in guard.snapshot().items() if name != "lowest_spread"}
+    again = EnergyGuard({})
+    again.restore(earlier)  # a checkpoint from before
+    assert again.lowest == guard.lowest
+
+
 def test_an_energy_that_is_noisy_is_not_the_best():
     guard = EnergyGuard({"best": 0})
     guard.check(step(-10.0, energy_error=0.01), {"best": 1})
