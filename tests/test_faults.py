@@ -83,7 +83,6 @@ def test_basis_file_under_the_name_of_a_basis(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=False, reason="sectors of hidden symmetries are not looked into")
 def test_hidden_symmetry(tmp_path, capsys):
     """The sector of the reference determinant lies 1.03 Hartree above the ground state, -5.21827778."""
     words = ["--quiet", "--full-sum-limit", "0", "--no-references", "--out", str(tmp_path / "out")]

@@ -145,6 +145,10 @@ def _shown_run(run: "Callable[..., CompletedRun]", job: "Job", progress: Progres
     """
     from nnbf.runs import RunError, StopRequest
 
+    if job.is_molecule:
+        from nnbf.drivers.selected_space import make_model
+
+        make_model(job.problem, job.options)  # what it refuses is one line, before any warnings
     _announce(job, progress)
     progress.n_levels, progress.n_done = job.n_wanted, n_done
     stop = StopRequest(announce=progress.announce_stop)
@@ -292,6 +296,7 @@ def _show_plan(job: "Job", command: Any, progress: Progress) -> int:
     from nnbf.observables.spectral_function import neighbouring_models
 
     progress.quiet = False
+    job.require()
     _announce(job, progress)
     if job.is_molecule:
         lines = _molecular_plan(command, job.problem)

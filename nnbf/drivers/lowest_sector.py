@@ -154,6 +154,12 @@ def _folds(system: Molecule, options: SolverOptions, model: Any) -> bool:
     return contract.spin_flip_parity(model) == 1
 
 
+def _lowest_on_its_space(level: Level) -> bool:
+    """Whether the space is what keeps an energy up: the state is the lowest on it."""
+    beside = level.estimates.get("selected_ci")
+    return beside is not None and float(level.energy.value) - float(beside.value) < _LOWER
+
+
 def _about_lower(level: Level, fold: bool) -> list[str]:
     """Lines about states that lie below a level, or are likely to."""
     integrals = level.problem.integrals
@@ -174,8 +180,11 @@ def _about_lower(level: Level, fold: bool) -> list[str]:
                 f"{here}; {there} may have a lower state (some hundred determinants each: "
                 f"{lower:.3f} against {seen.here.energy:.3f}): {advice}"
             )
-    elif lower < below and level.status == "converged":
-        lines.append(f"{here}, which has a lower state ({_at(seen, seen.anywhere)}): give another seed")
+    elif lower < below and level.status == "converged" and not _lowest_on_its_space(level):
+        lines.append(
+            f"{here}; the energy lies {1e3 * (float(level.energy.value) - lower):.3g} mHa above its lowest "
+            f"state ({_at(seen, seen.anywhere)}): give another seed"
+        )
     if is_file and seen.odd is not None and seen.odd.energy < min(below, lower - _LOWER):
         lines.append(
             "states of even total spin were solved; one of odd total spin, such as a triplet, lies lower "
