@@ -266,7 +266,7 @@ def evaluated(
     warnings = [*system.info.warnings, *ending.warnings]
     compare = partial(yardstick, state, yardstick_size, options.pt2)
     beside = extra("selected CI", compare, warnings.append) or {}
-    estimates = {**beside, **_estimates(options, state, connected, sector, sector_psi)}
+    estimates = {**_estimates(options, state, connected, sector, sector_psi), **beside}
     headline = estimates["variational"]
     if sector is not None and estimates["full_sum"].value <= headline.value + 1e-10:
         # Both are upper bounds of the lowest energy of the sector.

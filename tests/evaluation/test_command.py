@@ -62,6 +62,23 @@ def test_estimates_are_added(run, capsys):
     assert "determinants summed exactly" in shown
 
 
+def test_a_run_cut_off_just_behind_a_growth_is_sampled_as_it_was_reported(tmp_path):
+    """Its last checkpoint has another state, to go on from: larger, and worse at first."""
+    folder = tmp_path / "lih"
+    words = ["molecule", "LiH", "--hidden", "4", "--no-references", "--quiet", "--out", str(folder)]
+    assert main([*words, "--max-steps", "1"]) == 0
+    before = content(folder / "result.json")
+    assert any("the result is the state on these" in warning for warning in before["warnings"])
+    trained = load_trained(RunDirectory.open(folder))
+    assert trained.is_result
+    assert len(trained.determinants) == before["n_determinants"] == 1
+    assert main(["evaluate", str(folder), "--large", "4", "--precision", "1e-3", "--quiet"]) == 0
+    after = content(folder / "result.json")
+    vmc, full_sum = after["estimates"]["vmc"], before["estimates"]["full_sum"]
+    assert abs(vmc["energy"] - full_sum["energy"]) < 4 * vmc["error"] + 1e-9
+    assert after["estimates"]["full_sum"]["energy"] == pytest.approx(full_sum["energy"], abs=1e-9)
+
+
 def test_same_seed_same_numbers(run):
     energies = []
     for _ in range(2):
