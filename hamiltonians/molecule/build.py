@@ -143,8 +143,8 @@ def _checked(spec: MoleculeSpec) -> MoleculeSpec:
     space = checked_active_space(spec.active_space)
     if spec.orbitals == "lowdin" and (spec.frozen_core is not False or space or spec.is_truncated):
         raise InputError(
-            "orbitals lowdin mixes core and virtual orbitals: leave out frozen_core, active_space, fno_threshold "
-            "and fno_virtuals"
+            "orbitals lowdin mixes core and virtual orbitals: leave out frozen_core, active_space, "
+            "fno_threshold and fno_virtuals"
         )
     if space is not None and spec.orbitals.endswith("natural") and space[0] in ("avas", "energy"):
         raise InputError(
