@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import ArpackError, eigsh
+from scipy.sparse.linalg import ArpackError
 
 from hamiltonians import MolecularIntegrals, Molecule, irrep_bits
 from hamiltonians.integrals import Occupation
@@ -38,6 +38,7 @@ from nnbf.determinants import (
 from nnbf.drivers.level import Level
 from nnbf.drivers.options import SolverOptions
 from nnbf.drivers.selected_space import make_model
+from nnbf.states.selected_ci import lowest_eigenpairs
 
 #: Most determinants of spaces that are diagonalised whole.
 LISTED = 6000
@@ -245,16 +246,11 @@ def _least(found: Iterable[Found]) -> Found:
 
 def _lowest(matrix: Any) -> tuple[float, np.ndarray]:
     """Lowest eigenvalue of a symmetric sparse matrix, and its vector."""
-    n = matrix.shape[0]
-    if n == 1:
-        return float(matrix[0, 0]), np.ones(1)
-    if n > _DENSE:
-        try:
-            start = np.random.default_rng(0).normal(size=n)
-            values, vectors = eigsh(matrix, k=1, which="SA", v0=start, tol=1e-8, maxiter=20 * n)
-            return float(values[0]), vectors[:, 0]
-        except ArpackError:
-            pass
+    try:
+        values, vectors = lowest_eigenpairs(matrix)
+        return float(values[0]), vectors[:, 0]
+    except ArpackError:
+        n = matrix.shape[0]
     if n > 4 * _DENSE:
         # Not found: the lowest element of the diagonal is a bound.
         place = int(np.argmin(matrix.diagonal()))
