@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -49,6 +50,8 @@ class Monitor:
     """Asked after every step; true ends the calculation with what there is."""
     deadline: float = math.inf
     """Time (`time.monotonic`) at which the calculation ends with what there is."""
+    unbroken: Callable[[], AbstractContextManager] = nullcontext
+    """Context in which a step and its row become known: no interruption comes between the two."""
     save: OnCheckpoint | None = None
     """Offered a snapshot before every step, and told to save the last one."""
     resume: Snapshot | None = None

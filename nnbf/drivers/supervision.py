@@ -282,9 +282,10 @@ class _Watch(nk.callbacks.AbstractCallback):
 
     def save(self):
         """Have the state after the last whole step saved, unless it is already."""
-        # Where something ended the run in the middle of a step, the state before it counts.
-        if not self._in_step and self._driver.step_count == self._ended:
-            self.before = self._driver.snapshot()
+        # Where something ended the run in the middle of a step, the state before it counts. Behind its row
+        # the step is made, though NetKet may not have counted it yet.
+        if not self._in_step:
+            self.before = {**self._driver.snapshot(), "step": self._ended}
         self._offer(must=True)
 
     def on_step_start(self, step, log_data, driver):
@@ -297,12 +298,13 @@ class _Watch(nk.callbacks.AbstractCallback):
 
     def on_step_end(self, step, log_data, driver):
         row, monitor = driver.row, self._monitor
-        self._guard.check(row, self.before)
-        self._ended = step + 1
-        self._saved = self._in_step = False
-        row |= {"time_s": self._stopwatch.total, "rewinds": len(self._guard.notes)}
-        if monitor.on_row is not None:
-            monitor.on_row(row)
+        with monitor.unbroken():
+            self._guard.check(row, self.before)
+            self._ended = step + 1
+            self._saved = self._in_step = False
+            row |= {"time_s": self._stopwatch.total, "rewinds": len(self._guard.notes)}
+            if monitor.on_row is not None:
+                monitor.on_row(row)
         if driver.converged:
             return
         if monitor.is_stopped:

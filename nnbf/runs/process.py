@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from types import FrameType
@@ -95,7 +95,7 @@ class StopRequest:
 
     def __init__(self, announce: Callable[[str], None] | None = None) -> None:
         self.reason: str | None = None
-        self._at_once = False
+        self._at_once = self._waits = False
         self._announce = announce
         self._previous: dict[signal.Signals, Any] = {}
 
@@ -117,6 +117,21 @@ class StopRequest:
             with contextlib.suppress(Exception):
                 self._announce(reason)
 
+    @contextlib.contextmanager
+    def unbroken(self) -> Iterator[None]:
+        """Context that a second Ctrl-C does not break off; it ends what comes after.
+
+        Raises:
+            KeyboardInterrupt: At the end, where the second one came meanwhile.
+        """
+        self._waits = True
+        try:
+            yield
+        finally:
+            self._waits = False
+        if self._at_once:
+            raise KeyboardInterrupt
+
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
@@ -136,6 +151,8 @@ class StopRequest:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.reason is not None and number == signal.SIGINT:
             self._at_once = True
+            if self._waits:
+                return
             raise KeyboardInterrupt
         self.request(signal.Signals(number).name)
 

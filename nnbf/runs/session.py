@@ -125,6 +125,7 @@ class Session:
         monitor = Monitor(
             self._row,
             self.request,
+            unbroken=self.request.unbroken,
             save=self._save,
             resume=self.resume,
             on_level=self._finished,

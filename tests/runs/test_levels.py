@@ -23,6 +23,7 @@ from nnbf.runs import (
     resume_run,
     run_job,
 )
+from nnbf.runs.history import HistoryWriter
 from nnbf.runs.job import ChargeChoice, SectorChoice
 
 pytestmark = pytest.mark.slow
@@ -135,6 +136,29 @@ def test_a_request_to_stop(make, undisturbed, tmp_path):
     assert "stopped by SIGTERM before it was done" in run.result["warnings"]
     resume_run(plan_resumption(tmp_path / "run"))
     assert numbers(tmp_path / "run") == numbers(folder)
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_a_second_ctrl_c_beside_the_writing_of_a_row(behind, undisturbed, tmp_path, monkeypatch):
+    """A step counts where its row is written, and the other way round."""
+    append = HistoryWriter.append
+
+    def interrupted(history, row):
+        if behind:
+            append(history, row)
+        for _ in range(2 if row["step"] == 9 else 0):
+            signal.raise_signal(signal.SIGINT)
+        if not behind:
+            append(history, row)
+
+    monkeypatch.setattr(HistoryWriter, "append", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_job(charge_job(), out=tmp_path / "run")
+    monkeypatch.setattr(HistoryWriter, "append", append)
+    plan = plan_resumption(tmp_path / "run")
+    assert plan.n_rows == 10
+    resume_run(plan)
+    assert numbers(tmp_path / "run") == numbers(undisturbed["charge"][0])
 
 
 def test_rows_of_abandoned_sectors_are_taken_back(undisturbed, tmp_path):
