@@ -122,14 +122,8 @@ def make_sampler(
     small = sector is not None and len(sector) <= EXACT_LIMIT
     if sector is not None and (options.sampler == "exact" or (options.sampler == "auto" and small)):
         return SectorSampler(hamiltonian.hilbert, sector, spin_flip=fold, machine_pow=power, dtype=np.int8)
-    excitations = ExcitationRule(
-        integrals.n_orbitals,
-        integrals.n_alpha,
-        integrals.n_beta,
-        tables=None if options.proposal == "uniform" else hamiltonian.tables,
-        orbital_irreps=irrep_bits(integrals),
-        reference=integrals.reference_occupation,
-    )
+    tables = None if options.proposal == "uniform" else hamiltonian.tables
+    excitations = ExcitationRule.of(integrals, irrep_bits(integrals), tables)
     unlabelled = not any(irrep_bits(integrals)) and not integrals.is_spin_resolved
     balanced = options.proposal == "balanced" or (options.proposal == "auto" and unlabelled)
     rule = OrbitalHopRule(integrals, excitations) if balanced else excitations

@@ -12,7 +12,7 @@ from nnbf.determinants import connected_space, multiplicities
 from nnbf.drivers.base import ExactDriver, Progress, search_line, static_field
 from nnbf.drivers.monitor import Snapshot, pack_tree, unpack_tree
 from nnbf.optimize import RayleighGaussNewton
-from nnbf.states import ComplementCoupling, SpaceState, extended_state
+from nnbf.states import ComplementCoupling, SpaceState, Surroundings, extended_state
 from nnbf.states.selected_ci import most_important
 
 #: Energy variance inside V (Hartree^2) below which a run may be called converged.
@@ -76,9 +76,9 @@ class Growth:
 class TailTraining:
     """Steps, after V has settled, that teach the network the determinants outside V.
 
-    Every step draws a new sample of the connected space (:mod:`nnbf.states.complement`) and makes one
-    Gauss-Newton step on V and the sample together. The damping is large, so that a step averages over
-    what the samples before it taught, and grows towards the end.
+    Every step draws determinants outside V (:mod:`nnbf.states.surroundings`) and makes one Gauss-Newton step
+    on V and these together. The damping is large, so that a step averages over what the samples before it
+    taught, and grows towards the end.
     """
 
     steps: int = 0
@@ -87,7 +87,7 @@ class TailTraining:
     """Determinants drawn at every step."""
     damping: float = 1e-3
     """Damping of the first step."""
-    last_damping: float = 1e-2
+    last_damping: float = 2e-2
     """Damping of the last step."""
     seed: int = 0
     """Seed of the samples."""
@@ -174,9 +174,11 @@ class SelectedSpaceDriver(ExactDriver):
     _truncated: bool = static_field()
     _chooses_anew: bool = static_field()
     _coupling: ComplementCoupling | None = static_field()
-    _outside: Any = static_field()
+    _irreps: Any = static_field()
+    _surroundings: Surroundings | None = static_field()
+    _n_outside: int | None = static_field()
     _outside_amplitudes: Any = static_field()
-    _rng: Any = static_field()
+    _objective: float | None = static_field()
     _grown_from: dict[str, Any] | None = static_field()
 
     def __init__(
@@ -189,6 +191,7 @@ class SelectedSpaceDriver(ExactDriver):
         energy_tolerance: float = 1e-6,
         truncated: bool = True,
         chooses_anew: bool = False,
+        irreps: np.ndarray | None = None,
     ):
         """Make a driver.
 
@@ -204,6 +207,7 @@ class SelectedSpaceDriver(ExactDriver):
                 that on V. Otherwise the network is evaluated on the whole connected space at every step.
             chooses_anew: V comes from a neighbouring Hamiltonian, with a state to match: before the first
                 step it is chosen anew at its size, instead of growing.
+            irreps: (M,) XOR codes of the orbitals' irreps: samples outside V keep to that of the reference.
 
         Raises:
             ValueError: Complete local energies with an optimiser that searches a line: what it would
@@ -219,8 +223,8 @@ class SelectedSpaceDriver(ExactDriver):
         self._patience = 2 if searches else 20
         self._truncated, self._coupling = truncated, None
         self._chooses_anew, self._grown_from = chooses_anew, None
-        self._outside = self._outside_amplitudes = None
-        self._rng = np.random.default_rng(self.tail.seed)
+        self._surroundings = self._n_outside = self._outside_amplitudes = self._objective = None
+        self._irreps = np.zeros(state.hamiltonian.n_orbitals, np.int64) if irreps is None else irreps
 
     @property
     def converged(self) -> bool:
@@ -232,14 +236,12 @@ class SelectedSpaceDriver(ExactDriver):
         return self.progress.final and self.progress.calm >= self._patience
 
     @property
-    def _n_outside(self) -> int | None:
-        return None if self._outside is None else len(self._outside.determinants)
-
-    @property
     def row(self) -> dict[str, Any]:
         """The step just made, as plain numbers: one row of a run's history."""
+        sampled = {} if self._objective is None else {"objective": self._objective}
         return {
             **super().row,
+            **sampled,
             "energy_kind": "variational",
             "n_space": len(self.state.determinants),
             "n_connected": self.progress.n_connected,
@@ -258,8 +260,8 @@ class SelectedSpaceDriver(ExactDriver):
         return {
             **super().snapshot(),
             "determinants": self.state.determinants,
-            "random": self._rng.bit_generator.state,
             "outside_amplitudes": self._outside_amplitudes,
+            "chains": None if self._surroundings is None else self._surroundings.positions,
         }
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
@@ -271,10 +273,10 @@ class SelectedSpaceDriver(ExactDriver):
         super().restore(snapshot)
         if not np.array_equal(self.state.determinants, snapshot["determinants"]):
             self.state.set_determinants(snapshot["determinants"])
-        self._rng.bit_generator.state = snapshot["random"]
-        self._outside, self._outside_amplitudes = None, snapshot["outside_amplitudes"]
+        self._surroundings = self._n_outside = None
+        self._outside_amplitudes = snapshot["outside_amplitudes"]
         if self._outside_amplitudes is not None:
-            self._find_outside()
+            self._look_around(snapshot.get("chains"))
 
     def return_before_growth(self) -> str | None:
         """Go back to the best state that V has grown from, if its energy is the lower one still.
@@ -295,7 +297,7 @@ class SelectedSpaceDriver(ExactDriver):
 
     def compute_loss_and_update(self):
         """One step: grow V where it is due, propose, search the line."""
-        self._grown_from = None
+        self._grown_from = self._objective = None
         if self._settled:
             return self._tail_step()
         if self.progress.stage == 0 or self._stage_is_done():
@@ -312,22 +314,24 @@ class SelectedSpaceDriver(ExactDriver):
         return stats, update
 
     def _tail_step(self):
-        """One step on V and a sample of its connected space; the energy reported is that on V."""
+        """One step on V and determinants around it: the energy is that on V, the objective that on both."""
         state: SpaceState = self.state
         stats = state.expect(state.hamiltonian)
-        if self._outside is None:
+        if self._n_outside is None:
             self._outside_amplitudes = state.wave_function()
-            self._find_outside()
+            self._look_around(None)
             self.progress.n_connected = self._n_outside
             self.progress.stage += 1
-        if self._n_outside == 0:
+        if self._surroundings is None:
             return stats, jax.tree.map(lambda leaf: 0.0 * leaf, state.parameters)
-        extended = extended_state(state, self._outside, self.tail.sample, self._rng)
+        drawn = self._surroundings.draw(state, self.progress.tail_done)
+        extended = extended_state(state, drawn.determinants, drawn.copies)
         optimizer, optimizer_state = self._tail_optimizer(self.progress.tail_done)
         problem = extended.tangent_problem()
         proposal, _ = optimizer.propose(problem, optimizer_state)
         fraction, _ = search_line(extended, problem.energy, proposal, problem.size)
         self.progress.tail_done += 1
+        self._objective = problem.energy
         return stats, self._taken(proposal, fraction)
 
     def _problem(self, state):
@@ -341,12 +345,17 @@ class SelectedSpaceDriver(ExactDriver):
         optimizer = RayleighGaussNewton(damping=self.tail.damping_at(step), dense_limit=0, cg_iterations=60)
         return optimizer.restrained(optimizer.init(self.state.parameters), self._level)
 
-    def _find_outside(self):
-        """The space that samples are drawn from, in an order that depends on the amplitudes."""
+    def _look_around(self, chains):
+        """Find what lies outside V, where there is anything; samples of it go on where chains were."""
         state: SpaceState = self.state
-        self._outside = connected_space(
-            state.hamiltonian.tables, state.determinants, self._outside_amplitudes, state.spin_flip
-        )
+        psi, tail = self._outside_amplitudes, self.tail
+        outside = connected_space(state.hamiltonian.tables, state.determinants, psi, state.spin_flip)
+        self._n_outside = len(outside.determinants)
+        if self._n_outside:
+            amplitudes = psi * np.sqrt(state.multiplicity)
+            energy = float(amplitudes @ (state.matrix @ amplitudes))
+            self._surroundings = Surroundings(state, outside, energy, self._irreps, tail.sample, tail.seed)
+            self._surroundings.positions = chains
 
     def _count_calm_steps(self, before, after, variance):
         progress = self.progress

@@ -214,6 +214,7 @@ def _exact_level(task: Task, *, whole_sector: bool) -> Level:
         energy_tolerance=options.energy_tolerance,
         truncated=options.truncated,
         chooses_anew=taken is not None and taken.used,
+        irreps=irrep_bits(system.integrals),
     )
     ending = supervise(driver, options.max_steps, monitor, stopwatch=stopwatch)
     notes = [driver.return_before_growth() if ending.status != "converged" else None]

@@ -25,7 +25,6 @@ from nnbf.determinants import (
     max_connections,
     pack_occupations,
     spin_flip_representatives,
-    unpack_occupations,
 )
 from nnbf.determinants.hashing import merge_equal
 from nnbf.evaluation.amplitude_table import AmplitudeTable, signed_log
@@ -34,7 +33,7 @@ from nnbf.evaluation.sampling_loop import PILOT_POWER
 from nnbf.observables import Configurations
 from nnbf.operators.connections import rounded_up
 from nnbf.sampling import ExcitationRule
-from nnbf.states import SpaceState
+from nnbf.states import SpaceState, drawn_occupations
 from nnbf.states.amplitudes import BATCH
 
 #: Determinants that H reaches from L are tabulated up to this number: L is smaller where there are more.
@@ -81,15 +80,7 @@ class ChainSource(SampleSource):
         self.infinite_temperature = hamiltonian.infinite_temperature_energy()
         self.chains, self.granule = options.chains, options.chains * STRIDE
         self.sweep_size = max(10, self.n_particles)
-        integrals = hamiltonian.integrals
-        rule = ExcitationRule(
-            integrals.n_orbitals,
-            integrals.n_alpha,
-            integrals.n_beta,
-            tables=hamiltonian.tables,
-            orbital_irreps=irreps,
-            reference=tuple(tuple(map(int, orbitals)) for orbitals in integrals.reference_occupation),
-        )
+        rule = ExcitationRule.of(hamiltonian.integrals, irreps, hamiltonian.tables)
         self._sampler = nk.sampler.MetropolisSampler(
             hamiltonian.hilbert, rule, n_chains=self.chains, sweep_size=self.sweep_size, dtype=jnp.int8
         )
@@ -254,12 +245,9 @@ class ChainSource(SampleSource):
 
     def _starting_points(self, key):
         """Draws from |psi|^2 on L, each or its spin flip."""
-        table, m, n = self._table, self._state.hamiltonian.n_orbitals, self.n_large
+        table, n = self._table, self.n_large
         weights = table.multiplicity[:n] * table.amplitudes[:n] ** 2
-        pick, flip = jax.random.split(key)
-        drawn = jax.random.choice(pick, n, (self.chains,), p=jnp.asarray(weights / weights.sum()))
-        points = unpack_occupations(table.determinants[np.asarray(drawn)], m)
-        if self._state.spin_flip:
-            flipped = np.asarray(jax.random.bernoulli(flip, 0.5, (self.chains,)))
-            points = np.where(flipped[:, None], np.roll(points, m, axis=-1), points)
-        return jnp.asarray(points, self._sampler.dtype)
+        return jnp.asarray(
+            drawn_occupations(key, self._state, table.determinants[:n], weights, self.chains),
+            self._sampler.dtype,
+        )

@@ -17,6 +17,7 @@ import netket as nk
 import numpy as np
 from netket.utils import struct
 
+from hamiltonians import MolecularIntegrals
 from nnbf.determinants import IntegralTables
 
 
@@ -106,6 +107,26 @@ class ExcitationRule(nk.sampler.rules.MetropolisRule):
             start, total, running, target = _heat_bath_lists(tables)
             self.pair_start, self.pair_sum = jnp.asarray(start), jnp.asarray(total)
             self.cumulative, self.targets = jnp.asarray(running), jnp.asarray(target)
+
+    @classmethod
+    def of(
+        cls, integrals: MolecularIntegrals, irreps: np.ndarray, tables: IntegralTables | None = None
+    ) -> "ExcitationRule":
+        """The rule of a molecule.
+
+        Args:
+            integrals: Its electrons, orbitals and reference determinant.
+            irreps: (M,) XOR codes of the orbitals' irreps (zeros where unknown).
+            tables: Integral tables for heat-bath doubles; without them doubles are uniform.
+        """
+        return cls(
+            integrals.n_orbitals,
+            integrals.n_alpha,
+            integrals.n_beta,
+            tables=tables,
+            orbital_irreps=irreps,
+            reference=tuple(tuple(map(int, orbitals)) for orbitals in integrals.reference_occupation),
+        )
 
     def transition(self, sampler, machine, parameters, state, key, σ):
         """Propose for every chain; see ``nk.sampler.rules.MetropolisRule``."""

@@ -19,6 +19,7 @@ from nnbf.states.sampled import (
 )
 from nnbf.states.space import Space
 from nnbf.states.space_state import SpaceState
+from nnbf.states.surroundings import Surroundings, drawn_occupations
 
 __all__ = [
     "ComplementCoupling",
@@ -30,8 +31,10 @@ __all__ = [
     "Space",
     "SpaceState",
     "SpinPenalty",
+    "Surroundings",
     "connected_estimates",
     "distinct_samples",
+    "drawn_occupations",
     "extended_state",
     "full_sum_energy",
     "reference_sector",

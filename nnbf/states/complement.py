@@ -12,8 +12,9 @@ inside T (as in Loewdin partitioning and the B_k method: Davidson, McMurchie, Da
 
 .. math:: H_{ext} = \begin{pmatrix} H_{VV} & H_{VT} \\ H_{TV} & D_T \end{pmatrix}
 
-Its ground state carries first-order amplitudes on T. Each sampled determinant stands for |C| / |T| of
-them, so that the energy is an unbiased estimate of that with all of C, at fixed amplitudes.
+Its ground state carries first-order amplitudes on T, and none on determinants that V is not coupled with.
+Each determinant of T stands for several, as it was drawn (:mod:`nnbf.states.surroundings`): the energy
+estimates that with all of them.
 """
 
 from dataclasses import replace
@@ -21,7 +22,7 @@ from dataclasses import replace
 import numpy as np
 import scipy.sparse
 
-from nnbf.determinants import ConnectedSpace, connected_space, hamiltonian_matrix, multiplicities
+from nnbf.determinants import connected_space, diagonal_elements, hamiltonian_matrix, multiplicities
 from nnbf.determinants.parallel import sparse_times_vector
 from nnbf.optimize import TangentProblem
 from nnbf.states.space import Space
@@ -51,61 +52,45 @@ class ComplementCoupling:
         amplitudes = state.amplitudes()
         product = state.minimised_times(amplitudes)
         if len(self.determinants):
-            product = product + sparse_times_vector(self.matrix, self._amplitudes(state, amplitudes))
+            product = product + sparse_times_vector(self.matrix, self._amplitudes(state))
         return state.tangent_problem(product)
 
-    def _amplitudes(self, state, on_space):
+    def _amplitudes(self, state):
         """Amplitudes (n,) on C, on the scale of the state normalised on V."""
-        anchor = int(np.argmax(np.abs(on_space)))
-        sign0, log0 = state.signed_log(self.space[anchor : anchor + 1])
-        value = on_space[anchor] / np.sqrt(state.multiplicity[anchor])
-        sign, log_abs = state.signed_log(self.determinants)
-        values = value * sign0[0] * sign * np.exp(log_abs - log0[0])
+        values = state.values_on(self.determinants)
         if not np.all(np.isfinite(values)):
             raise FloatingPointError("amplitudes outside the variational space are not finite")
         return values
 
 
-def extended_state(
-    state: SpaceState, outside: ConnectedSpace, n_sample: int, rng: np.random.Generator
-) -> SpaceState:
-    """The same wave function on V and a fresh sample of its connected space.
+def extended_state(state: SpaceState, tail: np.ndarray, copies: np.ndarray) -> SpaceState:
+    """The same wave function on V and some determinants outside.
 
     Args:
         state: The state on V.
-        outside: The connected space of V.
-        n_sample: Determinants to draw, without replacement; all are taken where there are fewer.
-        rng: Source of randomness.
+        tail: (n, 2 W) determinants outside V; those that V is not coupled with ought to have no weight.
+        copies: (n,) how many determinants outside each stands for; may be 0.
 
     Returns:
-        A state whose matrix is ``H_ext`` and whose multiplicities carry the sampling weight. Its
+        A state whose matrix is ``H_ext`` and whose multiplicities carry the weights of the samples. Its
         energy is no upper bound.
     """
-    n_outside = len(outside.determinants)
-    chosen = np.sort(rng.choice(n_outside, min(n_sample, n_outside), replace=False))
-    tail = outside.determinants[chosen]
-    scale = n_outside / len(chosen)
-    copies = multiplicities(tail, state.spin_flip)
+    weights = multiplicities(tail, state.spin_flip) * copies
     coupling = hamiltonian_matrix(state.hamiltonian.tables, tail, state.spin_flip, columns=state.determinants)
-    # Rows of T act on unfolded amplitudes: back to the orthonormal basis, times the sampling weight.
-    coupling = (
-        scipy.sparse.diags(np.sqrt(copies * scale))
-        @ coupling
-        @ scipy.sparse.diags(1.0 / np.sqrt(state.multiplicity))
-    )
-    diagonal = outside.diagonal[chosen]
-    both = np.concatenate([state.determinants, tail])
-    extended = Space.selected(both, spin_flip=state.spin_flip)
-    penalties = [p.terms(state.hamiltonian, extended, True).sparse for p in state.objective.penalties]
-    for penalty in penalties:
-        if penalty is None:
+    # Rows of T act on unfolded amplitudes: back to the orthonormal basis, times the weight.
+    rows, columns = (scipy.sparse.diags(part) for part in (weights**0.5, state.multiplicity**-0.5))
+    coupling = rows @ coupling @ columns
+    diagonal = diagonal_elements(state.hamiltonian.tables, tail)
+    both = Space.selected(np.concatenate([state.determinants, tail]), spin_flip=state.spin_flip)
+    for penalty in state.objective.penalties:
+        terms = penalty.terms(state.hamiltonian, both, True).sparse
+        if terms is None:
             raise ValueError("excluded levels have no part outside the space: train without a sample of it")
         size = len(state.determinants)
-        coupling = coupling + np.sqrt(scale) * penalty[size:, :size]
-        diagonal = diagonal + penalty.diagonal()[size:]
+        coupling = coupling + scipy.sparse.diags(np.sqrt(copies)) @ terms[size:, :size]
+        diagonal = diagonal + terms.diagonal()[size:]
     matrix = scipy.sparse.bmat(
         [[state.minimised, coupling.T], [coupling, scipy.sparse.diags(diagonal)]], format="csr"
     )
-    return state.on(
-        replace(extended, multiplicity=np.concatenate([state.multiplicity, copies * scale]), matrix=matrix)
-    )
+    multiplicity = np.concatenate([state.multiplicity, weights])
+    return state.on(replace(both, multiplicity=multiplicity, matrix=matrix))

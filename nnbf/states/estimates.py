@@ -55,12 +55,7 @@ def connected_estimates(
     product = sparse_times_vector(state.matrix, amplitudes)
     energy = float(amplitudes @ product)
     variance = float(np.sum((product - energy * amplitudes) ** 2))
-    # log|psi| of the normalised state: the network's values minus the logarithm of the norm on V.
-    anchor = int(np.argmax(np.abs(amplitudes)))
     psi = state.wave_function()
-    sign0, log0 = state.signed_log(state.determinants[anchor : anchor + 1])
-    log_norm = log0[0] - np.log(np.abs(psi[anchor]))
-    orientation = sign0[0] * np.sign(psi[anchor])
     correction = outside = 0.0
     count = 0
     for keys, sums in connected_partitions(
@@ -73,9 +68,7 @@ def connected_estimates(
         variance += float(np.sum(weight * sums**2))
         count += len(keys)
         if projected:
-            sign, log_abs = state.signed_log(keys)
-            values = orientation * sign * np.exp(log_abs - log_norm)
-            outside += float(np.sum(weight * sums * values))
+            outside += float(np.sum(weight * sums * state.values_on(keys)))
     return ConnectedEstimates(energy + outside if projected else None, correction, variance, count)
 
 

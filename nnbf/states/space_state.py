@@ -192,6 +192,14 @@ class SpaceState(nk.vqs.VariationalState):
         self.evaluations += len(configurations)
         return signed_log(self.model, self.variables, configurations, self._network_input)
 
+    def values_on(self, configurations: np.ndarray) -> np.ndarray:
+        """A real psi (n,) on any bit strings (n, W), on the scale of :meth:`wave_function`."""
+        on_space = self.wave_function()
+        anchor = int(np.argmax(np.abs(on_space)))
+        sign0, log0 = self.signed_log(self.determinants[anchor : anchor + 1])
+        sign, log_abs = self.signed_log(configurations)
+        return on_space[anchor] * sign0[0] * sign * np.exp(log_abs - log0[0])
+
     def amplitudes(self) -> np.ndarray:
         """Normalised real coordinates: (n_states,), or (2 n_states,) real parts before imaginary ones.
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from nnbf.ansatz import NeuralBackflow
-from nnbf.determinants import connected_space
+from nnbf.determinants import connected_space, diagonal_elements
 from nnbf.drivers.selected import TailTraining
 from nnbf.operators import MolecularHamiltonian
-from nnbf.states import SpaceState, extended_state
+from nnbf.states import SpaceState, Surroundings, extended_state, surroundings
 from tests.determinants.oracles import (
     bit_strings,
     configurations,
@@ -41,11 +41,15 @@ def setting(request):
     return state, outside, basis.T @ psi, basis.T @ slow_hamiltonian(integrals, configs) @ basis, index
 
 
+def whole(outside):
+    return np.ones(len(outside.determinants))
+
+
 def test_the_whole_surroundings(setting):
     """H_VV, H_VC and the diagonal of C; nothing inside C."""
     state, outside, psi, matrix, index = setting
     n = len(state.determinants)
-    extended = extended_state(state, outside, 10_000, np.random.default_rng(0))
+    extended = extended_state(state, outside.determinants, whole(outside))
     assert len(extended.determinants) == n + len(outside.determinants)
     places = [index[bytes(row)] for row in extended.determinants]
     expected = matrix[np.ix_(places, places)].copy()
@@ -55,32 +59,61 @@ def test_the_whole_surroundings(setting):
     c = psi[places] / np.linalg.norm(psi[places])
     assert np.allclose(np.abs(extended.amplitudes()), np.abs(c), rtol=1e-10)
     assert extended.energy_at(extended.variables) == pytest.approx(c @ expected @ c, abs=1e-10)
+    # psi elsewhere is on the scale of that on V.
+    values = state.values_on(outside.determinants) * np.sqrt(extended.multiplicity[n:])
+    on_space = state.amplitudes() * np.linalg.norm(psi[places[:n]])
+    assert np.abs(np.concatenate([on_space, values * np.linalg.norm(psi[places[:n]])])) == pytest.approx(
+        np.abs(psi[places]), rel=1e-9
+    )
 
 
-def test_samples_stand_for_all(setting):
-    """Norm and energy of unnormalised amplitudes are right on average over samples."""
-    state, outside, psi, _, index = setting
-    n = len(state.determinants)
-    whole = extended_state(state, outside, 10_000, np.random.default_rng(0))
-    places = [index[bytes(row)] for row in whole.determinants]
-    norm = np.sum(psi[places] ** 2)
-    value = psi[places] @ whole.matrix @ psi[places]
-    norms, values = [], []
-    rng = np.random.default_rng(1)
-    for _ in range(300):
-        part = extended_state(state, outside, 6, rng)
-        assert len(part.determinants) == n + 6
-        assert np.array_equal(part.determinants[:n], state.determinants)
-        assert len(set(map(bytes, part.determinants))) == n + 6
-        # Amplitudes on the orthonormal functions, times the root of how many each stands for.
-        root = np.sqrt(np.concatenate([np.ones(n), np.full(6, len(outside.determinants) / 6)]))
-        c = root * psi[[index[bytes(row)] for row in part.determinants]]
-        assert np.allclose(np.abs(part.amplitudes()), np.abs(c) / np.linalg.norm(c), rtol=1e-9)
-        norms.append(c @ c)
-        values.append(c @ part.matrix @ c)
-    for found, exact in ((norms, norm), (values, value)):
-        assert abs(np.mean(found) - exact) < 5 * np.std(found) / np.sqrt(len(found))
-        assert np.std(found) > 0
+@pytest.mark.parametrize("size", [8, pytest.param(60, marks=pytest.mark.slow)])  # part of it, or all
+def test_samples_stand_for_all(setting, size, monkeypatch):
+    """Norm and energy of V and all around it are right on average, the unconnected included."""
+    monkeypatch.setattr(surroundings, "CHAINS", 64)
+    monkeypatch.setattr(surroundings, "LENGTH", 4)
+    state, outside, psi, matrix, index = setting
+    n, energy = len(state.determinants), state.energy_and_variance()[0]
+    around = Surroundings(state, outside, energy, np.zeros(4, np.int64), size, seed=1)
+    inside = [index[bytes(row)] for row in state.determinants]
+    scale = np.linalg.norm(psi[inside])
+    others = np.setdiff1d(np.arange(len(psi)), inside)
+    coupled = matrix.copy()
+    coupled[np.ix_(others, others)] = np.diag(
+        [diagonal_elements(state.hamiltonian.tables, rows[None])[0] for rows in _rows(index, others)]
+    )
+    exact = np.array([psi @ psi, psi @ coupled @ psi]) / scale**2
+    found = []
+    for number in range(40):
+        drawn = around.draw(state, number)
+        assert len(drawn.determinants) == len(drawn.copies)
+        real = drawn.copies > 0
+        distinct = set(map(bytes, drawn.determinants[real]))
+        assert len(distinct) == np.count_nonzero(real)
+        assert not distinct & set(map(bytes, state.determinants))
+        part = extended_state(state, drawn.determinants, drawn.copies)
+        ratio = 1.0 / np.sum(part.amplitudes()[:n] ** 2)
+        found.append([ratio, ratio * part.energy_at(part.variables)])
+    mean, error = np.mean(found, axis=0), np.std(found, axis=0) / np.sqrt(len(found))
+    assert size == 60 or np.all(error > 0)
+    assert np.all(np.abs(mean - exact) < 5 * error + 1e-3 * np.abs(exact))
+
+
+def _rows(index, places):
+    rows = {place: np.frombuffer(key, np.uint64) for key, place in index.items()}
+    return [rows[place] for place in places]
+
+
+def test_draws_are_repeatable(setting, monkeypatch):
+    monkeypatch.setattr(surroundings, "CHAINS", 16)
+    state, outside, *_ = setting
+    energy = state.energy_and_variance()[0]
+    one, two = (Surroundings(state, outside, energy, np.zeros(4, np.int64), 8, seed=1) for _ in range(2))
+    one.draw(state, 0)
+    two.positions = one.positions
+    first, second = one.draw(state, 1), two.draw(state, 1)
+    assert np.array_equal(first.determinants, second.determinants)
+    assert np.array_equal(first.copies, second.copies)
 
 
 def test_damping_grows_geometrically():

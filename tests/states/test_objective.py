@@ -66,13 +66,14 @@ def test_energies_are_without_the_penalty():
 def test_samples_outside_carry_the_penalty():
     state, configs, chosen = make_state(keep=9)
     outside = connected_space(state.hamiltonian.tables, state.determinants, state.wave_function())
-    extended = extended_state(state, outside, 1000, np.random.default_rng(0))
+    copies = np.ones(len(outside.determinants))
+    extended = extended_state(state, outside.determinants, copies)
     order = {row.tobytes(): k for k, row in enumerate(bit_strings(configs, 4))}
     places = [order[row.tobytes()] for row in extended.determinants]
     penalty = STRENGTH * (spin_square_matrix(configs) - 0.75 * np.eye(len(configs)))[np.ix_(places, places)]
     without, _, _ = make_state(keep=9)
     without.objective = Objective(without.hamiltonian)
-    bare = extended_state(without, outside, 1000, np.random.default_rng(0))
+    bare = extended_state(without, outside.determinants, copies)
     found = (extended.matrix - bare.matrix).toarray()
     n = len(chosen)
     assert found[:, :n] == pytest.approx(penalty[:, :n], abs=1e-12)
