@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import gc
-import hashlib
 import os
-import platform
 import runpy
 from pathlib import Path
 
 import jax
 import pytest
 
-
-def _processor() -> str:
-    """Short name of the processor and its features, which compiled programs depend on."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:  # not Linux
-        lines = []
-    features = {line for line in lines if line.startswith(("model name", "flags", "Features"))}
-    return hashlib.sha256("\n".join([platform.machine(), *sorted(features)]).encode()).hexdigest()[:12]
-
+from nnbf._caches import processor
 
 # Another processor, for these tests and for the commands that they start; see the file.
 if "NNBF_TEST_ROTATION" in os.environ:
@@ -31,7 +20,7 @@ if "NNBF_TEST_ROTATION" in os.environ:
 
 # Many tests compile the same programs: in both workers, and in the commands that they start.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-    _CACHE = str(Path(__file__).parents[1] / "build" / "compiled" / _processor())
+    _CACHE = str(Path(__file__).parents[1] / "build" / "compiled" / processor())
     os.environ["JAX_COMPILATION_CACHE_DIR"] = _CACHE
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     jax.config.update("jax_compilation_cache_dir", _CACHE)

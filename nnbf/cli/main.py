@@ -10,6 +10,7 @@ from importlib import import_module
 from pathlib import Path
 
 from hamiltonians.errors import InputError, nearest_names
+from nnbf._caches import keep_programs
 from nnbf._runtime import BEFORE_COMMANDS, prepare_process, repeat_lost_interrupts, stop_with_parent
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
@@ -171,6 +172,12 @@ def _say_error(message: str) -> None:
     say_error(message)
 
 
+def _say_warning(message: str) -> None:
+    from nnbf.cli.console import say_warning
+
+    say_warning(message)
+
+
 def _dispatch(words: list[str]) -> int:
     BEFORE_COMMANDS.clear()
     while words and words[0].partition("=")[0] == "--plugin":
@@ -194,6 +201,7 @@ def _dispatch(words: list[str]) -> int:
         hint = f"did you mean {close[0]!r}? The commands are {known}" if close else f"give one of {known}"
         raise InputError(f"unknown {kind} {name!r}: {hint}")
     prepare_process()
+    keep_programs(_say_warning)
     run: Callable[[list[str]], int] = getattr(import_module(COMMANDS[name].module), name)
     try:
         return run(rest)

@@ -19,6 +19,7 @@ import numpy as np
 
 from hamiltonians import InputError, Lattice, Molecule, Sector, exact_levels, is_affordable, space_group
 from hamiltonians.errors import extra
+from nnbf._caches import keep_programs
 from nnbf._runtime import threads_environment, when_closed
 from nnbf.drivers.ground_sector import (
     exact_sector_energy,
@@ -391,6 +392,8 @@ def _begin(stop: Any, steps: Any) -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     when_closed(parent.sentinel, lambda: os._exit(1))
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:  # as the parent has it
+        keep_programs(lambda line: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
 
