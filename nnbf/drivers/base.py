@@ -159,20 +159,25 @@ class ExactDriver(ConvergingDriver):
     def reset_step(self, hard: bool = False) -> None:
         """Nothing is sampled: amplitudes stay valid until the parameters change."""
 
-    def _propose(self, problem):
+    def _propose(self, problem, optimizer=None):
         """Propose a step and search along it: its update, and the energy after it, None without a search.
+
+        Args:
+            problem: State, energy and Jacobian.
+            optimizer: One that shares the state of the driver's; default that itself.
 
         Raises:
             FloatingPointError: The step is not finite.
         """
-        proposal, optimizer_state = self._optimizer.propose(problem, self.optimizer_state)
+        optimizer = self._optimizer if optimizer is None else optimizer
+        proposal, optimizer_state = optimizer.propose(problem, self.optimizer_state)
         if not np.isfinite(proposal.predicted):
             raise FloatingPointError(f"step {self.step_count}: the proposed update is not finite")
         fraction, gain, energy = 1.0, 0.0, None
-        if self._optimizer.line_search:
+        if optimizer.line_search:
             fraction, energy = search_line(self.state, problem.energy, proposal, problem.size)
             gain = (energy - problem.energy) / proposal.predicted if proposal.predicted else 0.0
-        self.optimizer_state = self._optimizer.adapt(optimizer_state, proposal, fraction, gain)
+        self.optimizer_state = optimizer.adapt(optimizer_state, proposal, fraction, gain)
         return self._taken(proposal, fraction), energy
 
     def _taken(self, proposal, fraction):

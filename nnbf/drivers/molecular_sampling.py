@@ -1,6 +1,5 @@
 """Levels of molecules by variational Monte Carlo."""
 
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -10,15 +9,16 @@ import numpy as np
 
 from hamiltonians import InputError, Molecule, irrep_bits
 from nnbf.ansatz import contract
+from nnbf.drivers.final_energy import final_energy, with_energy
 from nnbf.drivers.level import Level
 from nnbf.drivers.methods import Task
-from nnbf.drivers.monte_carlo import LARGEST_R_HAT, MonteCarloDriver, StepSchedule
+from nnbf.drivers.monte_carlo import MonteCarloDriver, StepSchedule
 from nnbf.drivers.options import SolverOptions
 from nnbf.drivers.sampled_power import FIRST_POWER, PowerChoice
 from nnbf.drivers.selected_space import evaluated, make_model, make_optimizer, make_penalties
 from nnbf.drivers.start import take_over
 from nnbf.drivers.supervision import Stopwatch, supervise
-from nnbf.evaluation import EvaluationOptions, StateSource, sample_energy
+from nnbf.evaluation import EvaluationOptions, StateSource
 from nnbf.operators import MolecularHamiltonian
 from nnbf.sampling import ExcitationRule, OrbitalHopRule, SectorSampler
 from nnbf.states import Objective, SpaceState, reference_sector, symmetry_sector
@@ -29,10 +29,8 @@ EXACT_LIMIT = 100_000
 THERMALISATION = 50
 #: Sampled determinants, those of largest amplitude, that become the variational space of the result.
 LARGEST_SPACE = 4096
-#: Samples of the first round for the final energy, most of all rounds, and rounds before it is given up.
-ROUND, FINAL_SAMPLES, FEWEST_ROUNDS = 16384, 819_200, 3
-#: Warn where the chance that the next sample is a new determinant is larger than this.
-LARGEST_UNSEEN = 0.3
+#: Samples of the first round for the final energy.
+ROUND = 16384
 
 
 def vmc_level(task: Task) -> Level:
@@ -94,7 +92,7 @@ def vmc_level(task: Task) -> Level:
         yardstick_size=LARGEST_SPACE,
     )
     level = replace(level, started_warm=taken is not None and taken.used)
-    return _with_energy(level, final, draws, options)
+    return with_energy(level, final, draws, options.precision)
 
 
 def make_sampler(
@@ -143,8 +141,7 @@ def make_sampler(
 def _sampled_energy(state, hamiltonian, options, should_stop):
     """Energy of a state from fresh samples, and these.
 
-    Chains start anew from a seed of their own: the samples depend on the parameters alone. A precision
-    that would take more than :data:`FINAL_SAMPLES` is given up early.
+    Chains start anew from a seed of their own: the samples depend on the parameters alone.
     """
     sampler = state.sampler
     fresh = nk.vqs.MCState(
@@ -157,63 +154,8 @@ def _sampled_energy(state, hamiltonian, options, should_stop):
     )
     if not sampler.is_exact:
         fresh.sample(chain_length=1, n_discard_per_chain=THERMALISATION)
-    hopeless = []
-
-    def judge(row):
-        # The error falls with the root of the samples: a precision that is out of reach is not tried for.
-        needed = row["n_samples"] * (row["error"] / options.precision) ** 2
-        hopeless.append(row["round"] >= FEWEST_ROUNDS and needed > FINAL_SAMPLES)
-
-    final, draws = sample_energy(
-        StateSource(fresh, hamiltonian, "Hartree"),
-        EvaluationOptions(precision=options.precision, time_limit=math.inf, samples=FINAL_SAMPLES),
-        on_round=judge,
-        should_stop=lambda: hopeless[-1] or (should_stop is not None and should_stop()),
-    )
-    # Given up by itself, it has its end: a resumption would give it up at the same round.
-    return (replace(final, status="samples") if hopeless[-1] else final), draws
-
-
-def _with_energy(level, final, draws, options):
-    unseen = float(np.mean(draws.drawn_once))
-    energy = replace(
-        final.energy,
-        n_samples=final.n_samples,
-        details={
-            "acceptance": final.acceptance,
-            "n_unique": final.n_unique,
-            "unseen": unseen,
-            "power": final.power,
-        },
-    )
-    warnings = list(level.warnings)
-    status, message = level.status, level.message
-    if final.status == "interrupted":
-        status, message = "interrupted", "stopped while the final energy was sampled"
-    if energy.r_hat is not None and energy.r_hat > LARGEST_R_HAT:
-        warnings.append(
-            f"chains of the final energy disagree (split R-hat {energy.r_hat:.2f} above {LARGEST_R_HAT})"
-        )
-        if status == "converged":
-            status, message = "max_steps", "the final energy's chains disagree: not called converged"
-    if unseen > LARGEST_UNSEEN:
-        warnings.append(
-            f"{100 * unseen:.0f} % of the samples are determinants drawn once: give more n_samples"
-        )
-    if energy.error > options.precision and status != "interrupted":
-        warnings.append(
-            f"the error of the energy, {energy.error:.1e}, is above the precision {options.precision:.1e}: "
-            "evaluate the run for longer"
-        )
-    return replace(
-        level,
-        energy=energy,
-        estimates={"vmc": energy, **level.estimates},
-        v_score=final.v_score,
-        status=status,
-        message=message,
-        warnings=tuple(dict.fromkeys(warnings)),
-    )
+    source = StateSource(fresh, hamiltonian, "Hartree")
+    return final_energy(source, EvaluationOptions(precision=options.precision), should_stop)
 
 
 def _optimizer(options):

@@ -80,7 +80,8 @@ class SolverOptions(Checked):
     """Leave determinants outside V out of local energies, which makes the energy an upper bound; otherwise
     the network is evaluated on all connected determinants at every step (sr and adam only)."""
     tail_steps: Annotated[int, Ge(0)] = 0
-    """Steps that train the network on samples of the determinants outside V, once V has settled."""
+    """Steps that train the network on samples of the determinants outside V, once V has settled. The energy
+    is then that of the whole state: V summed exactly, the rest sampled (kind vmc)."""
     full_sum_limit: Annotated[int, Ge(0)] = 500_000
     """Sum over the whole symmetry sector when it has at most this many determinants."""
     projected: bool = True
@@ -106,7 +107,7 @@ class SolverOptions(Checked):
     n_temperatures: Annotated[int, Ge(1)] = 1
     """vmc: replicas of every chain at higher temperatures (parallel tempering), an even number; 1 is none."""
     precision: Positive = 1e-4
-    """vmc: sample the final state until the error of its energy is below this."""
+    """vmc, and with tail_steps: sample the final state until the error of its energy is below this."""
     rdm2: bool = False
     """Also make the two-particle density matrices of the final state, check them, and write rdm.npz."""
     spin_penalty: Annotated[float, Ge(0)] = 0.0

@@ -7,69 +7,18 @@ from typing import Any
 import jax
 import netket as nk
 import numpy as np
+import scipy.sparse.linalg
 
-from nnbf.determinants import connected_space, multiplicities
+from nnbf.determinants import connected_space
 from nnbf.drivers.base import ExactDriver, Progress, search_line, static_field
+from nnbf.drivers.growth import Growth, rank_connected
 from nnbf.drivers.monitor import Snapshot, pack_tree, unpack_tree
-from nnbf.optimize import RayleighGaussNewton
+from nnbf.optimize import FitToVector, RayleighGaussNewton
 from nnbf.states import ComplementCoupling, SpaceState, Surroundings, extended_state
-from nnbf.states.selected_ci import most_important
+from nnbf.states.selected_ci import lowest_eigenpairs
 
 #: Energy variance inside V (Hartree^2) below which a run may be called converged.
 SETTLED_VARIANCE = 1e-4
-
-
-@dataclass(frozen=True)
-class Growth:
-    """Schedule of the variational space V.
-
-    V starts as the reference determinant. When the energy on V has settled, the determinants that H
-    reaches from V are ranked by their first-order amplitude ``|sum_i H_ji psi_i / (E - H_jj)|`` next to
-    the amplitudes of V itself, and the largest make the next V. Growing in a few large stages, each
-    converged loosely, is cheaper than growing at every step: nothing has to be rebuilt in between.
-    """
-
-    first_size: int = 256
-    """Determinants after the first growth."""
-    factor: float = 4.0
-    """Ratio of the sizes of successive stages."""
-    free_size: int = 4096
-    """V grows to this size however small the second-order correction is (unless it is negligible)."""
-    max_size: int = 50000
-    """Largest V."""
-    accuracy: float = 2e-4
-    """Beyond ``free_size``, V grows until the second-order correction is below this, Hartree."""
-    negligible: float = 1e-8
-    """Below this second-order correction (Hartree) V never grows."""
-    stage_tolerance: float = 0.02
-    """A stage that will grow is done when a step gains less than this share of that correction."""
-    screening: float = 1e-7
-    """Couplings ``|H_ji psi_i|`` below this (Hartree) are skipped in the ranking."""
-
-    sector: np.ndarray | None = None
-    """The whole symmetry sector, (n, 2 W), where it is known: V ends as all of it if that is allowed."""
-
-    def next_size(self, size: int) -> int:
-        """Size of the stage after one of ``size`` determinants."""
-        if size < self.first_size:
-            return min(self.first_size, self.max_size)
-        grown = int(size * self.factor)
-        if size < self.free_size < grown:
-            grown = self.free_size
-        if self.final_sector is not None and 2 * grown >= len(self.final_sector):
-            # A last step that takes all that is left beats two.
-            grown = len(self.final_sector)
-        return min(grown, self.max_size)
-
-    def is_enough(self, size: int, omitted: float) -> bool:
-        """True where V of so many determinants, that leaves out so much (Hartree), is kept."""
-        settled = size >= self.free_size and omitted < self.accuracy
-        return self.final_sector is None and (omitted < self.negligible or settled)
-
-    @property
-    def final_sector(self) -> np.ndarray | None:
-        """The symmetry sector where V may become all of it, else None."""
-        return self.sector if self.sector is not None and len(self.sector) <= self.max_size else None
 
 
 @dataclass(frozen=True)
@@ -98,50 +47,6 @@ class TailTraining:
         return float(self.damping * (self.last_damping / self.damping) ** share)
 
 
-@dataclass(frozen=True)
-class GrowthStep:
-    """Result of one growth."""
-
-    determinants: np.ndarray
-    """The new V, (n, 2 W), by falling amplitude."""
-    second_order: float
-    """Screened Epstein-Nesbet estimate of what the old V leaves out, Hartree (negative)."""
-    n_connected: int
-    """Determinants reached from the old V."""
-    kept: float
-    """Share of the new V that was in the old one."""
-    energy: float
-    """Energy on the old V, Hartree (kind variational)."""
-    variance: float
-    """<(H - E)^2> of the state on the old V, the part that leaves V (screened) included, Hartree^2."""
-
-
-def rank_connected(state: SpaceState, growth: Growth, size: int) -> GrowthStep:
-    """Choose the ``size`` most important determinants of V and its connected space.
-
-    Args:
-        state: The state on the old V.
-        growth: The schedule.
-        size: Wanted size of the new V; all are taken where there are fewer.
-    """
-    psi = state.wave_function()
-    energy = state.energy_at(state.variables)
-    threshold = 0.0 if len(psi) < 64 else growth.screening
-    outside = connected_space(state.hamiltonian.tables, state.determinants, psi, state.spin_flip, threshold)
-    gaps = np.maximum(outside.diagonal - energy, 1e-3)
-    weight = multiplicities(outside.determinants, state.spin_flip)
-    second_order = -float(np.sum(weight * outside.couplings**2 / gaps))
-    variance = float(state.expect(state.hamiltonian).variance + np.sum(weight * outside.couplings**2))
-    sector = growth.final_sector
-    if sector is not None and size >= len(sector):
-        kept = len(psi) / len(sector)
-        return GrowthStep(sector, second_order, len(outside.determinants), kept, energy, variance)
-    chosen = most_important(state.determinants, psi, energy, outside, size, state.spin_flip)
-    return GrowthStep(
-        chosen.determinants, second_order, len(outside.determinants), chosen.kept, energy, variance
-    )
-
-
 @dataclass
 class _Progress(Progress):
     second_order: float | None = None
@@ -158,6 +63,10 @@ class _Progress(Progress):
     """Steps made outside V."""
     before_growth: Snapshot | None = None
     """The best state that V has grown from."""
+    above: float = np.inf
+    """Energy after the last step above the lowest on V, Hartree; infinite where that is not known."""
+    fitted: bool = True
+    """False where the network cannot be fitted any closer to the lowest state on V."""
 
 
 class SelectedSpaceDriver(ExactDriver):
@@ -179,6 +88,7 @@ class SelectedSpaceDriver(ExactDriver):
     _n_outside: int | None = static_field()
     _outside_amplitudes: Any = static_field()
     _objective: float | None = static_field()
+    _lowest: Any = static_field()
     _grown_from: dict[str, Any] | None = static_field()
 
     def __init__(
@@ -222,7 +132,7 @@ class SelectedSpaceDriver(ExactDriver):
         self._window = 1 if searches else 10
         self._patience = 2 if searches else 20
         self._truncated, self._coupling = truncated, None
-        self._chooses_anew, self._grown_from = chooses_anew, None
+        self._chooses_anew, self._grown_from, self._lowest = chooses_anew, None, None
         self._surroundings = self._n_outside = self._outside_amplitudes = self._objective = None
         self._irreps = np.zeros(state.hamiltonian.n_orbitals, np.int64) if irreps is None else irreps
 
@@ -304,9 +214,13 @@ class SelectedSpaceDriver(ExactDriver):
             self._grow()
         state: SpaceState = self.state
         problem = self._problem(state)
-        update, energy = self._propose(problem)
+        goal = self._goal()
+        fit = None if goal is None or not self.progress.fitted else FitToVector(self._optimizer, goal[1])
+        update, energy = self._propose(problem, fit)
         variance = float(problem.residual @ problem.residual)
         self._count_calm_steps(problem.energy, energy, variance)
+        if goal is not None:
+            self._compare(problem.energy - goal[0], energy - goal[0])
         stats = nk.stats.Stats(mean=problem.energy, error_of_mean=0.0, variance=variance)
         if state.objective.penalties or not self._truncated:
             # What is reported is the energy alone, and on V alone.
@@ -357,6 +271,35 @@ class SelectedSpaceDriver(ExactDriver):
             self._surroundings = Surroundings(state, outside, energy, self._irreps, tail.sample, tail.seed)
             self._surroundings.positions = chains
 
+    def _goal(self):
+        """Lowest energy on V and its state, where the network is fitted to that; else None."""
+        state: SpaceState = self.state
+        if self._lowest is None or self._lowest[0] is not state.determinants:
+            self._lowest = state.determinants, self._lowest_state()
+        return self._lowest[1]
+
+    def _lowest_state(self):
+        state: SpaceState = self.state
+        optimizer, size = self._configured, len(state.determinants)
+        if not (isinstance(optimizer, RayleighGaussNewton) and self._truncated and state.is_real):
+            return None
+        if not 1 < size <= optimizer.dense_limit or state.penalty.vectors is not None:
+            return None
+        try:
+            values, vectors = lowest_eigenpairs(state.minimised)
+        except scipy.sparse.linalg.ArpackNoConvergence:  # searched for, then
+            return None
+        return float(values[0]), vectors[:, 0]
+
+    def _compare(self, before, after):
+        """Take note of energies above the lowest on V, before and after a step."""
+        progress = self.progress
+        progress.above = after
+        # A network that cannot be fitted closer may still have a lower energy.
+        progress.fitted = progress.fitted and after < 0.7 * before
+        if after < self._tolerance:
+            progress.calm = self._patience
+
     def _count_calm_steps(self, before, after, variance):
         progress = self.progress
         if after is None:
@@ -373,6 +316,8 @@ class SelectedSpaceDriver(ExactDriver):
         if progress.final:
             return False
         target = max(self.growth.stage_tolerance * abs(progress.second_order or 0.0), self._tolerance)
+        if progress.above < target:
+            return True
         return progress.last_change < target and progress.fraction > 0.25
 
     def _grow(self):
@@ -380,7 +325,8 @@ class SelectedSpaceDriver(ExactDriver):
         size = len(state.determinants)
         anew = self._chooses_anew and progress.stage == 0 and size > 1
         wanted = min(size, growth.max_size) if anew else growth.next_size(size)
-        found = rank_connected(state, growth, wanted)
+        goal = None if anew else self._goal()
+        found = rank_connected(state, growth, wanted, None if goal is None else goal[1])
         progress.second_order, progress.n_connected = found.second_order, found.n_connected
         if not anew:  # a state that is not optimised is no point of an extrapolation
             self._note_growth(found)
@@ -404,15 +350,16 @@ class SelectedSpaceDriver(ExactDriver):
     def _note_growth(self, found):
         """Remember the state that V grows from, for extrapolations and to go back to."""
         state, best = self.state, self.progress.before_growth
+        energy = float(state.expect(state.hamiltonian).mean)
         self._grown_from = {
             "n_space": len(state.determinants),
             "energy": found.energy,
             "variance": found.variance,
             "pt2": found.second_order,
         }
-        if best is None or found.energy <= best["energy"]:
+        if best is None or energy <= best["energy"]:
             self.progress.before_growth = {
-                "energy": found.energy,
+                "energy": energy,
                 "variables": pack_tree(state.variables),
                 "determinants": state.determinants,
             }
@@ -422,6 +369,7 @@ class SelectedSpaceDriver(ExactDriver):
         progress = self.progress
         progress.stage += 1
         progress.calm, progress.energies, progress.last_change = 0, [], np.inf
+        progress.above, progress.fitted = np.inf, True
         if hasattr(self.optimizer_state, "damping"):
             # New determinants start with whatever the network says of them: be careful again.
             damping = max(self.optimizer_state.damping, 1e-4)

@@ -14,12 +14,14 @@ from hamiltonians.molecule.lowest_determinant import lowest_determinant
 from nnbf.ansatz import NeuralBackflow, named_network
 from nnbf.ansatz.spin_projection import spin_rotations
 from nnbf.determinants import spin_flip_representatives
+from nnbf.drivers.final_energy import with_full_state
+from nnbf.drivers.growth import Growth
 from nnbf.drivers.level import Level
 from nnbf.drivers.level_observables import check_observables, final_observables, spin_warnings
 from nnbf.drivers.methods import Task
 from nnbf.drivers.operator_levels import exclude
 from nnbf.drivers.options import SolverOptions
-from nnbf.drivers.selected import Growth, SelectedSpaceDriver, TailTraining
+from nnbf.drivers.selected import SelectedSpaceDriver, TailTraining
 from nnbf.drivers.start import excess_warning, take_over
 from nnbf.drivers.supervision import Ending, Stopwatch, supervise
 from nnbf.estimate import Estimate, v_score
@@ -224,6 +226,14 @@ def _exact_level(task: Task, *, whole_sector: bool) -> Level:
     level = evaluated(
         system, options, state, sector, ending, stopwatch, driver.step_count, driver.progress.n_connected
     )
+    if driver.progress.tail_done and sector is None:
+        irreps, failures = irrep_bits(system.integrals), list[str]()
+        found = extra(
+            "energy of the whole state",
+            lambda: with_full_state(level, irreps, options.precision, options.seed + 1, monitor.should_stop),
+            failures.append,
+        )
+        level = found or replace(level, warnings=(*level.warnings, *failures))
     if task.lower:
         above = {
             kind: replace(found, upper_bound=False)

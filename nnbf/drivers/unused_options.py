@@ -46,7 +46,9 @@ def _molecular(options: SolverOptions, methods: Collection[str]) -> _Rules:
     sampled = "vmc" in methods
     optimizer = options.optimizer if options.optimizer != "auto" else "sr" if sampled else "rgn"
     if not sampled:
-        yield ("sampler", "n_samples", "sampling_power", *_CHAINS, "precision"), "method vmc"
+        yield ("sampler", "n_samples", "sampling_power", *_CHAINS), "method vmc"
+        if not options.tail_steps:
+            yield ("precision",), "method vmc, or with tail_steps"
     else:
         yield (
             ("max_space", "accuracy", "energy_tolerance", "truncated", "tail_steps"),

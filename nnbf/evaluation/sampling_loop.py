@@ -149,7 +149,7 @@ def sample_energy(
         n_samples = drawn.energy.size
         total = source.reference + energy.value
         precision = options.precision * (max(1.0, abs(total)) if options.relative else 1.0)
-        if energy.error <= precision and _trustworthy(drawn, options, outside):
+        if energy.error <= precision and _trustworthy(drawn, options):
             status = "precision"
         elif options.samples is not None and n_samples >= options.samples:
             status = "samples"
@@ -268,7 +268,7 @@ def _controlled(drawn, coefficients):
     )
 
 
-def _trustworthy(drawn, options, outside):
+def _trustworthy(drawn, options):
     """True where samples are many enough for their spread to mean something.
 
     Chains may spend most of their time in what is summed exactly: what little they see of the rest may miss
@@ -277,7 +277,7 @@ def _trustworthy(drawn, options, outside):
     n_samples = drawn.energy.size
     if n_samples < min(LEAST_SAMPLES, options.samples or LEAST_SAMPLES):
         return False
-    rare = outside is not None and outside * n_samples < LEAST_OUTSIDE
+    rare = drawn.outside is not None and np.count_nonzero(drawn.outside) < LEAST_OUTSIDE
     return drawn.independent or not rare or n_samples >= MOST_DOUBTED
 
 

@@ -1,6 +1,7 @@
 """Optimisers of wave functions: (init, propose, adapt) on a tangent problem."""
 
 from nnbf._runtime import enable_double_precision
+from nnbf.optimize.fit import FitToVector
 from nnbf.optimize.gradient import FirstOrder, StochasticReconfiguration
 from nnbf.optimize.rgn import RayleighGaussNewton
 from nnbf.optimize.structured import GradientFactors, gradient_factors, jvp, tangent_kernel, vjp
@@ -9,6 +10,7 @@ from nnbf.optimize.tangent import ExplicitProblem, Proposal, SampledProblem, Tan
 __all__ = [
     "ExplicitProblem",
     "FirstOrder",
+    "FitToVector",
     "GradientFactors",
     "Proposal",
     "RayleighGaussNewton",

@@ -139,7 +139,7 @@ class RayleighGaussNewton:
             if shift:
                 product += shift * columns
             matrix[:, start : start + COLUMNS] = jacobian.T @ product
-        _damp(matrix, damping)
+        damp(matrix, damping)
         flat = _solved(matrix, -(jacobian.T @ problem.residual), assume_a="sym")
         return problem.unravel(flat), jacobian @ flat, 0
 
@@ -148,7 +148,7 @@ class RayleighGaussNewton:
         matrix = problem.shifted(kernel)
         if shift:
             matrix += shift * kernel
-        _damp(matrix, damping)
+        damp(matrix, damping)
         dual = _solved(matrix, -problem.residual)
         return problem.backward(dual), kernel @ dual, 0
 
@@ -186,10 +186,14 @@ class RayleighGaussNewton:
         return update, change, iterations
 
 
-def _damp(matrix, damping):
-    # Where the kernel is singular, rounding would otherwise decide the step.
+def damp(matrix: np.ndarray, damping: float) -> float:
+    """Add a damping to the diagonal (n, n), in place; return what was added.
+
+    Where the matrix is singular, rounding would otherwise decide the step.
+    """
     least = 8 * np.finfo(float).eps * float(np.abs(matrix).sum(axis=0).max())
     matrix[np.diag_indices(len(matrix))] += max(damping, least)
+    return max(damping, least)
 
 
 def _solved(matrix, right, assume_a="gen"):

@@ -78,7 +78,7 @@ class Surroundings:
         gaps = np.maximum(outside.diagonal - energy, SMALLEST_DENOMINATOR)
         weights = multiplicities(outside.determinants, self._fold) * np.abs(outside.couplings / gaps)
         self._whole = 4 * len(weights) <= 3 * size or not np.any(weights)
-        self._chances = weights / max(weights.sum(), np.finfo(float).tiny)
+        self._chances = weights / max(float(weights.sum()), np.finfo(float).tiny)
         self._size = rounded_up(len(weights) + size // 4, 64, 2.0) if self._whole else size
         rule = ExcitationRule.of(hamiltonian.integrals, irreps, hamiltonian.tables)
         self._sampler = nk.sampler.MetropolisSampler(
@@ -95,9 +95,9 @@ class Surroundings:
     def draw(self, state: SpaceState, number: int) -> Drawn:
         """Make draw ``number`` (from 0) for the present parameters; the same one for the same positions."""
         visited, inside = self._visited(state, number)
-        norm = float(np.sum(state.multiplicity * np.abs(state.wave_function())))
+        norm = np.sum(state.multiplicity * np.abs(state.wave_function()))
         # Visits expected of a determinant with |psi| = 1.
-        density = max(np.count_nonzero(inside), 1) / norm
+        density = float(np.maximum(np.count_nonzero(inside), 1) / norm)
         distinct, of_visit = merge_equal(visited[~inside])
         while len(distinct) > self._size // (4 if self._whole else 2):
             half = len(visited) // 2
@@ -161,9 +161,7 @@ class Surroundings:
 
     def _starting_points(self, state):
         weights = state.multiplicity * np.abs(state.wave_function())
-        return drawn_occupations(
-            jax.random.key(self._seed), state, state.determinants, weights, CHAINS
-        )
+        return drawn_occupations(jax.random.key(self._seed), state, state.determinants, weights, CHAINS)
 
     def _place(self, determinants):
         return find_rows(self._index.slots, self._index.keys, determinants)

@@ -13,7 +13,7 @@ from hamiltonians import InputError
 from nnbf.ansatz import NeuralBackflow
 from nnbf.determinants import enumerate_sector, spin_flip_representatives
 from nnbf.drivers import Growth, SelectedSpaceDriver, SolverOptions
-from nnbf.drivers.selected import rank_connected
+from nnbf.drivers.growth import rank_connected
 from nnbf.operators import MolecularHamiltonian
 from nnbf.optimize import FirstOrder, RayleighGaussNewton, StochasticReconfiguration
 from nnbf.states import SpaceState

@@ -119,6 +119,31 @@ def test_training_outside_the_space():
     assert variational[1] == pytest.approx(variational[0], abs=1e-3)
 
 
+def test_the_energy_of_the_whole_state():
+    """Where the sector is too large to be summed, V is summed and the rest is sampled."""
+    summed, _ = solved("LiH", max_space=40, tail_steps=8)
+    sampled, rows = solved("LiH", max_space=40, tail_steps=8, full_sum_limit=0, precision=2e-5)
+    assert sampled.energy.kind == "vmc"
+    assert 0 < sampled.energy.error < 1e-4
+    exact = summed.estimates["full_sum"].value
+    assert abs(sampled.energy.value - exact) < 5 * sampled.energy.error
+    assert sampled.estimates["variational"].value == pytest.approx(summed.estimates["variational"].value)
+    # What a step minimises is an estimate of that energy, before the step.
+    objectives = [row["objective"] for row in rows if "objective" in row]
+    assert len(objectives) == 8
+    assert objectives[-1] - exact < 0.5 * (objectives[0] - exact)
+
+
+def test_a_run_ends_at_the_lowest_state_of_its_space():
+    """Not when steps have become small: the lowest energy on V is known."""
+    result, rows = solved("LiH", max_space=40, full_sum_limit=0)
+    lowest = np.linalg.eigvalsh(result.state.matrix.toarray())[0]
+    assert 0 <= result.estimates["variational"].value - lowest < 1e-6
+    assert result.estimates["selected_ci"].value == pytest.approx(lowest, abs=1e-10)
+    assert result.status == "converged"
+    assert len(rows) < 15
+
+
 def test_history_of_a_run():
     for name in ("LiH", "O2"):
         _, rows = solved(name)

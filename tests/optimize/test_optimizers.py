@@ -8,9 +8,11 @@ import numpy as np
 import optax
 import pytest
 import scipy.sparse
+from jax.flatten_util import ravel_pytree
 
 from nnbf.optimize import (
     FirstOrder,
+    FitToVector,
     GradientFactors,
     RayleighGaussNewton,
     StochasticReconfiguration,
@@ -128,6 +130,29 @@ def test_converged_conjugate_gradients_equal_the_dense_step(near_minimum, core_s
         flat(found.update), flat(expected.update), rtol=0, atol=1e-5 * np.abs(flat(expected.update)).max()
     )
     assert found.predicted == pytest.approx(expected.predicted, rel=1e-5)
+
+
+@pytest.mark.parametrize("damping", [1e-3, 1.0])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_fit_solves_the_equations_in_parameter_space(problem, damping, sign):
+    """Least squares to a vector near the state, weighted with the diagonal; its sign means nothing."""
+    c, jacobian = problem.amplitudes, problem.jacobian
+    target = c + 0.1 * np.random.default_rng(3).standard_normal(len(c)) / np.sqrt(len(c))
+    target /= np.linalg.norm(target)
+    like = RayleighGaussNewton(damping=damping, max_step=np.inf)
+    fit = FitToVector(like, sign * target)
+    proposal, _ = fit.propose(problem.tangent, like.init(problem.params))
+    weights = np.maximum(np.diag(problem.matrix) - problem.tangent.energy, 0.1)
+    wanted = target / (c @ target) - c
+    wanted *= c @ target / max(c @ target, 0.3)
+    left = jacobian.T @ (weights[:, None] * jacobian) + damping * np.eye(jacobian.shape[1])
+    expected = np.linalg.solve(left, jacobian.T @ (weights * wanted))
+    assert np.allclose(ravel_pytree(proposal.update)[0], expected, rtol=1e-6, atol=1e-9)
+    assert np.allclose(proposal.change, jacobian @ expected, rtol=1e-6, atol=1e-9)
+    bounded, _ = FitToVector(RayleighGaussNewton(max_step=1e-3), target).propose(
+        problem.tangent, like.init(problem.params)
+    )
+    assert np.linalg.norm(bounded.change) == pytest.approx(1e-3)
 
 
 def test_rgn_step_leads_to_the_minimum(near_minimum):
