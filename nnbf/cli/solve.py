@@ -225,7 +225,8 @@ def _molecular_job(name: str, command: SolveMolecular, progress: Progress) -> "t
     from nnbf.runs import Job, RunDirectory, prepare_start
 
     options, start = command.run, None
-    require_effect(command.solver, (options.method,))
+    chooses = options.method == "auto"
+    require_effect(command.solver, ("selected" if chooses else options.method,))
     if options.start_from is not None:
         RunDirectory.open(options.start_from)  # before the time that building takes
     system = _built(command.problem, progress, references=not options.dry_run)
@@ -233,7 +234,16 @@ def _molecular_job(name: str, command: SolveMolecular, progress: Progress) -> "t
         start = prepare_start(options.start_from, system, command.solver)
         system = start.system
         progress.say(start.text)
-    job = Job(name, system, command.solver, options.method, command.problem)
+    elif chooses:
+        from nnbf.drivers.kind_of_state import suited_run
+
+        suited = suited_run(system, command.problem, command.solver)
+        progress.say(suited.text)
+        return Job(name, suited.system, suited.options, suited.method, suited.spec), {
+            "checkpoint_interval": options.checkpoint_interval
+        }
+    method = "selected" if chooses else options.method
+    job = Job(name, system, command.solver, method, command.problem)
     return job, {"start": start, "checkpoint_interval": options.checkpoint_interval}
 
 
@@ -299,7 +309,7 @@ def _show_plan(job: "Job", command: Any, progress: Progress) -> int:
     job.require()
     _announce(job, progress)
     if job.is_molecule:
-        lines = _molecular_plan(command, job.problem)
+        lines = _molecular_plan(command, job)
     elif not job.is_lattice:
         lines = [f"  {line}" for line in _option_lines(job.options)]
     elif job.command == "charge":
@@ -315,17 +325,18 @@ def _show_plan(job: "Job", command: Any, progress: Progress) -> int:
     return DONE
 
 
-def _molecular_plan(command: SolveMolecular, system: "Molecule") -> list[str]:
+def _molecular_plan(command: SolveMolecular, job: "Job") -> list[str]:
     from nnbf.runs import default_folder
     from nnbf.runs.job import folder_words
 
+    system = job.problem
     folder = command.run.out or default_folder(folder_words(system.info))
     parts = {
         "system": _system_lines(system),
         "references": _reference_lines(command, system),
-        "problem options": _option_lines(command.problem),
-        f"solver options (method {command.run.method})": _option_lines(command.solver),
-        "memory, roughly, with the largest V": _memory_lines(system.integrals, command.solver),
+        "problem options": _option_lines(job.described),
+        f"solver options (method {job.method})": _option_lines(job.options),
+        "memory, roughly, with the largest V": _memory_lines(system.integrals, job.options),
         "run folder": [f"{Path(folder).expanduser()} (not made)"],
     }
     return [line for head, lines in parts.items() for line in (f"{head}:", *(f"  {text}" for text in lines))]

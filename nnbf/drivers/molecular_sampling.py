@@ -20,6 +20,7 @@ from nnbf.drivers.start import take_over
 from nnbf.drivers.supervision import Stopwatch, supervise
 from nnbf.evaluation import EvaluationOptions, StateSource
 from nnbf.operators import MolecularHamiltonian
+from nnbf.optimize import StochasticReconfiguration
 from nnbf.sampling import ExcitationRule, OrbitalHopRule, SectorSampler
 from nnbf.states import Objective, SpaceState, reference_sector, symmetry_sector
 
@@ -31,6 +32,8 @@ THERMALISATION = 50
 LARGEST_SPACE = 4096
 #: Samples of the first round for the final energy.
 ROUND = 16384
+#: Hartree added to the denominators of Davidson's step.
+GAP = 0.5
 
 
 def vmc_level(task: Task) -> Level:
@@ -68,7 +71,7 @@ def vmc_level(task: Task) -> Level:
         state,
         objective,
         optimizer=_optimizer(options) if task.optimizer is None else task.optimizer,
-        schedule=StepSchedule(tolerance=0.2 * options.precision),
+        schedule=StepSchedule(tolerance=0.2 * options.precision, significance=1.0, patience=3),
         n_reachable=None if known is None else len(known),
         power_choice=PowerChoice() if options.sampling_power == "auto" else None,
     )
@@ -159,10 +162,16 @@ def _sampled_energy(state, hamiltonian, options, should_stop):
 
 
 def _optimizer(options):
-    if options.optimizer == "auto":
-        options = replace(options, optimizer="sr")
-    # The kernel of samples is noisier than that of exact sums: a tenfold shift kept steps from overshooting.
-    return make_optimizer(replace(options, damping=10.0 * options.damping))
+    if options.optimizer == "adam":
+        return make_optimizer(options)
+    return StochasticReconfiguration(
+        learning_rate=options.learning_rate or 1.0,
+        gap=GAP,
+        diag_shift=options.damping,
+        momentum=options.momentum,
+        dense_limit=options.dense_limit,
+        max_step=options.max_step or LARGEST_STEP,
+    )
 
 
 def _check(system, options):

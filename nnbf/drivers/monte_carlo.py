@@ -24,11 +24,13 @@ PyTree = Any
 LARGEST_R_HAT = 1.1
 #: Autocorrelation time, in samples, up to which short chains still count as agreeing.
 LONGEST_MEMORY = 3.0
+#: Standard errors of a difference above which the energy has risen.
+SURE_RISE = 3.0
 #: A state that is seen through fewer distinct determinants than this may be stuck on them.
 FEWEST_UNIQUE = 8
 
 _NUMBERS = ("evaluations", "scale", "reductions", "energies", "errors", "r_hats")
-_SEEN = "n_unique"
+_SEEN, _DOUBTFUL = "n_unique", "doubtful_reductions"
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,10 @@ class StepSchedule:
     """A window that gains less (Hartree), or less than ``significance`` standard errors, has settled."""
     significance: float = 2.0
     """Standard errors of a window's mean; smaller where a slow gain must not be taken for none."""
+    patience: int = 1
+    """Smaller reductions that one is made of where it is noise that hides a gain: each multiplies the steps by
+    the root of this order of ``factor``, and the window by that of ``1 / factor``. A gain that is too slow
+    for the samples of one window is then seen in a longer one, while steps fall about as one over their number."""
 
 
 class MonteCarloDriver(ConvergingDriver):
@@ -84,7 +90,8 @@ class MonteCarloDriver(ConvergingDriver):
     _n_unique: int = static_field()
     _fewest_unique: int = static_field()
     _scale: float = static_field()
-    _reductions: int = static_field()
+    _reductions: float = static_field()
+    _doubtful_reductions: float = static_field()
     _energies: tuple[float, ...] = static_field()
     _errors: tuple[float, ...] = static_field()
     _r_hats: tuple[float, ...] = static_field()
@@ -132,15 +139,20 @@ class MonteCarloDriver(ConvergingDriver):
         self._n_unique = 0
         self._fewest_unique = FEWEST_UNIQUE if n_reachable is None else min(n_reachable, FEWEST_UNIQUE)
         self._scale = 1.0
-        self._reductions = 0
+        self._reductions = self._doubtful_reductions = 0.0
         self._energies = self._errors = self._r_hats = ()
         self._step_norm = 0.0
         self._evaluations = 0
 
     @property
+    def is_done(self) -> bool:
+        """True where the energy has settled at the smallest steps."""
+        return self._reductions > self.schedule.reductions + 1e-9
+
+    @property
     def converged(self) -> bool:
         """True where the energy has settled at the smallest steps, and the samples can be trusted."""
-        return self._reductions > self.schedule.reductions and not self.doubts
+        return self.is_done and not self.doubts
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -191,7 +203,7 @@ class MonteCarloDriver(ConvergingDriver):
             "power": found.samples.power,
             "step_norm": float(self._step_norm),
             "step_scale": float(self._scale),
-            "reductions": self._reductions,
+            "reductions": round(self._reductions, 2),
             "evaluations": int(self._evaluations),
         }
 
@@ -200,7 +212,7 @@ class MonteCarloDriver(ConvergingDriver):
         return {
             **self._packed(),
             "sampler": pack_tree(_raw_keys(self.state.sampler_state)),
-            **{name: _as_list(getattr(self, f"_{name}")) for name in (*_NUMBERS, _SEEN)},
+            **{name: _as_list(getattr(self, f"_{name}")) for name in (*_NUMBERS, _SEEN, _DOUBTFUL)},
             **({} if self.power_choice is None else {"power": self._power_snapshot()}),
         }
 
@@ -225,6 +237,7 @@ class MonteCarloDriver(ConvergingDriver):
             setattr(self, f"_{name}", tuple(value) if isinstance(value, list) else value)
         # Snapshots of earlier versions do not say; few determinants are then noticed at the next step.
         self._n_unique = snapshot.get(_SEEN, self._fewest_unique)
+        self._doubtful_reductions = snapshot.get(_DOUBTFUL, 0.0)
 
     def compute_loss_and_update(self):
         """One step: sample, estimate, propose."""
@@ -235,6 +248,7 @@ class MonteCarloDriver(ConvergingDriver):
         if self.power_choice is not None:
             self.power_choice.note(found.samples)
         self._evaluations += self._sampling_cost() + found.samples.evaluations + found.problem.size
+        self._judge_last_step(found.statistics)
         proposal, self.optimizer_state = self._optimizer.propose(found.problem, self.optimizer_state)
         if not np.isfinite(proposal.predicted):
             raise FloatingPointError(f"step {self.step_count}: the proposed update is not finite")
@@ -242,6 +256,15 @@ class MonteCarloDriver(ConvergingDriver):
         self._step_norm = scale * float(np.linalg.norm(proposal.change))
         self._follow_schedule(found.statistics)
         return found.statistics, jax.tree.map(lambda leaf: scale * leaf, proposal.update)
+
+    def _judge_last_step(self, statistics):
+        """Let the optimiser adapt its steps, where it does, by whether the last one raised the energy."""
+        if getattr(self._optimizer, "gap", None) is None or not self._energies:
+            return
+        rise = float(statistics.mean) - self._energies[-1]
+        doubt = math.hypot(float(statistics.error_of_mean), self._errors[-1])
+        judged = self._optimizer.after_rise if rise > SURE_RISE * doubt else self._optimizer.after_fall
+        self.optimizer_state = judged(self.optimizer_state)
 
     def _power_snapshot(self):
         choice = {} if self.power_choice is None else self.power_choice.snapshot()
@@ -257,18 +280,22 @@ class MonteCarloDriver(ConvergingDriver):
         return sampler.n_chains * replicas * sweeps * sampler.sweep_size
 
     def _follow_schedule(self, statistics):
-        window = self.schedule.window
-        self._r_hats = (*self._r_hats, float(statistics.R_hat))[-window:]
+        schedule = self.schedule
+        self._r_hats = (*self._r_hats, float(statistics.R_hat))[-schedule.window :]
+        window = round(schedule.window * schedule.factor**-self._doubtful_reductions)
         self._energies = (*self._energies, float(statistics.mean))[-2 * window :]
         self._errors = (*self._errors, float(statistics.error_of_mean))[-2 * window :]
-        if len(self._energies) < 2 * window or self._reductions > self.schedule.reductions:
+        if len(self._energies) < 2 * window or self.is_done:
             return
         gain = np.mean(self._energies[:window]) - np.mean(self._energies[window:])
-        noise = np.sqrt(np.sum(np.square(self._errors))) / window
-        if gain < max(self.schedule.tolerance, self.schedule.significance * noise):
-            self._reductions += 1
-            if self._reductions <= self.schedule.reductions:
-                self._scale *= self.schedule.factor
+        noise = schedule.significance * np.sqrt(np.sum(np.square(self._errors))) / window
+        if gain < max(schedule.tolerance, noise):
+            is_sure = schedule.patience == 1 or noise <= schedule.tolerance
+            part = 1.0 if is_sure else 1.0 / schedule.patience
+            self._reductions += part
+            self._doubtful_reductions += 0.0 if is_sure else part
+            if not self.is_done:
+                self._scale *= schedule.factor**part
             self._energies = self._errors = ()
 
 

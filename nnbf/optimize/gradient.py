@@ -5,6 +5,10 @@ weighted determinants: ``(J J^T + shift) y = -r``, ``dtheta = J^T y``. SPRING (G
 Lin, arXiv:2401.10190) keeps a decaying share mu of the previous direction:
 
 .. math:: d = \mu d_{prev} + J^T (J J^T + \lambda)^{-1} (-r - \mu J d_{prev})
+
+With a ``gap`` the change of the state is that of Davidson's method, ``-r_i / (H_ii - E + gap)``, instead of ``-r_i``:
+in the formula J becomes ``D J`` and r becomes ``r / D``, with ``D_i^2 = H_ii - E + gap``. One step size then serves
+peaked states, whose rare determinants lie Hartrees above E, and those spread over determinants that are all alike.
 """
 
 from dataclasses import dataclass, field, replace
@@ -19,6 +23,9 @@ import scipy.linalg
 from nnbf.optimize.tangent import Proposal, TangentProblem, bounded_step, tree_axpy
 
 PyTree = Any
+
+#: Smallest part of the learning rate that steps which raised the energy leave, and growth after others.
+SMALLEST_RATE, RECOVERY = 0.1, 1.1
 
 
 @dataclass(frozen=True)
@@ -36,9 +43,12 @@ class StochasticReconfiguration:
     """Natural gradient on weighted determinants."""
 
     learning_rate: float = 0.3
-    """Imaginary-time step, 1/Hartree."""
+    """Imaginary-time step, 1/Hartree; with a gap the fraction of Davidson's step."""
     diag_shift: float = 1e-4
-    """Regularisation added to the kernel's diagonal."""
+    """Regularisation added to the kernel's diagonal; Hartree with a gap."""
+    gap: float | None = None
+    """Steps are those of Davidson's method, with this (Hartree) added to its denominators; None: those of
+    imaginary time."""
     momentum: float = 0.5
     """SPRING's mu; 0 is plain SR."""
     max_step: float = 0.1
@@ -60,18 +70,29 @@ class StochasticReconfiguration:
     def propose(self, problem: TangentProblem, state: SrState) -> tuple[Proposal, SrState]:
         """The SPRING direction times the learning rate, shortened to the step bound."""
         carried = jax.tree.map(lambda leaf: self.momentum * leaf, state.direction)
-        target = -problem.residual - problem.forward(carried)
-        correction, iterations = self._solve(problem, target)
+        metric = self._metric(problem)
+        target = -problem.residual / metric - metric * problem.forward(carried)
+        correction, iterations = self._solve(problem, target, metric)
         direction = tree_axpy(1.0, correction, carried)
         change = state.learning_rate * problem.forward(direction)
+        most = self.max_step * (state.learning_rate / self.learning_rate)
         proposal = bounded_step(
-            problem, direction, change, self.max_step, rate=state.learning_rate, iterations=iterations
+            problem, direction, change, most, rate=state.learning_rate, iterations=iterations
         )
         return proposal, replace(state, direction=direction)
 
     def adapt(self, state: SrState, proposal: Proposal, fraction: float, gain: float) -> SrState:
         """Nothing adapts: the learning rate is the user's."""
         return state
+
+    def after_rise(self, state: SrState) -> SrState:
+        """State after a step that raised the energy: half the step, and nothing carried on."""
+        rate = max(0.5 * state.learning_rate, self.learning_rate * SMALLEST_RATE)
+        return SrState(jax.tree.map(jnp.zeros_like, state.direction), rate)
+
+    def after_fall(self, state: SrState) -> SrState:
+        """State after a step that did not: steps grow again, up to those that were asked for."""
+        return replace(state, learning_rate=min(RECOVERY * state.learning_rate, self.learning_rate))
 
     def restrained(self, state: SrState, level: int) -> tuple["StochasticReconfiguration", SrState]:
         """This optimiser and its state with smaller steps: for going on after numbers ran away.
@@ -91,18 +112,28 @@ class StochasticReconfiguration:
         )
         return smaller, replace(state, learning_rate=smaller.learning_rate)
 
-    def _solve(self, problem, target):
+    def _metric(self, problem):
+        """Square roots D (n,) of Davidson's denominators; 1 without a gap."""
+        if self.gap is None:
+            return np.float64(1.0)
+        return np.sqrt(problem.excitations + self.gap)
+
+    def _solve(self, problem, target, metric):
         if problem.size <= self.dense_limit:
             kernel = problem.kernel()
+            if self.gap is not None:
+                kernel *= metric[:, None] * metric
             kernel[np.diag_indices(problem.size)] += self.diag_shift
             factor = scipy.linalg.cho_factor(kernel, overwrite_a=True, check_finite=False)
-            return problem.backward(scipy.linalg.cho_solve(factor, target, check_finite=False)), 0
+            dual = scipy.linalg.cho_solve(factor, target, check_finite=False)
+            return problem.backward(metric * dual), 0
         dual = np.zeros(problem.size)
         residual, direction = target, target
         norm = first = float(residual @ residual)
         iterations = 0
         while iterations < self.cg_iterations and norm > self.cg_tolerance**2 * first:
-            product = problem.forward(problem.backward(direction)) + self.diag_shift * direction
+            image = metric * problem.forward(problem.backward(metric * direction))
+            product = image + self.diag_shift * direction
             step = norm / float(direction @ product)
             dual = dual + step * direction
             residual = residual - step * product
@@ -110,7 +141,7 @@ class StochasticReconfiguration:
             direction = residual + (new_norm / norm) * direction
             norm = new_norm
             iterations += 1
-        return problem.backward(dual), iterations
+        return problem.backward(metric * dual), iterations
 
 
 @dataclass(frozen=True)

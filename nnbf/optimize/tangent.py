@@ -129,6 +129,11 @@ class TangentProblem(TangentSpace):
         self.residual = product - self.energy * self.amplitudes
         """``H c - E c``, (n,); its squared norm is the energy variance inside the space."""
 
+    @property
+    def excitations(self) -> np.ndarray:
+        """``H_ii - E`` (n,), not below 0."""
+        return np.maximum(self.matrix.diagonal() - self.energy, 0.0)
+
     def curvature(self, change: np.ndarray) -> float:
         """Second-order energy change ``dc^T (H - E) dc``."""
         return float(change @ self.shifted(change))
@@ -152,7 +157,12 @@ class SampledProblem(TangentSpace):
     """Tangent space on distinct samples of a real psi, with the energy and its residual there."""
 
     def __init__(
-        self, factors: GradientFactors, params: PyTree, weights: np.ndarray, local_values: np.ndarray
+        self,
+        factors: GradientFactors,
+        params: PyTree,
+        weights: np.ndarray,
+        local_values: np.ndarray,
+        diagonal: np.ndarray | float = 0.0,
     ):
         """Collect the pieces.
 
@@ -161,6 +171,7 @@ class SampledProblem(TangentSpace):
             params: Parameter tree.
             weights: Share of each sample, (n,), sum 1; zero for padding.
             local_values: Local values of what is minimised, (n,).
+            diagonal: ``H_ii`` (n,).
         """
         amplitudes = np.sqrt(weights)
         super().__init__(factors, params, amplitudes)
@@ -168,6 +179,8 @@ class SampledProblem(TangentSpace):
         """Weighted mean of what is minimised."""
         self.residual = amplitudes * (local_values - self.energy)
         """(n,); its squared norm is the variance on the samples."""
+        self.excitations = np.maximum(diagonal - self.energy, 0.0)
+        """``H_ii - E`` (n,), not below 0."""
 
     def curvature(self, change: np.ndarray) -> float:
         """Not known from samples: 0."""
@@ -187,7 +200,14 @@ class ExplicitProblem:
     geometric tensor.
     """
 
-    def __init__(self, rows: jax.Array, residual: np.ndarray, energy: float, params: PyTree):
+    def __init__(
+        self,
+        rows: jax.Array,
+        residual: np.ndarray,
+        energy: float,
+        params: PyTree,
+        diagonal: np.ndarray | float = 0.0,
+    ):
         """Collect the pieces.
 
         Args:
@@ -195,8 +215,10 @@ class ExplicitProblem:
             residual: (n,).
             energy: Weighted mean of what is minimised.
             params: Parameter tree, for the shape of updates.
+            diagonal: ``H_ii`` (n,).
         """
         self.rows, self.residual, self.energy = rows, residual, energy
+        self.excitations = np.maximum(diagonal - energy, 0.0)
         self._unravel = ravel_pytree(params)[1]
 
     @property

@@ -207,17 +207,26 @@ def sampled_step(state: nk.vqs.MCState, objective: Hamiltonian | Objective) -> S
         padding = (0, len(occupations) - len(found.counts))
         minimised = found.local_energies + found.penalties if objective.penalties else found.local_energies
         problem: Problem = SampledProblem(
-            factors, state.parameters, np.pad(found.shares, padding), np.pad(minimised, padding)
+            factors,
+            state.parameters,
+            np.pad(found.shares, padding),
+            np.pad(minimised, padding),
+            np.pad(_diagonal(hamiltonian, found), padding),
         )
     else:
         problem = _explicit_problem(state, hamiltonian, found, is_real)
     return SampledStep(problem, energy_statistics(found, state.sampler, hamiltonian.peaked), found)
 
 
+def _diagonal(hamiltonian, found):
+    return np.asarray(hamiltonian.diagonal(found.occupations), dtype=float)
+
+
 def _explicit_problem(state, hamiltonian, found, is_real):
     n = len(found.counts)
     size = rounded_up(n, 64, 1.25)
-    weights, local = np.zeros(size), np.zeros(size, complex)
+    weights, local, diagonal = np.zeros(size), np.zeros(size, complex), np.zeros(size)
+    diagonal[:n] = _diagonal(hamiltonian, found)
     weights[:n] = found.shares
     local[:n] = found.local_energies + found.penalties
     mean = complex(weights @ local)
@@ -231,7 +240,8 @@ def _explicit_problem(state, hamiltonian, found, is_real):
         jnp.asarray(padded_to(found.occupations, size, found.occupations[0])),
         jnp.asarray(weights),
     )
-    return ExplicitProblem(rows, residual, mean.real, state.parameters)
+    diagonal = np.tile(diagonal, 1 if is_real else 2)
+    return ExplicitProblem(rows, residual, mean.real, state.parameters, diagonal)
 
 
 def energy_statistics(found: DistinctSamples, sampler: nk.sampler.Sampler, peaked: bool) -> nk.stats.Stats:

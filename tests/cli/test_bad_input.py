@@ -19,7 +19,7 @@ WRONG = {
     "no whole number": (["H2", "--seed", "1.5"], "--seed '1.5' is not understood: give a whole number"),
     "widths": (["H2", "--hidden", "64,x"], "--hidden '64,x' is not understood: give whole numbers"),
     "choice": (["H2", "--optimizer", "newton"], "--optimizer 'newton' .* give one of auto, rgn, sr, adam"),
-    "method": (["H2", "--method", "magic"], "--method 'magic' .* give one of selected, vmc"),
+    "method": (["H2", "--method", "magic"], "--method 'magic' .* give one of auto, selected, vmc"),
     "value for a switch": (["H2", "--blocked=3"], "--blocked takes no value|unexpected argument '3'"),
     "extra argument": (["H2", "sto-3g"], "unexpected argument 'sto-3g'"),
     "odd electrons, singlet": (["OH", "--spin", "0"], "9 electrons cannot have"),

@@ -1,6 +1,7 @@
 """Monte Carlo runs: energies against full summation, whatever samples and optimiser."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import jax
 import netket as nk
@@ -11,7 +12,7 @@ from hamiltonians import InputError, build_molecule
 from nnbf.drivers import SolverOptions, make_model, solve
 from nnbf.drivers.molecular_sampling import make_sampler
 from nnbf.drivers.monitor import Monitor
-from nnbf.drivers.monte_carlo import MonteCarloDriver
+from nnbf.drivers.monte_carlo import MonteCarloDriver, StepSchedule
 from nnbf.evaluation import EvaluationOptions, StateSource, sample_energy
 from nnbf.operators import MolecularHamiltonian
 from nnbf.optimize import RayleighGaussNewton, StochasticReconfiguration
@@ -140,3 +141,34 @@ def test_driver_takes_netket_loggers(lih):
     driver = MonteCarloDriver(state, hamiltonian, optimizer=StochasticReconfiguration())
     driver.run(3, out=log, show_progress=False)
     assert len(log.data["Energy"]["Mean"]) == 3
+
+
+def followed(driver, schedule, energies, error):
+    """Numbers of steps after which a schedule made them smaller, and their scales."""
+    driver.schedule = schedule
+    found = []
+    for step, energy in enumerate(energies):
+        before = driver._scale
+        driver._follow_schedule(SimpleNamespace(mean=energy, error_of_mean=error, R_hat=1.0))
+        if driver._scale != before:
+            found.append((step + 1, round(driver._scale, 4)))
+    return found
+
+
+def test_gains_that_noise_hides_are_looked_for_in_longer_windows(lih):
+    state, _, hamiltonian, _ = states_of(lih, SMALL)
+    patient = StepSchedule(window=20, significance=1.0, patience=3)
+    flat, falling = np.zeros(400), -1e-4 * np.arange(400)
+
+    def driver():
+        return MonteCarloDriver(state, hamiltonian)
+
+    third = 0.3 ** (1 / 3)
+    # Windows of 20, 30 and 45 steps, steps shorter by as much; noise that hides nothing is no reason to wait.
+    wanted = [(40, third), (100, third**2), (190, third**3), (324, third**4)]
+    assert followed(driver(), patient, flat, 1e-2) == [(n, round(scale, 4)) for n, scale in wanted]
+    assert followed(driver(), patient, flat, 1e-9)[:2] == [(40, 0.3), (80, 0.09)]
+    # 2 mHa in 20 steps are seen through 5 mHa a step, and through 20 mHa in longer windows only.
+    assert followed(driver(), patient, falling, 5e-3) == []
+    assert [n for n, _ in followed(driver(), patient, falling, 2e-2)] == [40, 100]
+    assert [n for n, _ in followed(driver(), StepSchedule(significance=1.0), falling, 2e-2)][:2] == [40, 80]

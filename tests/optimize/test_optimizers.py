@@ -26,6 +26,8 @@ OPTIMIZERS = {
     "rgn, conjugate gradients": RayleighGaussNewton(dense_limit=0),
     "sr": StochasticReconfiguration(),
     "sr, conjugate gradients": StochasticReconfiguration(dense_limit=0),
+    "sr, Davidson's steps": StochasticReconfiguration(gap=1.0),
+    "sr, Davidson's steps, conjugate gradients": StochasticReconfiguration(gap=1.0, dense_limit=0),
     "adam": FirstOrder(),
     "sgd": FirstOrder(optax.sgd(1e-3)),
 }
@@ -202,6 +204,36 @@ def test_sr_step_equals_explicit_sr(problem, dense_limit):
     assert np.allclose(flat(proposal.update), expected, rtol=0, atol=1e-8 * np.abs(expected).max())
     assert np.allclose(proposal.change, jacobian @ expected, rtol=0, atol=1e-9)
     assert (proposal.iterations > 0) == (dense_limit == 0)
+
+
+@pytest.mark.parametrize("dense_limit", [4096, 0])
+def test_steps_with_a_gap_are_those_of_davidson(problem, dense_limit):
+    """(J^T D J + shift) dtheta = -J^T r with D = max(H_ii - E, 0) + gap: without a shift dc is -r / D."""
+    optimizer = StochasticReconfiguration(
+        learning_rate=1.0,
+        diag_shift=1e-2,
+        gap=0.7,
+        momentum=0.0,
+        max_step=1e6,
+        dense_limit=dense_limit,
+        cg_iterations=1000,
+        cg_tolerance=1e-12,
+    )
+    jacobian, tangent = problem.jacobian, problem.tangent
+    excitations = np.maximum(np.diag(problem.matrix) - tangent.energy, 0.0)
+    assert excitations.max() > 1.0
+    assert np.array_equal(tangent.excitations, excitations)
+    normal = jacobian.T @ ((excitations + 0.7)[:, None] * jacobian)
+    normal += 1e-2 * np.eye(jacobian.shape[1])
+    expected = -np.linalg.solve(normal, jacobian.T @ tangent.residual)
+    proposal, state = optimizer.propose(tangent, optimizer.init(problem.params))
+    assert np.allclose(flat(proposal.update), expected, rtol=0, atol=1e-8 * np.abs(expected).max())
+    assert np.allclose(proposal.change, jacobian @ expected, rtol=0, atol=1e-9)
+    # Of the carried direction the same equations are solved for what it lacks.
+    following = replace(optimizer, momentum=0.6).propose(tangent, state)[1].direction
+    missing = -jacobian.T @ (tangent.residual + 0.6 * (excitations + 0.7) * (jacobian @ expected))
+    wanted = 0.6 * expected + np.linalg.solve(normal, missing)
+    assert np.allclose(flat(following), wanted, rtol=0, atol=1e-8 * np.abs(wanted).max())
 
 
 def test_spring_carries_part_of_the_previous_direction(problem, later_problem):

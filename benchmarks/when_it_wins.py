@@ -1,0 +1,183 @@
+"""Spread-out states: what do the network, selected CI and coupled cluster reach, on the same machine?
+
+Hydrogen sheets, rings and chains in STO-6G. The network runs as `nnbf molecule ... --method auto` does, in the
+time of `--seconds`; selected CI (the project's own, without a network) in canonical orbitals.
+
+    python benchmarks/when_it_wins.py                            # everything: four hours
+    python benchmarks/when_it_wins.py --only "sheet 3x4" --seconds 600
+    python benchmarks/when_it_wins.py --plot-only                # draw the last result again
+"""
+
+import argparse
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from _measure import RESULTS, machine_line, provenance, read_json, write_json
+
+from hamiltonians import Molecule
+from hamiltonians.molecule.spec import MoleculeSpec
+from nnbf._text import markdown_table as table
+from nnbf.determinants import spin_flip_representatives
+from nnbf.drivers import SolverOptions, solve
+from nnbf.drivers.kind_of_state import suited_run
+from nnbf.drivers.monitor import Monitor
+from nnbf.operators import MolecularHamiltonian
+from nnbf.states.selected_ci import selected_ci
+
+FIGURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "when_it_wins.png"
+SIZES = (4096, 16384)
+"""Determinants of selected CI; spin-flip pairs count once."""
+
+
+def sheet(width: int, height: int, spacing: float) -> MoleculeSpec:
+    """Atoms of hydrogen on a square grid, spacing in Angstrom."""
+    places = [(spacing * x, spacing * y) for x in range(width) for y in range(height)]
+    return MoleculeSpec("; ".join(f"H {x:.10g} {y:.10g} 0" for x, y in places), "sto-6g")
+
+
+CASES: dict[str, MoleculeSpec] = {
+    "H12, sheet 3x4, 1.8 A": sheet(4, 3, 1.8),
+    "H12, sheet 3x4, 1.0 A": sheet(4, 3, 1.0),
+    "H12, ring, 1.0 A": MoleculeSpec("H12-ring-1.0", "sto-6g"),
+    **{
+        f"H10, chain, {bohr} bohr": MoleculeSpec(f"H10-chain-{bohr}", "sto-6g", unit="bohr")
+        for bohr in (1.0, 1.2, 1.4, 1.6, 1.8, 2.0, 2.4, 2.8, 3.2, 3.6)
+    },
+    "H16, sheet 4x4, 1.8 A": sheet(4, 4, 1.8),
+    "H16, chain, 2.0 A": MoleculeSpec("H16-chain-2.0", "sto-6g"),
+}
+KNOWN = {"H16, sheet 4x4, 1.8 A": -7.752218, "H16, chain, 2.0 A": -7.66653}
+"""DMRG energies (Hartree) where FCI is too large."""
+
+
+def main() -> int:
+    """Run everything, write the numbers, draw the figure, print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", default="", help="cases whose name has this in it")
+    parser.add_argument("--seconds", type=float, default=600.0, help="time of the network")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=RESULTS / "when_it_wins.json")
+    parser.add_argument("--figure", type=Path, default=FIGURE)
+    parser.add_argument("--plot-only", action="store_true", help="draw what the JSON file has")
+    given = parser.parse_args()
+    known = read_json(given.out) if given.plot_only or given.out.exists() else {"cases": {}}
+    content = {**known, "provenance": known.get("provenance") if given.plot_only else provenance()}
+    for name, spec in CASES.items():
+        if not given.plot_only and given.only in name:
+            content["cases"][name] = measured(name, spec, given.seconds, given.seed)
+            write_json(given.out, content)
+            print(f"{name}: {content['cases'][name]}", flush=True)
+    draw(content["cases"], given.figure)
+    text = f"{report(content['cases'])}\n\n{machine_line(content['provenance'])}\n"
+    given.out.with_suffix(".md").write_text(text, encoding="utf-8")
+    print(f"\n{text}\nwritten: {given.out}, .md beside it, and {given.figure}")
+    return 0
+
+
+def measured(name: str, spec: MoleculeSpec, seconds: float, seed: int) -> dict[str, Any]:
+    """All energies (Hartree) of a case, with the seconds of those that are ours."""
+    large = name in KNOWN
+    system = replace(spec, fci_limit=0 if large else 2_000_000).build()
+    unrestricted = replace(spec, reference="uhf", stable=True, fci_limit=0).build()
+    exact = KNOWN[name] if large else system.references["fci"]
+    found: dict[str, Any] = {
+        "exact": exact,
+        "ccsd_t": system.references.get("ccsd_t"),
+        "uccsd_t": unrestricted.references.get("ccsd_t"),
+        "selected_ci": {str(size): diagonalised(system, size) for size in SIZES},
+    }
+    rows: list[dict[str, Any]] = []
+    started = time.monotonic()
+    run = suited_run(system, spec, SolverOptions(seed=seed, time_limit=seconds, max_steps=100_000))
+    level = solve(run.system, run.options, method=run.method, monitor=Monitor(rows.append)).lowest
+    found["network"] = {
+        "choice": run.text,
+        "method": run.method,
+        "energy": level.energy.value,
+        "error": level.energy.error,
+        "kind": level.energy.kind,
+        "s_squared": level.s_squared,
+        "parameters": level.n_parameters,
+        "status": level.status,
+        "steps": len(rows),
+        "seconds": time.monotonic() - started,
+        "curve": [(row["time_s"], row["energy"]) for row in rows],
+    }
+    return found
+
+
+def diagonalised(system: Molecule, size: int) -> dict[str, float | None]:
+    """Selected CI with so many determinants: energy, with second order, seconds."""
+    hamiltonian = MolecularHamiltonian(system.integrals)
+    begin = spin_flip_representatives(hamiltonian.reference.reshape(1, -1))
+    found = selected_ci(hamiltonian, begin, True, size=size)
+    total = None if found.second_order is None else found.energy + found.second_order
+    return {"energy": found.energy, "pt2": total, "seconds": found.seconds}
+
+
+def report(cases: Mapping[str, Any]) -> str:
+    """Table of distances to the exact energy."""
+    head = ["system", "exact (Hartree)", "CCSD(T)", "UCCSD(T)"]
+    head += [f"selected CI, {size:,} (with PT2; s)" for size in SIZES]
+    head += ["network", "method", "steps", "s", "<S^2>"]
+    body = []
+    for name, case in cases.items():
+
+        def above(energy: float | None, exact: float = case["exact"]) -> str:
+            return "-" if energy is None else f"{1e3 * (energy - exact):+.2f}"
+
+        network, selected = case["network"], case["selected_ci"].values()
+        error = f" +- {1e3 * network['error']:.2f}" if network["error"] else ""
+        body.append(
+            [
+                *(name, f"{case['exact']:.6f}", above(case["ccsd_t"]), above(case["uccsd_t"])),
+                *(f"{above(s['energy'])} ({above(s['pt2'])}; {s['seconds']:.1f})" for s in selected),
+                above(network["energy"]) + error,
+                network["method"],
+                str(network["steps"]),
+                f"{network['seconds']:.0f}",
+                "-" if network["s_squared"] is None else f"{network['s_squared']:.4f}",
+            ]
+        )
+    return f"Energy above the exact one, mHa.\n\n{table(head, body)}"
+
+
+def draw(cases: Mapping[str, Any], path: Path) -> None:
+    """Size of the error of every method, one group of marks for each system."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    last = str(SIZES[-1])
+    methods = {
+        "CCSD(T)": (lambda case: case["ccsd_t"], "x", "#b45309"),
+        "UCCSD(T)": (lambda case: case["uccsd_t"], "+", "#a16207"),
+        f"selected CI, {last}": (lambda case: case["selected_ci"][last]["energy"], "s", "#8a8f98"),
+        "... with PT2": (lambda case: case["selected_ci"][last]["pt2"], "D", "#5b6470"),
+        "network": (lambda case: case["network"]["energy"], "o", "#1f5fa8"),
+    }
+    figure, panel = pyplot.subplots(figsize=(7.6, 0.8 + 0.34 * max(len(cases), 3)), layout="constrained")
+    for label, (energy_of, mark, colour) in methods.items():
+        points = [
+            (max(abs(1e3 * (energy_of(case) - case["exact"])), 1e-3), -row)
+            for row, case in enumerate(cases.values())
+            if energy_of(case) is not None
+        ]
+        panel.plot(*zip(*points, strict=True), mark, color=colour, label=label, markersize=6)
+    panel.set(xscale="log", xlabel="distance from the exact energy (mHa)")
+    panel.set_yticks([-row for row in range(len(cases))], list(cases))
+    panel.axvline(1.6, color="0.6", linewidth=0.8, linestyle="--")
+    panel.grid(alpha=0.25)
+    panel.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    figure.savefig(path, dpi=100)
+    pyplot.close(figure)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
