@@ -1,7 +1,7 @@
 """Spread-out states: what do the network, selected CI and coupled cluster reach, on the same machine?
 
-Hydrogen sheets, rings and chains in STO-6G. The network runs as `nnbf molecule ... --method auto` does, in the
-time of `--seconds`; selected CI (the project's own, without a network) in canonical orbitals.
+Hydrogen sheets, rings and chains in STO-6G. The network runs as `nnbf molecule ... --method auto` does, in
+the time of `--seconds`; selected CI (the project's own, without a network) in canonical orbitals.
 
     python benchmarks/when_it_wins.py                            # everything: four hours
     python benchmarks/when_it_wins.py --only "sheet 3x4" --seconds 600

@@ -37,8 +37,8 @@ class MolecularRunOptions(RunOptions):
 
     method: Literal["auto", "selected", "vmc"] = "selected"
     """selected: deterministic optimisation on a growing variational space of determinants; vmc:
-    variational Monte Carlo, the energy with a statistical error; auto: vmc, in Loewdin orbitals, where UHF says
-    that the state is spread out over more determinants than a selected space has, else selected."""
+    variational Monte Carlo, the energy with a statistical error; auto: vmc, in Loewdin orbitals, where UHF
+    says that the state is spread out over more determinants than a selected space has, else selected."""
     start_from: str | None = None
     """Run folder whose trained state this run starts from: another geometry of the same molecule, with
     the same network; orbitals are turned to those of that run."""

@@ -12,9 +12,9 @@ from hamiltonians.molecule.spec import MoleculeSpec
 from nnbf.drivers.options import SolverOptions
 from nnbf.drivers.unused_options import require_effect
 
-#: Occupations of natural orbitals of UHF between which they are fractional; Pulay and Hamilton, JCP 88, 4926.
+#: Fractional occupations of natural orbitals of UHF; Pulay and Hamilton, J. Chem. Phys. 88, 4926 (1988).
 FRACTIONAL = (0.02, 1.98)
-#: Determinants of the fractionally occupied orbitals from which on a state is spread out: selected CI has fewer.
+#: Determinants of the fractionally occupied orbitals above which a state is spread out.
 MANY_DETERMINANTS = 200_000
 #: Share of fractionally occupied orbitals from which on local orbitals are the simpler ones.
 LOCAL_SHARE = 0.5
@@ -41,8 +41,8 @@ class KindOfState:
 def kind_of_state(integrals: MolecularIntegrals) -> KindOfState:
     """Tell the kind of state from unrestricted Hartree-Fock, which is solved over the given orbitals.
 
-    A state is spread out where the orbitals that UHF occupies fractionally (their natural occupations) have too many
-    determinants for a selected space, and are most of all orbitals.
+    A state is spread out where the natural orbitals that UHF occupies fractionally have too many determinants
+    for a selected space, and are at least half of all orbitals.
 
     Args:
         integrals: The Hamiltonian; any orthonormal orbitals.
@@ -61,8 +61,8 @@ def kind_of_state(integrals: MolecularIntegrals) -> KindOfState:
     alpha, beta = max(n_alpha - full, 0), max(n_beta - full, 0)
     active = math.comb(fractional, alpha) * math.comb(fractional, beta)
     found = (
-        f"UHF is {1e3 * max(gain, 0.0):.0f} mHa below RHF, {fractional} of {size} of its natural orbitals are "
-        f"fractionally occupied ({active:,} determinants)"
+        f"UHF is {1e3 * max(gain, 0.0):.0f} mHa below RHF, {fractional} of {size} of its natural orbitals "
+        f"are fractionally occupied ({active:,} determinants)"
     )
     return KindOfState(active > MANY_DETERMINANTS and fractional >= LOCAL_SHARE * size, found)
 
@@ -76,7 +76,9 @@ def suited_options(options: SolverOptions, integrals: MolecularIntegrals) -> Sol
     """
     defaults = SolverOptions()
     wanted = {**_SPREAD_OUT, "total_spin": 0.5 * abs(integrals.two_S)}
-    free = {name: value for name, value in wanted.items() if getattr(options, name) == getattr(defaults, name)}
+    free = {
+        name: value for name, value in wanted.items() if getattr(options, name) == getattr(defaults, name)
+    }
     return replace(options, **free)
 
 
@@ -99,8 +101,8 @@ class SuitedRun:
 def suited_run(system: Molecule, spec: Any, options: SolverOptions) -> SuitedRun:
     """Choose the method for a molecule.
 
-    A state that is spread out is sampled in Loewdin orbitals, unless other orbitals, or options of a selected space,
-    were given.
+    A state that is spread out is sampled in Loewdin orbitals, unless other orbitals, or options of a selected
+    space, were given.
 
     Args:
         system: The molecule.

@@ -80,6 +80,7 @@ def vmc_level(task: Task) -> Level:
         ending = replace(ending, warnings=(*ending.warnings, taken.note))
     if driver.doubts:
         ending = replace(ending, warnings=(*ending.warnings, *driver.doubts))
+    state.parameters = driver.averaged
     final, draws = _sampled_energy(state, hamiltonian, options, monitor.should_stop)
     selected.variables = state.variables
     selected.set_determinants(hamiltonian.pack(draws.largest(LARGEST_SPACE)))
@@ -167,10 +168,11 @@ def _optimizer(options):
     return StochasticReconfiguration(
         learning_rate=options.learning_rate or 1.0,
         gap=GAP,
-        diag_shift=options.damping,
+        # The kernel of samples is noisy: a tenfold shift kept steps from overshooting.
+        diag_shift=10.0 * options.damping,
         momentum=options.momentum,
         dense_limit=options.dense_limit,
-        max_step=options.max_step or LARGEST_STEP,
+        max_step=options.max_step or 0.1,
     )
 
 

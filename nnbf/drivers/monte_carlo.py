@@ -15,6 +15,7 @@ from nnbf.drivers.base import ConvergingDriver, static_field
 from nnbf.drivers.monitor import Snapshot, pack_tree, unpack_tree
 from nnbf.drivers.sampled_power import PowerChoice
 from nnbf.optimize import StochasticReconfiguration
+from nnbf.optimize.tangent import tree_axpy
 from nnbf.states import SampledStep, sampled_step
 from nnbf.states.markov_chains import change_power, set_power
 
@@ -26,6 +27,8 @@ LARGEST_R_HAT = 1.1
 LONGEST_MEMORY = 3.0
 #: Standard errors of a difference above which the energy has risen.
 SURE_RISE = 3.0
+#: Part of the steps, the last ones, that parameters are averaged over.
+AVERAGED = 0.1
 #: A state that is seen through fewer distinct determinants than this may be stuck on them.
 FEWEST_UNIQUE = 8
 
@@ -68,9 +71,9 @@ class StepSchedule:
     significance: float = 2.0
     """Standard errors of a window's mean; smaller where a slow gain must not be taken for none."""
     patience: int = 1
-    """Smaller reductions that one is made of where it is noise that hides a gain: each multiplies the steps by
-    the root of this order of ``factor``, and the window by that of ``1 / factor``. A gain that is too slow
-    for the samples of one window is then seen in a longer one, while steps fall about as one over their number."""
+    """Smaller reductions that one is made of where it is noise that hides a gain: each multiplies the steps
+    by the root of this order of ``factor``, and divides the window by it. A gain that is too slow for the
+    samples of one window is seen in a longer one, and steps fall about as one over their number."""
 
 
 class MonteCarloDriver(ConvergingDriver):
@@ -97,6 +100,7 @@ class MonteCarloDriver(ConvergingDriver):
     _r_hats: tuple[float, ...] = static_field()
     _step_norm: float = static_field()
     _evaluations: int = static_field()
+    _average: PyTree = static_field()
 
     def __init__(
         self,
@@ -143,6 +147,12 @@ class MonteCarloDriver(ConvergingDriver):
         self._energies = self._errors = self._r_hats = ()
         self._step_norm = 0.0
         self._evaluations = 0
+        self._average = state.parameters
+
+    @property
+    def averaged(self) -> PyTree:
+        """Mean of the parameters over about the last tenth of the steps, without most of their noise."""
+        return self._average
 
     @property
     def is_done(self) -> bool:
@@ -212,6 +222,7 @@ class MonteCarloDriver(ConvergingDriver):
         return {
             **self._packed(),
             "sampler": pack_tree(_raw_keys(self.state.sampler_state)),
+            "average": pack_tree(self._average),
             **{name: _as_list(getattr(self, f"_{name}")) for name in (*_NUMBERS, _SEEN, _DOUBTFUL)},
             **({} if self.power_choice is None else {"power": self._power_snapshot()}),
         }
@@ -232,6 +243,9 @@ class MonteCarloDriver(ConvergingDriver):
         sampler = unpack_tree(snapshot["sampler"], like=_raw_keys(state.sampler_state))
         state.sampler_state = _wrapped_keys(sampler, like=state.sampler_state)
         state.reset()
+        # Snapshots of earlier versions have no average.
+        average = snapshot.get("average")
+        self._average = state.parameters if average is None else unpack_tree(average, like=state.parameters)
         for name in _NUMBERS:
             value = snapshot[name]
             setattr(self, f"_{name}", tuple(value) if isinstance(value, list) else value)
@@ -256,6 +270,12 @@ class MonteCarloDriver(ConvergingDriver):
         self._step_norm = scale * float(np.linalg.norm(proposal.change))
         self._follow_schedule(found.statistics)
         return found.statistics, jax.tree.map(lambda leaf: scale * leaf, proposal.update)
+
+    def update_parameters(self, dp: PyTree) -> None:
+        """Add the update to the parameters, and these to their average."""
+        super().update_parameters(dp)
+        share = 1.0 / max(1.0, AVERAGED * (self.step_count + 1))
+        self._average = tree_axpy(share, tree_axpy(-1.0, self._average, self.state.parameters), self._average)
 
     def _judge_last_step(self, statistics):
         """Let the optimiser adapt its steps, where it does, by whether the last one raised the energy."""

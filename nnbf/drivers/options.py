@@ -67,14 +67,14 @@ class SolverOptions(Checked):
     """Stop optimising after this many seconds; what was reached is evaluated and written."""
     damping: Positive = 1e-3
     """Initial damping of Rayleigh-Gauss-Newton; the diagonal shift of sr is a tenth of it (with
-    Monte Carlo: the same, in Hartree)."""
+    Monte Carlo: ten times it, Hartree)."""
     learning_rate: Positive | None = None
     """Step of sr (default 0.3 per Hartree; with Monte Carlo the fraction of Davidson's step, default 1) or
     Adam (default 0.001)."""
     momentum: Annotated[float, Interval(ge=0, lt=1)] = 0.5
     """SPRING momentum of sr, from 0 (plain SR) to below 1."""
     max_step: Positive | None = None
-    """Bound on the change of the normalised state in a step (default: rgn 0.3, sr 0.1, with Monte Carlo 0.2)."""
+    """Bound on the change of the normalised state in a step (default: rgn 0.3, sr 0.1)."""
     dense_limit: Annotated[int, Ge(0), Le(30_000)] = 4096
     """Up to this size of V linear systems are factorised, above they are solved by conjugate gradients."""
     truncated: bool = True

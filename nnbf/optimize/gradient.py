@@ -6,9 +6,9 @@ Lin, arXiv:2401.10190) keeps a decaying share mu of the previous direction:
 
 .. math:: d = \mu d_{prev} + J^T (J J^T + \lambda)^{-1} (-r - \mu J d_{prev})
 
-With a ``gap`` the change of the state is that of Davidson's method, ``-r_i / (H_ii - E + gap)``, instead of ``-r_i``:
-in the formula J becomes ``D J`` and r becomes ``r / D``, with ``D_i^2 = H_ii - E + gap``. One step size then serves
-peaked states, whose rare determinants lie Hartrees above E, and those spread over determinants that are all alike.
+With a ``gap`` the change of the state is that of Davidson's method, ``-r_i / (H_ii - E + gap)``, instead of
+``-r_i``: J becomes ``D J`` and r becomes ``r / D``, with ``D_i^2 = H_ii - E + gap``. One step size then
+serves peaked states, whose rare determinants lie Hartrees above E, and those spread over many that are alike.
 """
 
 from dataclasses import dataclass, field, replace

@@ -118,6 +118,24 @@ def test_resumed_run_has_the_same_bits(lih, trained):
     assert [row["energy"] for row in again] == [row["energy"] for row in rows[7:30]]
 
 
+def test_parameters_are_averaged_over_the_last_tenth_of_the_steps(lih):
+    state, _, hamiltonian, _ = states_of(lih, SMALL)
+    driver = MonteCarloDriver(state, hamiltonian)
+
+    def flat(tree):
+        return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+
+    driver.run(9, show_progress=False)
+    assert np.array_equal(flat(driver.averaged), flat(state.parameters))
+    driver.run(20, show_progress=False)
+    before = flat(driver.averaged)
+    driver.run(1, show_progress=False)
+    now = flat(state.parameters)
+    assert np.abs(now - before).max() > 1e-6
+    # Of the thirtieth state it has a third.
+    assert np.allclose(flat(driver.averaged), before + (now - before) / 3.0, rtol=0, atol=1e-12)
+
+
 def test_doubtful_samples_are_not_called_converged(lih):
     # One determinant alone is seen: its local energy is constant, but that proves nothing.
     options = dataclasses.replace(SMALL, noise=1e-9, sampling_power=2.0, n_samples=64, max_steps=220)
