@@ -2,19 +2,26 @@
 
 import _thread
 import contextlib
+import gc
+import importlib
+import importlib.util
 import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing import connection
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from hamiltonians.errors import InputError
 
 BEFORE_COMMANDS: list[str] = []
 """Words between the program and its commands that this process was begun with: those that name plug-ins."""
+OWNED: list[bool] = []
+"""Holds something where the process is the program's own, not that of a notebook or a test."""
 PARENT_PIPE = "NNBF_PARENT_PIPE"
 """Variable with the number of an inherited pipe: its other end is held by the process that began this one."""
 _PATIENCE = 5.0  # seconds for a process whose parent has died
@@ -51,6 +58,63 @@ def prepare_process() -> None:
         raise InputError(
             f"JAX_PLATFORMS is {wanted[:60]!r}, and JAX finds no such device here: unset it, or set it to cpu"
         ) from error
+
+
+@contextlib.contextmanager
+def quick_imports() -> Iterator[None]:
+    """Import inside without looking for garbage in between: a sixth of the time, and there is none.
+
+    A process of the program's own does not look among the imported objects later on, either.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            if OWNED:
+                gc.freeze()
+            gc.enable()
+
+
+def load_netket() -> None:
+    """Import NetKet, where nothing has done so yet, without what calculations have no use for.
+
+    The graphs want the windows of Matplotlib for pictures of their own, and do without where there are none:
+    they take longer to import than NetKet. Its experimental part, which solves differential equations, is
+    loaded when it is asked for.
+    """
+    if "netket" in sys.modules:
+        return
+    with quick_imports():
+        if not {"igraph", "matplotlib"} & {*sys.modules}:
+            sys.modules["matplotlib"] = None  # type: ignore[assignment]
+            try:
+                with contextlib.suppress(ImportError):  # NetKet says so itself
+                    import igraph  # noqa: F401
+            finally:
+                del sys.modules["matplotlib"]
+        _load_when_asked("netket", "experimental")
+        import netket  # noqa: F401
+
+
+def _load_when_asked(package: str, part: str) -> None:
+    """Let a package that is imported later have a part that is imported when something of it is wanted."""
+    name = f"{package}.{part}"
+    found = importlib.util.find_spec(package)
+    places = [os.path.join(place, part) for place in (found and found.submodule_search_locations) or ()]
+    stand_in = ModuleType(name)
+    stand_in.__path__ = places  # modules below it can be imported without it
+
+    def loaded(attribute: str) -> Any:
+        if attribute.startswith("__"):
+            raise AttributeError(attribute)
+        if sys.modules.get(name) is stand_in:
+            del sys.modules[name]
+        return getattr(importlib.import_module(name), attribute)
+
+    vars(stand_in)["__getattr__"] = loaded
+    sys.modules[name] = stand_in
 
 
 def import_environment() -> dict[str, str]:

@@ -3,7 +3,11 @@
 Seeger and Pople, J. Chem. Phys. 66, 3045 (1977); internal (the spins as they are) and external (apart).
 """
 
+import contextlib
+import sys
+from collections.abc import Iterator
 from copy import copy
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -48,6 +52,21 @@ def stable_solution(field: Any) -> Any:
     return min(starts, key=lambda one: (not one.converged, round(one.e_tot, 7)))
 
 
+@contextlib.contextmanager
+def _no_search() -> Iterator[None]:
+    """Keep PySCF from importing all of its packages to look for an attribute that an object lacks."""
+    name = "pyscf.__all__"
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = ModuleType(name)
+    try:
+        yield
+    finally:
+        sys.modules.pop(name, None)
+
+
+@_no_search()
 def instabilities(field: Any, method: str) -> list[str]:
     """Return lines on the instabilities of a converged solution, internal and external."""
     if downhill(field) is not None:

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import scipy.stats
+from scipy.special import stdtrit
 
 from hamiltonians.errors import InputError
 
@@ -116,7 +116,7 @@ def fit_power_law(
         covariance = np.maximum(np.diag(covariance), np.diag((inverse * relative**2) @ inverse.T))
         covariance = np.diag(covariance)
     constant_error, exponent_error = np.sqrt(np.diag(covariance))
-    half = exponent_error * scipy.stats.t.ppf(0.975, freedom)
+    half = exponent_error * stdtrit(freedom, 0.975)
     return PowerLaw(
         exponent=float(exponent),
         exponent_error=float(exponent_error),

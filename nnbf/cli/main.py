@@ -11,7 +11,14 @@ from pathlib import Path
 
 from hamiltonians.errors import InputError, nearest_names
 from nnbf._caches import keep_programs
-from nnbf._runtime import BEFORE_COMMANDS, prepare_process, repeat_lost_interrupts, stop_with_parent
+from nnbf._runtime import (
+    BEFORE_COMMANDS,
+    OWNED,
+    prepare_process,
+    quick_imports,
+    repeat_lost_interrupts,
+    stop_with_parent,
+)
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""
@@ -143,6 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Ctrl-C has ended it at once.
     """
     if arguments is None:
+        OWNED.append(True)
         stop_with_parent()
         repeat_lost_interrupts()
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -202,7 +210,8 @@ def _dispatch(words: list[str]) -> int:
         raise InputError(f"unknown {kind} {name!r}: {hint}")
     prepare_process()
     keep_programs(_say_warning)
-    run: Callable[[list[str]], int] = getattr(import_module(COMMANDS[name].module), name)
+    with quick_imports():
+        run: Callable[[list[str]], int] = getattr(import_module(COMMANDS[name].module), name)
     try:
         return run(rest)
     except InputError as error:

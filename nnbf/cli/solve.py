@@ -16,6 +16,7 @@ from hamiltonians.errors import InputError, one_line
 from hamiltonians.problem import load_problem
 from hamiltonians.storage import SUFFIXES
 from nnbf._options import Checked
+from nnbf._runtime import load_netket, quick_imports
 from nnbf._text import value_with_error
 from nnbf.cli.commands import (
     SOLVING,
@@ -145,9 +146,11 @@ def _shown_run(run: "Callable[..., CompletedRun]", job: "Job", progress: Progres
     """
     from nnbf.runs import RunError, StopRequest
 
-    if job.is_molecule:
+    load_netket()
+    with quick_imports():
         from nnbf.drivers.selected_space import make_model
 
+    if job.is_molecule:
         make_model(job.problem, job.options)  # what it refuses is one line, before any warnings
     _announce(job, progress)
     progress.n_levels, progress.n_done = job.n_wanted, n_done

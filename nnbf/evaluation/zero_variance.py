@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.stats
+from scipy.special import stdtrit
 
 LEAST_POINTS = 3
 """Fewest points of a fit: two would leave no sign of its error."""
@@ -134,6 +134,6 @@ def _fit(x, y, degree):
     # Without degrees of freedom the scatter is not known.
     found, covariance = np.polyfit(x, y - y[-1], degree, w=1.0 / x, cov=True if freedom else "unscaled")
     # One standard deviation of Student's t: few points know their own scatter poorly.
-    error = scipy.stats.t.ppf(0.84134, freedom) * np.sqrt(covariance[-1, -1]) if freedom else 0.0
+    error = stdtrit(freedom, 0.84134) * np.sqrt(covariance[-1, -1]) if freedom else 0.0
     found[-1] += y[-1]
     return found[::-1], float(error)

@@ -137,7 +137,7 @@ class MolecularHamiltonian(Hamiltonian):
 
     def network_input(self, configurations: np.ndarray) -> jax.Array:
         """Occupations (n, 2M) as doubles."""
-        return jnp.asarray(self.unpack(configurations), dtype=jnp.float64)
+        return jnp.asarray(np.asarray(self.unpack(configurations), dtype=np.float64))
 
     def matrix(self, configurations: np.ndarray, *, spin_flip: bool = False) -> scipy.sparse.csr_matrix:
         """See :func:`nnbf.determinants.hamiltonian_matrix`, which makes it without listing what leads out."""

@@ -21,6 +21,7 @@ from nnbf.report.style import (
     draw_accuracy,
     draw_legend,
     draw_lines,
+    label_powers,
     logarithmic,
     new_figure,
     new_panels,
@@ -210,6 +211,7 @@ def _draw_many_levels(
                 marker="." if len(rows) < 40 else None, markersize=4, label=_curve_name(key),
             )  # fmt: skip
     panels[0].set_yscale("log")
+    label_powers(panels[0].yaxis)
     panels[0].set_ylabel(f"distance to ED ({run.milli})" if measured else f"variance ({run.unit}²)")
     for axes, name in zip(panels, ("step of the level", "time (s)"), strict=True):
         axes.set_xlabel(name)
@@ -299,6 +301,7 @@ def draw_distances(runs: Sequence[tuple[str, "RunRecord"]]) -> "Figure":
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.set_yticks(range(len(shown)), [verbatim(system) for system in shown])
     axes.set_xscale("log")
+    label_powers(axes.xaxis)
     axes.margins(x=0.06)
     milli = runs[0][1].milli
     left_out = len(systems) - len(shown)
@@ -328,6 +331,7 @@ def draw_progress(curves: Sequence[tuple[str, Sequence[tuple[float, float]]]], m
             linewidth=1.5, label=verbatim(name),
         )  # fmt: skip
     axes.set_yscale("log")
+    label_powers(axes.yaxis)
     logarithmic(axes.xaxis, [x for _, points in curves for x, _ in points])
     axes.set_xlabel("time (s)")
     axes.set_ylabel(f"distance ({milli})")

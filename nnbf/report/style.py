@@ -1,6 +1,7 @@
 """House style of figures: colours, axes, legends; PNG files, and SVG that follows the colours of a page."""
 
 import io
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from hamiltonians.errors import one_line
+from nnbf._text import MINUS
 from nnbf.estimate import reference_label
 from nnbf.report.energies import Reference
 
@@ -29,6 +31,7 @@ DASHED = (0, (4, 3))
 """Line style of references."""
 
 _LINEAR_WITHIN = 1.0  # of a scale with negative values
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _LABEL_GAP = 9.5  # points between two labels
 
 # The style sheet of a page says what each is in light, in dark and on paper.
@@ -117,8 +120,26 @@ def logarithmic(axis: Any, values: Sequence[float]) -> None:
     subs = (1.0,) if decades > 3 else (1.0, 2.0, 5.0) if decades > 1 else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
     axis.set_major_locator(LogLocator(base=10, subs=subs, numticks=30))
     axis.set_minor_formatter(NullFormatter())
+    label_powers(axis)
     if decades <= 3:
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+
+
+def label_powers(axis: Any) -> None:
+    """Label powers of ten by plain characters: Matplotlib's formulas take longer than all the rest of it."""
+    from matplotlib.ticker import FuncFormatter
+
+    axis.set_major_formatter(FuncFormatter(lambda value, _: power_of_ten(value)))
+
+
+def power_of_ten(value: float) -> str:
+    """Return 10⁻³ for 0.001, 0 for 0, and as few digits as do for what is no power."""
+    if value == 0:
+        return "0"
+    exponent = round(math.log10(abs(value)))
+    if not math.isclose(abs(value), 10.0**exponent, rel_tol=1e-6):
+        return f"{value:g}".replace("-", MINUS)
+    return ("" if value > 0 else MINUS) + "10" + str(exponent).translate(_RAISED)
 
 
 def draw_accuracy(axes: Any, *, label: bool = True) -> None:
@@ -186,9 +207,11 @@ class ErrorScale:
         """Set scale and limits of an axis to these heights."""
         if self.logarithmic:
             axes.set_yscale("log")
+            label_powers(axes.yaxis)
             axes.set_ylim(max(heights.min(), SMALLEST) / 2.5, max(heights.max(), 2 * SMALLEST) * 2.5)
         elif self.reference is not None:
             axes.set_yscale("symlog", linthresh=_LINEAR_WITHIN)
+            label_powers(axes.yaxis)
             span = max(abs(heights.min()), abs(heights.max()), _LINEAR_WITHIN)
             axes.set_ylim(min(2.5 * heights.min(), -0.1 * _LINEAR_WITHIN), 2.5 * span)
         else:

@@ -23,6 +23,7 @@ from nnbf.report.style import (
     bars,
     draw_accuracy,
     draw_legend,
+    label_powers,
     logarithmic,
     new_figure,
     new_panels,
@@ -176,6 +177,7 @@ def _draw_errors(axes: Any, table: Mapping[str, np.ndarray], reference: str) -> 
                 markersize=5 if key == "energy" else 7, zorder=4,
             )  # fmt: skip
     axes.set_yscale("log")
+    label_powers(axes.yaxis)
     if exact:
         draw_accuracy(axes)
     axes.set_ylabel(f"|error| to {reference_label(reference)} (mHa)\nhollow: below")
@@ -254,6 +256,7 @@ def _draw_distance(axes: Any, limit: Mapping[str, Any]) -> None:
         curve = 1e3 * np.abs(formula_curve(limit[part]["values"][0], dense) - zero)
         axes.plot(dense, curve, color=colour, linewidth=1.2, zorder=2)
     axes.set_yscale("log")
+    label_powers(axes.yaxis)
     axes.set_xlabel("cardinal number X" + (f" of {limit['family']}" if limit.get("family") else ""))
     axes.set_ylabel("above its limit (mHa)")
     draw_legend(axes, loc="upper right")

@@ -12,7 +12,7 @@ from hamiltonians import InputError
 from nnbf.cli import main
 from nnbf.report import Reference, best_reference, read_run, write_report
 from nnbf.report.figures import draw_history
-from nnbf.report.style import ErrorScale, png, spread, svg
+from nnbf.report.style import ErrorScale, png, power_of_ten, spread, svg
 from nnbf.report.tables import energies_table, stages_table
 
 FOLDERS = Path(__file__).parents[1] / "fixtures" / "folders"
@@ -139,6 +139,22 @@ def test_energies_say_what_bounds():
     assert columns[2] == ("+100.000", "0", "+50.000", "+50.0(2.0)", "+50.000")
     assert columns[3] == ("yes", "exact", "yes", "within its error", "no")
     assert table.main == {2}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1e-3, "10⁻³"),
+        (1e12, "10¹²"),
+        (1.0, "10⁰"),
+        (0.0, "0"),
+        (-10.0, "−10¹"),
+        (0.5, "0.5"),
+        (-2e-7, "−2e−07"),
+    ],
+)
+def test_powers_of_ten(value, text):
+    assert power_of_ten(value) == text
 
 
 def test_scale_is_logarithmic_only_where_it_can_be():
