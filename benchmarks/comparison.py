@@ -41,7 +41,7 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 """Name -> options that differ from the defaults. The published scheme is selected with Adam."""
 
-ABLATION = ("H2O", "6-31g", {"max_space": 2048})
+ABLATION = ("H2O", "6-31g", {"max_space": 2048, "tail_steps": 0})
 """Molecule, basis and options of the ablations."""
 
 ABLATIONS: dict[str, dict[str, dict[str, Any]]] = {
@@ -118,7 +118,7 @@ def tasks_of(options: argparse.Namespace):
     if options.only != "ablations":
         for molecule in options.molecules:
             for name, changes in METHODS.items():
-                changed = {"max_space": SPACES[molecule], **changes}
+                changed = {"max_space": SPACES[molecule], "tail_steps": 0, **changes}
                 yield {
                     "group": "methods", "molecule": molecule, "basis": "sto-3g", "name": name,
                     "options": changed, **shared,

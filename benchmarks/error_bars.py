@@ -73,7 +73,7 @@ def random_molecule(name: str, scale: float) -> tuple[Any, SpaceState]:
 def part_trained(name: str, most: int, **options: Any) -> tuple[Any, SpaceState]:
     """A network that was trained on the `most` largest determinants: no eigenstate outside of them."""
     system = build_molecule(name, "sto-3g", references=False)
-    options = {"hidden": (16,), "max_steps": 25, "pt2": False, "projected": False, **options}
+    options = {"hidden": (16,), "max_steps": 25, "pt2": False, "projected": False, "tail_steps": 0, **options}
     return system, solve(system, SolverOptions(max_space=most, **options)).lowest.state
 
 

@@ -169,7 +169,9 @@ def main() -> int:
     if arguments.only != "Li2O":
         whole = trained_run(arguments.runs / "evaluate_n2", "N2")
         # Trained on a part of the sector, a network is no eigenstate: there is more to get wrong.
-        part = trained_run(arguments.runs / "evaluate_n2_part", "N2", "--max-space", "100")
+        part = trained_run(
+            arguments.runs / "evaluate_n2_part", "N2", "--max-space", "100", "--tail-steps", "0"
+        )
         content["seeds"] = [
             seeds_against_full_sum(whole, "sector", 1e-4),
             seeds_against_full_sum(part, "sector", 1e-4),

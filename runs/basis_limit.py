@@ -46,7 +46,7 @@ def main() -> None:
     given = parser.parse_args()
     out = given.out or Path("runs") / f"limit_{read_geometry(given.molecule).name}"
 
-    options = SolverOptions(max_space=given.max_space, time_limit=given.time_limit)
+    options = SolverOptions(max_space=given.max_space, tail_steps=0, time_limit=given.time_limit)
     records = []
     for basis in given.bases:
         problem = MoleculeSpec(given.molecule, basis, frozen_core=given.frozen_core)

@@ -32,6 +32,8 @@ class TailTraining:
 
     steps: int = 0
     """Number of such steps; 0 leaves the network as V made it."""
+    largest_space: int | None = None
+    """Where V is larger, no steps are made; None: whatever its size."""
     sample: int = 8192
     """Determinants drawn at every step."""
     damping: float = 1e-3
@@ -139,7 +141,19 @@ class SelectedSpaceDriver(ExactDriver):
     @property
     def converged(self) -> bool:
         """True where V is final, the energy has settled, and the training outside V is done."""
-        return self._settled and (self.progress.tail_done >= self.tail.steps or self._n_outside == 0)
+        return self._settled and (self.progress.tail_done >= self._tail_steps or self._n_outside == 0)
+
+    @property
+    def has_trained_around(self) -> bool:
+        """True where all steps outside V were made, and there was something outside."""
+        return 0 < self._tail_steps <= self.progress.tail_done
+
+    @property
+    def _tail_steps(self) -> int:
+        most, sector = self.tail.largest_space, self.growth.final_sector
+        size = len(self.state.determinants)
+        is_whole = sector is not None and size >= len(sector)
+        return 0 if is_whole or (most is not None and size > most) else self.tail.steps
 
     @property
     def _settled(self) -> bool:

@@ -38,6 +38,9 @@ from nnbf.states import (
 )
 from nnbf.states.selected_ci import selected_ci
 
+#: Steps outside V where nothing else is said, and the largest V that they are made with.
+TAIL_STEPS, LARGEST_TRAINED_AROUND = 20, 8192
+
 
 def make_model(system: Molecule, options: SolverOptions) -> Any:
     """The network that ``options`` describe, for ``system``.
@@ -212,7 +215,7 @@ def _exact_level(task: Task, *, whole_sector: bool) -> Level:
         state,
         optimizer=optimizer,
         growth=growth,
-        tail=TailTraining(steps=options.tail_steps, seed=options.seed),
+        tail=_tail(task, optimizer, state),
         energy_tolerance=options.energy_tolerance,
         truncated=options.truncated,
         chooses_anew=taken is not None and taken.used,
@@ -226,7 +229,7 @@ def _exact_level(task: Task, *, whole_sector: bool) -> Level:
     level = evaluated(
         system, options, state, sector, ending, stopwatch, driver.step_count, driver.progress.n_connected
     )
-    if driver.progress.tail_done and sector is None:
+    if driver.has_trained_around and sector is None:
         irreps, failures = irrep_bits(system.integrals), list[str]()
         found = extra(
             "energy of the whole state",
@@ -234,6 +237,7 @@ def _exact_level(task: Task, *, whole_sector: bool) -> Level:
             failures.append,
         )
         level = found or replace(level, warnings=(*level.warnings, *failures))
+        level = replace(level, wall_time_s=stopwatch.total)
     if task.lower:
         above = {
             kind: replace(found, upper_bound=False)
@@ -242,6 +246,15 @@ def _exact_level(task: Task, *, whole_sector: bool) -> Level:
         }
         level = replace(level, number=len(task.lower), energy=above[level.energy.kind], estimates=above)
     return replace(level, started_warm=taken is not None and taken.used)
+
+
+def _tail(task, optimizer, state):
+    """Training outside V: as many steps as are asked for, or some where they go with everything else."""
+    steps, seed = task.options.tail_steps, task.options.seed
+    if steps is not None:
+        return TailTraining(steps, seed=seed)
+    suits = optimizer.line_search and state.is_real and not task.lower
+    return TailTraining(TAIL_STEPS if suits else 0, LARGEST_TRAINED_AROUND, seed=seed)
 
 
 def evaluated(

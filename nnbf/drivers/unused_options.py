@@ -47,7 +47,7 @@ def _molecular(options: SolverOptions, methods: Collection[str]) -> _Rules:
     optimizer = options.optimizer if options.optimizer != "auto" else "sr" if sampled else "rgn"
     if not sampled:
         yield ("sampler", "n_samples", "sampling_power", *_CHAINS), "method vmc"
-        if not options.tail_steps:
+        if options.tail_steps == 0:
             yield ("precision",), "method vmc, or with tail_steps"
     else:
         yield (

@@ -36,8 +36,10 @@ from nnbf.sampling import ExcitationRule
 from nnbf.states.estimates import SMALLEST_DENOMINATOR
 from nnbf.states.space_state import SpaceState
 
-#: Markov chains, their samples in one draw, and those before the first.
-CHAINS, LENGTH, THERMALISATION = 256, 16, 48
+#: Markov chains, their samples in one draw, and those before the first. Few proposals lie between them: what
+#: is close together counts, too.
+CHAINS, LENGTH, THERMALISATION = 256, 96, 192
+SWEEP = 2
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Surroundings:
             hamiltonian.hilbert,
             rule,
             n_chains=CHAINS,
-            sweep_size=max(10, hamiltonian.n_electrons),
+            sweep_size=SWEEP,
             dtype=jnp.int8,
             machine_pow=1.0,
         )

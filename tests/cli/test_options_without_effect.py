@@ -23,7 +23,7 @@ MOLECULES = {
     "chains of exact sums": (["--n-chains", "8"], "--n-chains"),
     "sweeps of exact sums": (["--sweep-size", "8"], "--sweep-size"),
     "temperatures of exact sums": (["--n-temperatures", "2"], "--n-temperatures"),
-    "precision of exact sums": (["--precision", "1e-3"], "--precision"),
+    "precision of exact sums": (["--tail-steps", "0", "--precision", "1e-3"], "--precision"),
     "space of samples": ([*VMC, "--max-space", "64"], "--max-space has no effect here, it is for method sel"),
     "accuracy of samples": ([*VMC, "--accuracy", "1e-3"], "--accuracy"),
     "tolerance of samples": ([*VMC, "--energy-tolerance", "1e-3"], "--energy-tolerance"),

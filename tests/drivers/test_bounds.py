@@ -37,6 +37,7 @@ def test_upper_bounds(size, n_alpha, n_beta, spin_resolved):
             seed=seed,
             max_steps=2 + seed % 5,
             # Part of the sector, or all of it.
+            tail_steps=0,
             max_space=3 if seed % 2 else 1000,
             projected=False,
         )

@@ -106,7 +106,7 @@ def test_a_limited_space_is_judged_from_outside():
 
 def test_training_outside_the_space():
     """V and the energy on it stay; what the network says of the rest of the sector gets better."""
-    plain, plain_rows = solved("LiH", max_space=12)
+    plain, plain_rows = solved("LiH", max_space=12, tail_steps=0)
     trained, rows = solved("LiH", max_space=12, tail_steps=8)
     assert trained.status == "converged"
     assert len(rows) == len(plain_rows) + 8
@@ -136,7 +136,7 @@ def test_the_energy_of_the_whole_state():
 
 def test_a_run_ends_at_the_lowest_state_of_its_space():
     """Not when steps have become small: the lowest energy on V is known."""
-    result, rows = solved("LiH", max_space=40, full_sum_limit=0)
+    result, rows = solved("LiH", max_space=40, full_sum_limit=0, tail_steps=0)
     lowest = np.linalg.eigvalsh(result.state.matrix.toarray())[0]
     assert 0 <= result.estimates["variational"].value - lowest < 1e-6
     assert result.estimates["selected_ci"].value == pytest.approx(lowest, abs=1e-10)

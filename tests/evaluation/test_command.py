@@ -16,7 +16,18 @@ from nnbf.runs.trained import load_trained
 def solved(tmp_path_factory):
     """A run on LiH, whose V is a part of the sector."""
     folder = tmp_path_factory.mktemp("runs") / "lih"
-    words = ["molecule", "LiH", "--hidden", "12", "--max-space", "30", "--no-references", "--quiet"]
+    words = [
+        "molecule",
+        "LiH",
+        "--hidden",
+        "12",
+        "--max-space",
+        "30",
+        "--tail-steps",
+        "0",
+        "--no-references",
+        "--quiet",
+    ]
     assert main([*words, "--max-steps", "30", "--out", str(folder)]) == 0
     return folder
 

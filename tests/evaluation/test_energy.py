@@ -48,7 +48,7 @@ def trained_case() -> Case:
     """A network that was trained on a part of the sector, without spin-flip symmetry."""
     system = build_molecule("LiH", "sto-3g", references=False)
     options = SolverOptions(
-        hidden=(16,), spin_flip="none", max_space=30, max_steps=25, pt2=False, projected=False
+        hidden=(16,), spin_flip="none", max_space=30, tail_steps=0, max_steps=25, pt2=False, projected=False
     )
     return with_full_sum(solve(system, options).lowest.state, system, 12)
 

@@ -21,7 +21,7 @@ from tests.determinants.oracles import random_system
 
 SYSTEM = random_system(4, 2, 2, seed=6, scale=0.1)
 NETWORK = {
-    "hidden": (4,), "n_determinants": 1, "max_space": 9, "energy_tolerance": 1e-9,
+    "hidden": (4,), "n_determinants": 1, "max_space": 9, "tail_steps": 0, "energy_tolerance": 1e-9,
     "pt2": False, "projected": False,
 }  # fmt: skip
 RUNS = {

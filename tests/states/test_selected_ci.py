@@ -51,7 +51,7 @@ def test_a_given_list_keeps_its_order(water):
 
 def test_it_stands_beside_every_energy():
     system = build_molecule("LiH", "sto-3g")
-    options = SolverOptions(hidden=(4,), max_steps=12, max_space=20)
+    options = SolverOptions(hidden=(4,), max_steps=12, max_space=20, tail_steps=0)
     level = solve(system, options).lowest
     found = level.estimates["selected_ci"]
     assert found.upper_bound
