@@ -1,5 +1,7 @@
 """log psi of networks on many configurations: the one place that knows about blocks, cores and devices.
 
+Molecular backflow on a CPU goes through compiled kernels (:mod:`nnbf.ansatz.values`), all else through JAX.
+
 Whatever the number of configurations, few shapes are compiled: they are handed to a network in blocks of one
 size, the last one filled up with repetitions whose values are cut off again. A list that
 stays the same from step to step has a program of its own (``..._of_all``).
@@ -15,7 +17,9 @@ import netket as nk
 import numpy as np
 
 from nnbf.ansatz import contract
+from nnbf.ansatz.values import BackflowValues, has_values, in_sector
 from nnbf.determinants.parallel import map_tasks
+from nnbf.operators import Hamiltonian, MolecularHamiltonian
 from nnbf.operators.connections import padded_to, rounded_up
 
 PyTree = Any
@@ -63,6 +67,29 @@ def log_psi_function(model: Any, variables: PyTree, n_sites: int) -> Callable[[n
     """Return the function from occupations (n, modes) to complex log psi (n,) of a lattice network."""
     at_once = model_at_once(model, n_sites)
     return lambda occupations: log_psi(model, variables, occupations, at_once)
+
+
+def signed_log_of_strings(
+    hamiltonian: Hamiltonian, model: Any, variables: PyTree, configurations: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sign (1 where psi is zero) and log|psi|, each (n,), of a real psi on bit strings of a Hamiltonian."""
+    found = compiled_values(hamiltonian, model, variables, configurations)
+    return signed_log(model, variables, configurations, hamiltonian.network_input) if found is None else found
+
+
+def compiled_values(
+    hamiltonian: Hamiltonian, model: Any, variables: PyTree, configurations: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """The same by compiled kernels; None where there are none for this network, problem or processor."""
+    if not (
+        isinstance(hamiltonian, MolecularHamiltonian)
+        and has_values(model)
+        and jax.default_backend() == "cpu"
+        and in_sector(model, configurations)
+    ):
+        return None
+    sign, log_abs = BackflowValues(model, variables)(configurations)
+    return np.where(sign < 0, -1.0, 1.0), log_abs
 
 
 def signed_log(

@@ -30,7 +30,7 @@ from nnbf.operators import Hamiltonian
 from nnbf.operators.connections import padded_to, rounded_up
 from nnbf.operators.local_energy import energies_of_rows, even_under_spin_flip
 from nnbf.optimize import ExplicitProblem, SampledProblem
-from nnbf.states.amplitudes import log_psi, model_at_once
+from nnbf.states.amplitudes import compiled_values, log_psi, model_at_once
 from nnbf.states.objective import Objective, as_objective
 from nnbf.states.space_state import log_abs_factors
 
@@ -147,6 +147,15 @@ def _with_images(hamiltonian, connections, images, even):
 
 def _at_once(state, hamiltonian, connections):
     """Local energies, log psi of all that is listed, and its number: by one program of padded arrays."""
+    listed = hamiltonian.pack(connections.occupations)
+    found = compiled_values(hamiltonian, state.model, state.variables, listed)
+    if found is not None:
+        sign, log_abs = found
+        ratio = np.exp(log_abs[connections.target] - log_abs[connections.own][connections.row])
+        ratio *= sign[connections.target] * sign[connections.own][connections.row]
+        rows = len(connections.own)
+        local = np.bincount(connections.row, connections.element * ratio, minlength=rows)
+        return local, log_abs + 1j * np.where(sign < 0, np.pi, 0.0), len(log_abs)
     padded = connections.padded(*hamiltonian.network_shapes)
     # Without its only array that has no padding: few shapes are compiled.
     padded = padded._replace(of_sample=padded.own)

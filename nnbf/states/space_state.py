@@ -21,11 +21,12 @@ from nnbf.determinants.parallel import sparse_times_vector
 from nnbf.operators import Hamiltonian
 from nnbf.optimize import GradientFactors, TangentProblem, gradient_factors
 from nnbf.states.amplitudes import (
+    compiled_values,
     initial_variables,
     log_psi_of_all,
     model_at_once,
-    signed_log,
     signed_log_of_all,
+    signed_log_of_strings,
 )
 from nnbf.states.objective import Objective, PenaltyTerms, as_objective
 from nnbf.states.space import Space
@@ -190,7 +191,7 @@ class SpaceState(nk.vqs.VariationalState):
     def signed_log(self, configurations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Sign and log|psi| (n,) of a real psi on any bit strings (n, W)."""
         self.evaluations += len(configurations)
-        return signed_log(self.model, self.variables, configurations, self._network_input)
+        return signed_log_of_strings(self.hamiltonian, self.model, self.variables, configurations)
 
     def values_on(self, configurations: np.ndarray) -> np.ndarray:
         """A real psi (n,) on any bit strings (n, W), on the scale of :meth:`wave_function`."""
@@ -293,9 +294,10 @@ class SpaceState(nk.vqs.VariationalState):
         """Real coordinates, not normalised, and the logarithm that was taken out of psi."""
         self.evaluations += len(self._space)
         if self._space.transform is None and self.is_real:
-            sign, log_abs = (
-                np.asarray(part) for part in signed_log_of_all(self.model, variables, self._occupations)
-            )
+            found = compiled_values(self.hamiltonian, self.model, variables, self.determinants)
+            if found is None:
+                found = signed_log_of_all(self.model, variables, self._occupations)
+            sign, log_abs = (np.asarray(part) for part in found)
             shift = float(np.max(log_abs))
             if not np.isfinite(shift) or np.any(np.isnan(log_abs)):
                 raise FloatingPointError("the amplitudes of the variational space are not finite")
