@@ -230,16 +230,18 @@ def first_layer(words, n_orbitals, by_charge, base, table, out, electrons):
             for p in range(n_orbitals):
                 electrons[r, n] = spin * n_orbitals + p
                 word = words[r, spin * half + (p >> 6)]
-                n += np.int64((word >> np.uint64(p & 63)) & np.uint64(1))
+                if (word >> np.uint64(p & 63)) & np.uint64(1):
+                    n += 1
         if not by_charge:
             _sum_rows(rows, electrons[r], n, base, width, result, r * width)
             continue
         n = 0
         for p in range(n_orbitals):
-            alpha = np.int64((words[r, p >> 6] >> np.uint64(p & 63)) & np.uint64(1))
-            beta = np.int64((words[r, half + (p >> 6)] >> np.uint64(p & 63)) & np.uint64(1))
-            chosen[n] = p + n_orbitals * alpha
-            n += 1 - (alpha ^ beta)
+            bit = np.uint64(p & 63)
+            alpha, beta = words[r, p >> 6] >> bit, words[r, half + (p >> 6)] >> bit
+            chosen[n] = p + n_orbitals if alpha & np.uint64(1) else p
+            if not (alpha ^ beta) & np.uint64(1):
+                n += 1
         _sum_rows(rows, chosen, n, base, width, result, r * width)
 
 

@@ -189,11 +189,9 @@ class BackflowValues:
     def _in_reference_irrep(self, words):
         model = self._model
         alpha, beta = model.reference or (range(model.n_alpha), range(model.n_beta))
-        codes = model.orbital_irreps
-        target = 0
-        for orbital in (*alpha, *beta):
-            target ^= codes[orbital]
-        return determinant_irreps(words, np.asarray(codes)) == target
+        codes = np.asarray(model.orbital_irreps)
+        target = np.bitwise_xor.reduce(codes[np.array([*alpha, *beta], int)])
+        return determinant_irreps(words, codes) == target
 
 
 def has_values(model: Any) -> bool:
