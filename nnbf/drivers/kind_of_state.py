@@ -24,7 +24,9 @@ _SPREAD_OUT: dict[str, Any] = {
     "sampling_power": 1.4,
     "n_determinants": 1,
     "hidden": (64, 64),
-    "n_samples": 1024,
+    "n_samples": 512,
+    "precision": 5e-4,
+    "noise": 0.01,
 }
 
 
