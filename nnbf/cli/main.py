@@ -1,5 +1,6 @@
 """Entry point of the program: finds the command, and turns errors into one line and an exit code."""
 
+import gc
 import os
 import shlex
 import signal
@@ -172,6 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         if arguments is None:  # nothing is left but to tidy up: a late Ctrl-C is no error
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+            gc.freeze()  # nor is looking for garbage of use
 
 
 def _say_error(message: str) -> None:
