@@ -14,8 +14,9 @@ from numba.extending import intrinsic
 
 from hamiltonians.compiled import compiled
 
-#: Rows that one pass over a panel of weights makes, and columns of a panel: they fill the vector registers.
-TILE, PANEL = 8, 16
+#: Columns of a panel of weights, and most rows of one pass over it (half as many of doubles): they fill the
+#: vector registers.
+PANEL, TILE = 16, 16
 #: Determinants that are eliminated side by side.
 LANES = 16
 #: Edge of the square blocks in which their rows become columns.
@@ -59,7 +60,7 @@ def _repeated(builder, number, width):
 
 @intrinsic
 def _product_tile(typingctx, x, x_at, panel, panel_at, depth, bias, bias_at, out, out_at, tile):
-    """``out[out_at[tile + i]:] = x[x_at[tile + i]:] @ panel + bias[bias_at:]``, i < TILE, PANEL columns."""
+    """``out[out_at[tile + i]:] = x[x_at[tile + i]:] @ panel + bias[bias_at:]``, PANEL columns."""
     signature = types.void(x, x_at, panel, panel_at, depth, bias, bias_at, out, out_at, tile)
 
     def codegen(context, builder, signature, args):
@@ -67,7 +68,9 @@ def _product_tile(typingctx, x, x_at, panel, panel_at, depth, bias, bias_at, out
             return _Vectors(context, builder, signature.args[which], args[which], width)
 
         x, panel, bias, out = (vectors(which) for which in (0, 2, 5, 7))
-        places = [builder.add(args[9], ir.Constant(_INDEX, i)) for i in range(TILE)]
+        # 64 bytes of rows: as many sums as hide the latency of the processor.
+        rows_at_once = 512 // signature.args[0].dtype.bitwidth
+        places = [builder.add(args[9], ir.Constant(_INDEX, i)) for i in range(rows_at_once)]
         rows = [vectors(1).number(place) for place in places]
         sums = [cgutils.alloca_once(builder, x.type) for _ in rows]
         for total in sums:
@@ -252,7 +255,7 @@ def dense_layer(x, panels, depth, bias, out):
     x_at, out_at = np.arange(n) * x.shape[1], np.arange(n) * out.shape[1]
     flat, weights, result = x.reshape(-1), panels.reshape(-1), out.reshape(-1)
     for c in range(len(panels)):
-        for tile in range(0, n, TILE):
+        for tile in range(0, n, 64 // x.itemsize):
             _product_tile(
                 flat, x_at, weights, c * depth * PANEL, depth, bias, c * PANEL, result, out_at, tile
             )
@@ -303,7 +306,7 @@ def occupied_rows(electrons, n_orbitals, by_charge, x, panels, depth, bias, out,
         x_at, out_at = of_kind[kind], to_kind[kind]
         for c in range(n_panels):
             panel = kind * n_panels + c
-            for tile in range(0, m, TILE):
+            for tile in range(0, m, 64 // x.itemsize):
                 _product_tile(
                     flat,
                     x_at,
