@@ -149,9 +149,10 @@ class ExactDriver(ConvergingDriver):
         Raises:
             ValueError: It is the snapshot of another network, optimiser or kind of driver.
         """
-        names = [field.name for field in fields(self.progress)]
-        if not set(names) <= set(snapshot):
+        if not {field.name for field in fields(Progress)} <= set(snapshot):
             raise ValueError(f"the snapshot is not that of a {type(self).__name__}")
+        # Checkpoints of earlier versions lack what was added since.
+        names = [field.name for field in fields(self.progress) if field.name in snapshot]
         self._unpack(snapshot)
         self.progress = type(self.progress)(**{name: snapshot[name] for name in names})
         self.state.evaluations = snapshot["evaluations"]

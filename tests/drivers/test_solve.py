@@ -78,7 +78,7 @@ def test_a_closed_space_leaves_nothing_out(name):
 
 
 def test_a_limited_space_is_judged_from_outside():
-    result, rows = solved("LiH", max_space=12)
+    result, rows = solved("LiH", max_space=12, tail_steps=0)
     fci = molecule("LiH").references["fci"]
     state = result.state
     assert result.n_determinants == len(result.determinants) == 12
@@ -121,10 +121,10 @@ def test_training_outside_the_space():
 
 def test_the_energy_of_the_whole_state():
     """Where the sector is too large to be summed, V is summed and the rest is sampled."""
-    summed, _ = solved("LiH", max_space=40, tail_steps=8)
-    sampled, rows = solved("LiH", max_space=40, tail_steps=8, full_sum_limit=0, precision=2e-5)
+    summed, _ = solved("LiH", max_space=12, tail_steps=8)
+    sampled, rows = solved("LiH", max_space=12, tail_steps=8, full_sum_limit=0, precision=2e-4)
     assert sampled.energy.kind == "vmc"
-    assert 0 < sampled.energy.error < 1e-4
+    assert 0 < sampled.energy.error <= 2e-4
     exact = summed.estimates["full_sum"].value
     assert abs(sampled.energy.value - exact) < 5 * sampled.energy.error
     assert sampled.estimates["variational"].value == pytest.approx(summed.estimates["variational"].value)
