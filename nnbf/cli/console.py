@@ -177,6 +177,8 @@ class Progress:
             if self.reference is not None and not row.get("sector"):
                 label, known = self.reference
                 parts.append(f"{difference(1e3 * (energy - known), 1e3 * (error or 0.0))} mHa to {label}")
+        if row.get("objective") is not None and row.get("energy_kind") == "variational":
+            parts.append(f"with samples around V {row['objective']:.6f}")
         if row.get("variance") is not None:
             parts.append(f"variance {row['variance']:.1e}")
         sizes = {"|V|": "n_space", "|C|": "n_connected", "distinct": "n_unique"}

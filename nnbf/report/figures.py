@@ -1,5 +1,6 @@
 """Figures of runs: energies against steps and time, extrapolations, many runs side by side."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -99,19 +100,22 @@ def _draw_one_level(run: "RunRecord", rows: Sequence[Mapping[str, Any]]) -> "Fig
     kind = "vmc" if sampled else "variational" if run.is_molecule else "full_sum"
     label = KINDS[kind][0] if kind == "variational" else f"{KINDS[kind][0]}, of each step"
     heights = scale.heights([row["energy"] for row in rows])
+    around = scale.heights([_energy_around(row) for row in rows])
     steps = np.array([row.get("step", index) for index, row in enumerate(rows)])
     times = np.array([row.get("time_s") or 0.0 for row in rows])
     for (upper, *_, lower), name, x in zip(panels.T[:, [0, -1]], ("step", "time (s)"), (steps, times)):
         upper.plot(x, heights, color=SERIES[0], linewidth=1.8, zorder=3, label=label)
         if len(x) < 40:
             upper.plot(x, heights, ".", color=SERIES[0], markersize=5, zorder=3)
+        if not np.all(np.isnan(around)):
+            upper.plot(x, around, ".-", color=SERIES[4], linewidth=1.0, label="V and a sample around it")
         _draw_estimates(upper, run, scale, x[-1])
         if with_space:
             _draw_space(lower, rows, x, sizes)
         lower.set_xlabel(name)
         for axes in (upper, lower):
             axes.margins(x=0.03)
-        scale.apply(upper, _all_heights(run, scale, heights))
+        scale.apply(upper, _all_heights(run, scale, np.concatenate([heights, around[~np.isnan(around)]])))
     panels[0, 0].set_ylabel(scale.label)
     if with_space:
         panels[1, 0].set_ylabel("distinct" if sampled else "|V|")
@@ -124,6 +128,12 @@ def _draw_one_level(run: "RunRecord", rows: Sequence[Mapping[str, Any]]) -> "Fig
     _draw_references(panels[0], run, scale)
     figure.align_ylabels()
     return figure
+
+
+def _energy_around(row: Mapping[str, Any]) -> float:
+    """Energy of V and a sample of what is around it, which steps outside V minimise; else not a number."""
+    found = row.get("objective") if row.get("energy_kind") == "variational" else None
+    return math.nan if found is None else float(found)
 
 
 def _scale(run: "RunRecord", rows: Sequence[Mapping[str, Any]]) -> ErrorScale:
