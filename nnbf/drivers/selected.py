@@ -270,7 +270,7 @@ class SelectedSpaceDriver(ExactDriver):
         return self._coupling.problem(state)
 
     def _tail_optimizer(self, step):
-        optimizer = RayleighGaussNewton(damping=self.tail.damping_at(step), dense_limit=0, cg_iterations=60)
+        optimizer = RayleighGaussNewton(damping=self.tail.damping_at(step), dense_limit=0, cg_iterations=25)
         return optimizer.restrained(optimizer.init(self.state.parameters), self._level)
 
     def _look_around(self, chains):
