@@ -15,7 +15,8 @@ from nnbf.drivers.start import excess_warning, lowest_levels, take_over
 from nnbf.runs import RunDirectory, plan_resumption, prepare_start, resume_run, run_system
 from tests.runs.test_resume import bits
 
-OPTIONS = SolverOptions(hidden=(8,), n_determinants=1, pt2=False, projected=False)
+# So close to the lowest state that a warm start takes several steps, too.
+OPTIONS = SolverOptions(hidden=(8,), n_determinants=1, energy_tolerance=1e-11, pt2=False, projected=False)
 SMALL = SolverOptions(hidden=(4,), n_determinants=1, pt2=False, projected=False)
 
 
