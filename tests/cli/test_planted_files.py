@@ -82,6 +82,6 @@ def test_points_find_plug_ins(tmp_path):
     done = program(tmp_path, "--plugin", "mine.py", *words, "by_file")
     assert (done.returncode, done.stderr) == (0, "")
     command = [sys.executable, "-m", "nnbf.cli", "--plugin", "mine", *words, "by_module"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": ""}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
