@@ -21,6 +21,10 @@ from nnbf.optimize import (
 from nnbf.optimize.rgn import RgnState
 from tests.determinants.oracles import flat
 
+#: Plain SR, solved as exactly by conjugate gradients as directly.
+EXACT_SR = {
+    "diag_shift": 1e-2, "momentum": 0.0, "max_step": 1e6, "cg_iterations": 1000, "cg_tolerance": 1e-12,
+}  # fmt: skip
 OPTIMIZERS = {
     "rgn": RayleighGaussNewton(),
     "rgn, conjugate gradients": RayleighGaussNewton(dense_limit=0),
@@ -188,15 +192,7 @@ def test_no_step_towards_a_maximum(at_maximum, dense_limit):
 @pytest.mark.parametrize("dense_limit", [4096, 0])
 def test_sr_step_equals_explicit_sr(problem, dense_limit):
     """(J^T J + shift) dtheta = -learning_rate J^T r; rows of J carry the weights."""
-    optimizer = StochasticReconfiguration(
-        learning_rate=0.05,
-        diag_shift=1e-2,
-        momentum=0.0,
-        max_step=1e6,
-        dense_limit=dense_limit,
-        cg_iterations=1000,
-        cg_tolerance=1e-12,
-    )
+    optimizer = StochasticReconfiguration(learning_rate=0.05, dense_limit=dense_limit, **EXACT_SR)
     jacobian, tangent = problem.jacobian, problem.tangent
     normal = jacobian.T @ jacobian + 1e-2 * np.eye(jacobian.shape[1])
     expected = -0.05 * np.linalg.solve(normal, jacobian.T @ tangent.residual)
@@ -209,16 +205,7 @@ def test_sr_step_equals_explicit_sr(problem, dense_limit):
 @pytest.mark.parametrize("dense_limit", [4096, 0])
 def test_steps_with_a_gap_are_those_of_davidson(problem, dense_limit):
     """(J^T D J + shift) dtheta = -J^T r with D = max(H_ii - E, 0) + gap: without a shift dc is -r / D."""
-    optimizer = StochasticReconfiguration(
-        learning_rate=1.0,
-        diag_shift=1e-2,
-        gap=0.7,
-        momentum=0.0,
-        max_step=1e6,
-        dense_limit=dense_limit,
-        cg_iterations=1000,
-        cg_tolerance=1e-12,
-    )
+    optimizer = StochasticReconfiguration(learning_rate=1.0, gap=0.7, dense_limit=dense_limit, **EXACT_SR)
     jacobian, tangent = problem.jacobian, problem.tangent
     excitations = np.maximum(np.diag(problem.matrix) - tangent.energy, 0.0)
     assert excitations.max() > 1.0
