@@ -82,7 +82,7 @@ class SolverOptions(Checked):
     the network is evaluated on all connected determinants at every step (sr and adam only)."""
     tail_steps: Annotated[int, Ge(0)] | None = None
     """Steps that train the network outside V, once V has settled. The energy is then that of the whole state:
-    V summed exactly, the rest sampled (kind vmc). Left out: 20 with rgn, where V has at most 8192
+    V summed exactly, the rest sampled (kind vmc). Left out: 40 with rgn, where V has at most 20,000
     determinants and is not the whole sector; 0 trains V alone."""
     full_sum_limit: Annotated[int, Ge(0)] = 500_000
     """Sum over the whole symmetry sector when it has at most this many determinants."""

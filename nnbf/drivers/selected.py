@@ -297,7 +297,7 @@ class SelectedSpaceDriver(ExactDriver):
         optimizer, size = self._configured, len(state.determinants)
         if not (isinstance(optimizer, RayleighGaussNewton) and self._truncated and state.is_real):
             return None
-        if not 1 < size <= optimizer.dense_limit or state.penalty.vectors is not None:
+        if size < 2 or state.penalty.vectors is not None:
             return None
         try:
             values, vectors = lowest_eigenpairs(state.minimised)

@@ -39,7 +39,7 @@ from nnbf.states import (
 from nnbf.states.selected_ci import selected_ci
 
 #: Steps outside V where nothing else is said, and the largest V that they are made with.
-TAIL_STEPS, LARGEST_TRAINED_AROUND = 20, 8192
+TAIL_STEPS, LARGEST_TRAINED_AROUND = 40, 20_000
 
 
 def make_model(system: Molecule, options: SolverOptions) -> Any:

@@ -6,7 +6,8 @@ Where the lowest eigenvector t of H on the space is known, the network is fitted
 
 with :math:`D = \mathrm{diag}(H) - E`, which stands for H - E in :math:`E(c) - E(t) = (c-t)^T (H-E) (c-t)`. In
 the space of the amplitudes that is one Cholesky factorisation of :math:`D^{1/2} J J^T D^{1/2} + \lambda`; the
-product of H with the kernel and its LU factorisation, which :mod:`nnbf.optimize.rgn` needs, are saved.
+product of H with the kernel and its LU factorisation, which :mod:`nnbf.optimize.rgn` needs, are saved. On
+large spaces a few conjugate gradients do it: the preconditioner has the same diagonal D.
 """
 
 from dataclasses import dataclass
@@ -14,11 +15,18 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.linalg
 
-from nnbf.optimize.rgn import RayleighGaussNewton, RgnState, damp
+from nnbf.optimize.rgn import (
+    SMALLEST_GAP,
+    RayleighGaussNewton,
+    RgnState,
+    conjugate_gradients,
+    core_preconditioner,
+    damp,
+)
 from nnbf.optimize.tangent import Proposal, TangentProblem, bounded_step
 
-#: Least D_i (Hartree), and least overlap with t that its distance is scaled with.
-SMALLEST_GAP, SMALLEST_OVERLAP = 0.1, 0.3
+#: Least overlap with the target that the distance to it is scaled with.
+SMALLEST_OVERLAP = 0.3
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +37,8 @@ class FitToVector:
     """Bounds steps, and adapts the damping."""
     target: np.ndarray
     """(n,) normalised amplitudes."""
+    tolerance: float = 3e-2
+    """Residual at which conjugate gradients stop, relative to the first one."""
 
     line_search = True
     """The driver accepts only steps that lower the energy."""
@@ -42,16 +52,32 @@ class FitToVector:
             abs(overlap), SMALLEST_OVERLAP
         )
         root = np.sqrt(np.maximum(problem.matrix.diagonal() - problem.energy, SMALLEST_GAP))
+        solve = self._dense if problem.size <= self.like.dense_limit else self._iterative
+        update, change, iterations = solve(problem, root, wanted, state.damping)
+        return bounded_step(problem, update, change, self.like.max_step, iterations=iterations), state
+
+    def _dense(self, problem, root, wanted, damping):
         kernel = problem.kernel()
         kernel *= root[:, None]
         kernel *= root[None, :]
-        shift = damp(kernel, state.damping)
+        shift = damp(kernel, damping)
         right = root * wanted
         factor = scipy.linalg.cho_factor(kernel, overwrite_a=True, check_finite=False)
         dual = scipy.linalg.cho_solve(factor, right, check_finite=False)
-        change = (right - shift * dual) / root
-        update = problem.backward(root * dual)
-        return bounded_step(problem, update, change, self.like.max_step), state
+        return problem.backward(root * dual), (right - shift * dual) / root, 0
+
+    def _iterative(self, problem, root, wanted, damping):
+        weights = root**2
+        precondition = core_preconditioner(problem, damping, self.like.core_size)
+        return conjugate_gradients(
+            problem,
+            weights * wanted,
+            lambda image: weights * image,
+            damping,
+            precondition,
+            self.like.cg_iterations,
+            self.tolerance,
+        )
 
     def adapt(self, state: RgnState, proposal: Proposal, fraction: float, gain: float) -> RgnState:
         """Damping for the next step; see ``RayleighGaussNewton``."""

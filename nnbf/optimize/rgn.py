@@ -18,6 +18,7 @@ which has none: every step leads downhill.
 """
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,7 +33,7 @@ PyTree = Any
 
 
 #: Part of the trace outside the core that the preconditioner's shift stands for (measured).
-TAIL_SHARE = 1e-6
+TAIL_SHARE = 1e-4
 #: Lowest eigenvalue of the shifted Hamiltonian, Hartree, where a shift is needed.
 SMALLEST_GAP = 0.1
 #: Columns of the Jacobian that are multiplied with H at once.
@@ -67,7 +68,8 @@ class RayleighGaussNewton:
     cg_tolerance: float = 1e-3
     """Smallest relative residual at which conjugate gradients stop; far from the minimum earlier."""
     core_size: int = 2048
-    """Determinants of largest amplitude whose Gauss-Newton matrix preconditions conjugate gradients."""
+    """Determinants whose part of the Gauss-Newton matrix preconditions conjugate gradients: those with the
+    largest entries on its diagonal."""
     smallest_damping: float = 1e-9
     largest_damping: float = 1e3
 
@@ -153,37 +155,66 @@ class RayleighGaussNewton:
         return problem.backward(dual), kernel @ dual, 0
 
     def _iterative(self, problem, damping, shift):
-        precondition = _core_preconditioner(problem, damping, self.core_size)
-        residual = problem.backward(-problem.residual)
-        update = jax.tree.map(jnp.zeros_like, residual)
-        change = np.zeros(problem.size)
-        direction = correction = precondition(residual)
-        norm = first_norm = float(tree_dot(residual, correction))
-        iterations = 0
+        def shifted(image):
+            product = problem.shifted(image)
+            return product + shift * image if shift else product
+
+        precondition = core_preconditioner(problem, damping, self.core_size)
         # Inexact Newton: solve as accurately as the quadratic model is.
         tolerance = float(np.clip(np.linalg.norm(problem.residual), self.cg_tolerance, 0.1))
-        while iterations < self.cg_iterations and norm > tolerance**2 * first_norm:
-            image = problem.forward(direction)
-            product = problem.shifted(image)
-            if shift:
-                product += shift * image
-            product = tree_axpy(damping, direction, problem.backward(product))
-            curvature = float(tree_dot(direction, product))
-            if curvature <= 0:
-                # Negative curvature: follow it as far as the step bound if there is nothing better yet.
-                if iterations == 0:
-                    update, change = direction, image
-                break
-            step = norm / curvature
-            update = tree_axpy(step, direction, update)
-            change = change + step * image
-            residual = tree_axpy(-step, product, residual)
-            correction = precondition(residual)
-            new_norm = float(tree_dot(residual, correction))
-            direction = tree_axpy(new_norm / norm, direction, correction)
-            norm = new_norm
-            iterations += 1
-        return update, change, iterations
+        return conjugate_gradients(
+            problem, -problem.residual, shifted, damping, precondition, self.cg_iterations, tolerance
+        )
+
+
+def conjugate_gradients(
+    problem: TangentProblem,
+    right: np.ndarray,
+    times: Callable[[np.ndarray], np.ndarray],
+    damping: float,
+    precondition: Callable[[PyTree], PyTree],
+    most: int,
+    tolerance: float,
+) -> tuple[PyTree, np.ndarray, int]:
+    """Solve ``(J^T M J + damping) x = J^T right``.
+
+    Args:
+        problem: Has J.
+        right: (n,).
+        times: Multiplies a vector (n,) with M.
+        damping: On the diagonal.
+        precondition: Approximate inverse.
+        most: Most iterations.
+        tolerance: Residual at which to stop, in the norm of the preconditioner, relative to the first one.
+
+    Returns:
+        x as a parameter tree, ``J x`` (n,), iterations.
+    """
+    residual = problem.backward(right)
+    update = jax.tree.map(jnp.zeros_like, residual)
+    change = np.zeros(problem.size)
+    direction = correction = precondition(residual)
+    norm = first_norm = float(tree_dot(residual, correction))
+    iterations = 0
+    while iterations < most and norm > tolerance**2 * first_norm:
+        image = problem.forward(direction)
+        product = tree_axpy(damping, direction, problem.backward(times(image)))
+        curvature = float(tree_dot(direction, product))
+        if curvature <= 0:
+            # Negative curvature: follow it as far as the step bound if there is nothing better yet.
+            if iterations == 0:
+                update, change = direction, image
+            break
+        step = norm / curvature
+        update = tree_axpy(step, direction, update)
+        change = change + step * image
+        residual = tree_axpy(-step, product, residual)
+        correction = precondition(residual)
+        new_norm = float(tree_dot(residual, correction))
+        direction = tree_axpy(new_norm / norm, direction, correction)
+        norm = new_norm
+        iterations += 1
+    return update, change, iterations
 
 
 def damp(matrix: np.ndarray, damping: float) -> float:
@@ -230,18 +261,18 @@ def _lowest_excitation(problem):
         basis.append(image / remainder)
 
 
-def _core_preconditioner(problem, damping, size):
-    """Approximate inverse of the Gauss-Newton matrix from the determinants of largest amplitude.
+def core_preconditioner(problem: TangentProblem, damping: float, size: int) -> Callable[[PyTree], PyTree]:
+    """Approximate inverse of the Gauss-Newton matrix from the determinants that count most in it.
 
     ``(J_S^T D_S J_S + shift)^-1`` with the diagonal D_S of H - E on the core S, by the Woodbury
     identity; the shift stands for the damping and what the determinants outside S contribute.
     """
     size = min(size, problem.size)
-    order = np.argsort(-np.abs(problem.amplitudes), kind="stable")
+    diagonal = np.maximum(problem.matrix.diagonal() - problem.energy, SMALLEST_GAP)
+    share = problem.amplitudes**2 * kernel_diagonal(problem.factors) * diagonal
+    order = np.argsort(-share, kind="stable")
     core, tail = order[:size], order[size:]
     part = problem.restricted(core)
-    diagonal = np.maximum(problem.matrix.diagonal() - problem.energy, 0.1)
-    share = problem.amplitudes**2 * kernel_diagonal(problem.factors) * diagonal
     shift = damping + TAIL_SHARE * float(share[tail].sum())
     root = np.sqrt(diagonal[core])
     kernel = part.kernel() * root[:, None] * root[None, :]

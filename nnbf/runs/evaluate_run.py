@@ -326,7 +326,7 @@ def _outside_not_trained(evaluation: "Evaluation", result: Mapping[str, Any]) ->
         return []
     return [
         f"psi on the whole sector lies {1e3 * above:.1f} mHa above psi on V (variational): outside V the "
-        "network was not trained; tail_steps of 20 in a new run train it there"
+        "network was not trained; tail_steps of 40 in a new run train it there"
     ]
 
 

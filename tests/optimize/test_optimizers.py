@@ -138,15 +138,36 @@ def test_converged_conjugate_gradients_equal_the_dense_step(near_minimum, core_s
     assert found.predicted == pytest.approx(expected.predicted, rel=1e-5)
 
 
+def test_conjugate_gradients_are_preconditioned_by_what_counts_in_their_matrix():
+    """Not by large amplitudes: here those have next to no gradient, and the rest fits into the core."""
+    rng = np.random.default_rng(5)
+    amplitudes = np.repeat([0.3, 0.01], [10, 20])
+    amplitudes /= np.linalg.norm(amplitudes)
+    explicit = rng.standard_normal((30, 40)) * np.repeat([1e-5, 1.0], [10, 20])[:, None]
+    matrix = np.diag(np.append([-2.0], np.linspace(1.0, 2.0, 29))) + 0.02
+    tangent = TangentProblem(
+        GradientFactors((), jnp.asarray(explicit)),
+        {"w": jnp.zeros(40)},
+        amplitudes,
+        scipy.sparse.csr_matrix(matrix),
+    )
+    optimizer = RayleighGaussNewton(dense_limit=0, core_size=20, cg_tolerance=1e-2)
+    proposal, _ = optimizer.propose(tangent, RgnState(1e-8, definite=True))
+    assert 0 < proposal.iterations <= 3
+
+
+@pytest.mark.parametrize("dense_limit", [4096, 0])
 @pytest.mark.parametrize("damping", [1e-3, 1.0])
 @pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_a_fit_solves_the_equations_in_parameter_space(problem, damping, sign):
+def test_a_fit_solves_the_equations_in_parameter_space(problem, damping, sign, dense_limit):
     """Least squares to a vector near the state, weighted with the diagonal; its sign means nothing."""
     c, jacobian = problem.amplitudes, problem.jacobian
     target = c + 0.1 * np.random.default_rng(3).standard_normal(len(c)) / np.sqrt(len(c))
     target /= np.linalg.norm(target)
-    like = RayleighGaussNewton(damping=damping, max_step=np.inf)
-    fit = FitToVector(like, sign * target)
+    like = RayleighGaussNewton(
+        damping=damping, max_step=np.inf, dense_limit=dense_limit, core_size=5, cg_iterations=500
+    )
+    fit = FitToVector(like, sign * target, tolerance=1e-11)
     proposal, _ = fit.propose(problem.tangent, like.init(problem.params))
     weights = np.maximum(np.diag(problem.matrix) - problem.tangent.energy, 0.1)
     wanted = target / (c @ target) - c
