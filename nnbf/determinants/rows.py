@@ -29,6 +29,16 @@ from nnbf.determinants.slater_condon import (
 )
 
 
+class Rounding(NamedTuple):
+    """Small elements of H off the diagonal, at random but right on average: 0 or +-``cut``."""
+
+    cut: float
+    """Smaller ones (Hartree) become ``cut``, with their sign, with probability ``|H_ij| / cut``. The variance
+    of local energies grows by at most ``cut`` times the largest sum of small ``|H_ij|`` in a row."""
+    seed: int
+    """Of the random numbers; these depend on it, the row and the place in it alone."""
+
+
 class ConnectedSpace(NamedTuple):
     """Determinants outside V that the Hamiltonian reaches, with their first-order sums."""
 
@@ -41,7 +51,10 @@ class ConnectedSpace(NamedTuple):
 
 
 def flat_connections(
-    tables: IntegralTables, determinants: np.ndarray, threshold: float = 0.0
+    tables: IntegralTables,
+    determinants: np.ndarray,
+    threshold: float = 0.0,
+    rounding: Rounding | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All determinants connected to each of the given ones, itself first.
 
@@ -49,6 +62,7 @@ def flat_connections(
         tables: Integral tables.
         determinants: (n, 2 W) bit strings, repetitions allowed.
         threshold: Off-diagonal elements below this magnitude (Hartree) are skipped.
+        rounding: How smaller ones among the others are rounded; None: they stay as they are.
 
     Returns:
         ``(counts, connected, elements)``: connections a row (n,), bit strings (sum, 2 W) and matrix
@@ -58,10 +72,11 @@ def flat_connections(
         return np.zeros(0, np.int64), determinants.copy(), np.zeros(0)
     capacity = most_connections(tables, determinants)
     diagonal = diagonal_elements(tables, determinants)
+    cut, seed = (0.0, 0) if rounding is None else rounding
     # A block's work arrays are allocated for the worst case: keep them near 2e6 entries.
     block = max(1, min(-(-len(determinants) // 8), 2_000_000 // capacity))
     blocks = map_row_blocks(
-        lambda lo, hi: _flat_rows(tables, determinants, diagonal, lo, hi, threshold, capacity),
+        lambda lo, hi: _flat_rows(tables, determinants, diagonal, lo, hi, threshold, capacity, cut, seed),
         len(determinants),
         block,
     )
@@ -224,7 +239,31 @@ def most_connections(tables: IntegralTables, determinants: np.ndarray) -> int:
 
 
 @compiled()
-def _flat_rows(tables, determinants, diagonal, lo, hi, threshold, capacity):
+def _rounded(determinant, connected, values, count, cut, seed):
+    """Connections that are left where small elements are rounded; the first ones in place."""
+    start = hash_words(determinant) ^ np.uint64(seed)
+    kept = 0
+    for k in range(count):
+        size = abs(values[k])
+        value = values[k]
+        if size < cut:
+            # The numbers of splitmix64, each from its place.
+            h = start + np.uint64(k + 1) * np.uint64(0x9E3779B97F4A7C15)
+            h = (h ^ (h >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            h = (h ^ (h >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            h ^= h >> np.uint64(31)
+            if np.float64(h >> np.uint64(11)) * 2.0**-53 * cut >= size:
+                continue
+            value = cut if value > 0.0 else -cut
+        for w in range(connected.shape[1]):
+            connected[kept, w] = connected[k, w]
+        values[kept] = value
+        kept += 1
+    return kept
+
+
+@compiled()
+def _flat_rows(tables, determinants, diagonal, lo, hi, threshold, capacity, cut, seed):
     counts = np.empty(hi - lo, np.int64)
     out = np.empty(((hi - lo) * capacity, determinants.shape[1]), np.uint64)
     values = np.empty((hi - lo) * capacity)
@@ -235,7 +274,10 @@ def _flat_rows(tables, determinants, diagonal, lo, hi, threshold, capacity):
         values[used] = diagonal[row]
         # Written in place.
         scratch = Scratch(work.occupied, work.parity, out[used + 1 :], values[used + 1 :])
-        count = 1 + connections_of(tables, determinants[row], threshold, scratch)
+        count = connections_of(tables, determinants[row], threshold, scratch)
+        if cut > 0.0:
+            count = _rounded(determinants[row], scratch.connected, scratch.values, count, cut, seed)
+        count += 1
         counts[row - lo] = count
         used += count
     return counts, out[:used].copy(), values[:used].copy()

@@ -21,7 +21,7 @@ from nnbf.drivers.supervision import Stopwatch, supervise
 from nnbf.evaluation import EvaluationOptions, StateSource
 from nnbf.operators import MolecularHamiltonian
 from nnbf.optimize import StochasticReconfiguration
-from nnbf.sampling import ExcitationRule, OrbitalHopRule, SectorSampler
+from nnbf.sampling import ExcitationRule, OrbitalHopRule, SectorSampler, ValueSampler
 from nnbf.states import Objective, SpaceState, reference_sector, symmetry_sector
 
 #: Sectors up to this size are listed, and sampled exactly.
@@ -51,12 +51,15 @@ def vmc_level(task: Task) -> Level:
     stopwatch = Stopwatch(monitor.resume)
     model = make_model(system, options) if task.model is None else task.model
     hamiltonian = MolecularHamiltonian(system.integrals)
-    objective = Objective(hamiltonian, make_penalties(system, options))
+    penalties = make_penalties(system, options)
     selected = SpaceState(hamiltonian, model, seed=options.seed)
     taken = None if task.start is None else take_over(selected, task.start, system)
     irreps = irrep_bits(system.integrals)
     known = symmetry_sector(selected, irreps, max(options.full_sum_limit, EXACT_LIMIT))
     sampler = make_sampler(system, options, hamiltonian, model, known)
+    # Small sectors have few elements to leave out.
+    rounding = 0.0 if sampler.is_exact else options.rounding
+    objective = Objective(hamiltonian, penalties, rounding)
     state = nk.vqs.MCState(
         sampler,
         model,
@@ -81,7 +84,7 @@ def vmc_level(task: Task) -> Level:
     if driver.doubts:
         ending = replace(ending, warnings=(*ending.warnings, *driver.doubts))
     state.parameters = driver.averaged
-    final, draws = _sampled_energy(state, hamiltonian, options, monitor.should_stop)
+    final, draws = _sampled_energy(state, objective, options, monitor.should_stop)
     selected.variables = state.variables
     selected.set_determinants(hamiltonian.pack(draws.largest(LARGEST_SPACE)))
     sector = known if known is not None and len(known) <= options.full_sum_limit else None
@@ -139,10 +142,10 @@ def make_sampler(
         return nk.sampler.ParallelTemperingSampler(
             hamiltonian.hilbert, rule, n_replicas=options.n_temperatures, **chains
         )
-    return nk.sampler.MetropolisSampler(hamiltonian.hilbert, rule, **chains)
+    return ValueSampler(hamiltonian.hilbert, rule, **chains)
 
 
-def _sampled_energy(state, hamiltonian, options, should_stop):
+def _sampled_energy(state, objective, options, should_stop):
     """Energy of a state from fresh samples, and these.
 
     Chains start anew from a seed of their own: the samples depend on the parameters alone.
@@ -158,7 +161,7 @@ def _sampled_energy(state, hamiltonian, options, should_stop):
     )
     if not sampler.is_exact:
         fresh.sample(chain_length=1, n_discard_per_chain=THERMALISATION)
-    source = StateSource(fresh, hamiltonian, "Hartree")
+    source = StateSource(fresh, objective.hamiltonian, "Hartree", objective.rounding)
     return final_energy(source, EvaluationOptions(precision=options.precision), should_stop)
 
 

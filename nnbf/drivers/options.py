@@ -108,6 +108,9 @@ class SolverOptions(Checked):
     """vmc: proposals between two samples of a chain; left out: one for every spin orbital."""
     n_temperatures: Annotated[int, Ge(1)] = 1
     """vmc: replicas of every chain at higher temperatures (parallel tempering), an even number; 1 is none."""
+    rounding: Annotated[float, Ge(0)] = 5e-4
+    """vmc: with Markov chains, smaller matrix elements (Hartree) become this or nothing in local energies, at
+    random but right on average; 0: all are summed."""
     precision: Positive = 1e-4
     """vmc, and with tail_steps: sample the final state until the error of its energy is below this."""
     rdm2: bool = False

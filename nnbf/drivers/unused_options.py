@@ -7,7 +7,7 @@ from typing import Any
 from hamiltonians.errors import InputError
 from nnbf.drivers.options import GeneralOptions, LatticeOptions, SamplingOptions, SolverOptions, SumOptions
 
-_CHAINS = ("proposal", "n_chains", "sweep_size", "n_temperatures")
+_CHAINS = ("proposal", "n_chains", "sweep_size", "n_temperatures", "rounding")
 
 
 _Rules = Iterator[tuple[Collection[str], str]]

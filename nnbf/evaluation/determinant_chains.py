@@ -16,7 +16,6 @@ then huge. Second moments are split in the same way. No coefficient is fitted: f
 
 import jax
 import jax.numpy as jnp
-import netket as nk
 import numpy as np
 
 from nnbf.determinants import (
@@ -32,7 +31,7 @@ from nnbf.evaluation.samples import EvaluationOptions, Note, Samples, SampleSour
 from nnbf.evaluation.sampling_loop import PILOT_POWER
 from nnbf.observables import Configurations
 from nnbf.operators.connections import rounded_up
-from nnbf.sampling import ExcitationRule
+from nnbf.sampling import ExcitationRule, ValueSampler
 from nnbf.states import SpaceState, drawn_occupations
 from nnbf.states.amplitudes import BATCH
 
@@ -81,7 +80,7 @@ class ChainSource(SampleSource):
         self.chains, self.granule = options.chains, options.chains * STRIDE
         self.sweep_size = max(10, self.n_particles)
         rule = ExcitationRule.of(hamiltonian.integrals, irreps, hamiltonian.tables)
-        self._sampler = nk.sampler.MetropolisSampler(
+        self._sampler = ValueSampler(
             hamiltonian.hilbert, rule, n_chains=self.chains, sweep_size=self.sweep_size, dtype=jnp.int8
         )
         if large is None:

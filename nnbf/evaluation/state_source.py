@@ -9,7 +9,7 @@ from hamiltonians.errors import InputError
 from nnbf.evaluation.samples import EvaluationOptions, Samples, SampleSource
 from nnbf.evaluation.sampling_loop import PILOT_POWER
 from nnbf.operators import Hamiltonian
-from nnbf.states import distinct_samples
+from nnbf.states import Objective, distinct_samples
 from nnbf.states.markov_chains import chain_sampler, change_power, hamiltonian_of, settle
 
 #: Sweeps of all chains before samples count.
@@ -23,15 +23,17 @@ LEAST_CHAINS = 16
 class StateSource(SampleSource):
     """Samples of |psi|^p that an ``MCState`` draws by its own sampler."""
 
-    def __init__(self, state: nk.vqs.MCState, hamiltonian: Hamiltonian, unit: str):
+    def __init__(self, state: nk.vqs.MCState, hamiltonian: Hamiltonian, unit: str, rounding: float = 0.0):
         """Go on with the samples of a state.
 
         Args:
             state: The state; chains are to be thermalised.
             hamiltonian: H.
             unit: Of its energies.
+            rounding: As in :class:`~nnbf.states.Objective`; the error of the energy contains it.
         """
         self._state, self._hamiltonian, self.unit = state, hamiltonian, unit
+        self._objective = Objective(hamiltonian, rounding=rounding)
         self.granule, self.n_particles = state.n_samples, hamiltonian.n_particles
         self.infinite_temperature = hamiltonian.infinite_temperature_energy()
         self.reference = 0.0
@@ -66,7 +68,7 @@ class StateSource(SampleSource):
 
     def _drawn(self):
         self._state.reset()
-        found = distinct_samples(self._state, self._hamiltonian)
+        found = distinct_samples(self._state, self._objective)
         place, shape = found.of_sample, found.shape
         peaked = self._hamiltonian.peaked
         # A determinant and its spin flip are the same sample.

@@ -109,25 +109,27 @@ class Hamiltonian(nk.operator.DiscreteJaxOperator):
         """
         return float(np.mean(self.diagonal(self._all_states("infinite_temperature_energy"))))
 
-    def listed(self, samples: np.ndarray, *, spin_flip: bool = False) -> Connections:
+    def listed(self, samples: np.ndarray, *, spin_flip: bool = False, **how: Any) -> Connections:
         """Connections of samples (..., modes), repeated ones merged.
 
         Args:
             samples: Configurations.
             spin_flip: Whether psi is even under spin flip, so that a configuration and its flip are one.
+            how: More for :meth:`connections`.
         """
         samples = np.asarray(samples)
         rows = np.ascontiguousarray(samples.reshape(-1, samples.shape[-1]))
         if spin_flip:
             distinct, of_sample = merge_equal(spin_flip_representatives(pack_occupations(rows)))
             rows = unpack_occupations(distinct, rows.shape[1] // 2)
-            return self._folded(rows)._replace(of_sample=of_sample)
+            return self._folded(rows, **how)._replace(of_sample=of_sample)
         distinct, of_sample = merge_equal(pack_modes(rows > 0))
-        return self.connections(rows[first_rows(of_sample, len(distinct))])._replace(of_sample=of_sample)
+        rows = rows[first_rows(of_sample, len(distinct))]
+        return self.connections(rows, **how)._replace(of_sample=of_sample)
 
-    def _folded(self, rows):
+    def _folded(self, rows, **how):
         """Connections where a configuration and its spin flip are one."""
-        return self.connections(rows).folded()
+        return self.connections(rows, **how).folded()
 
     @property
     def reference(self) -> np.ndarray:

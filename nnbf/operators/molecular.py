@@ -25,7 +25,7 @@ from nnbf.determinants import (
     unpack_occupations,
 )
 from nnbf.determinants.hashing import merge_equal
-from nnbf.determinants.rows import flat_connections
+from nnbf.determinants.rows import Rounding, flat_connections
 from nnbf.operators.connections import Connections
 from nnbf.operators.hamiltonian import Hamiltonian
 from nnbf.operators.padded import PaddedIntegrals, padded_connections, padded_integrals
@@ -147,14 +147,16 @@ class MolecularHamiltonian(Hamiltonian):
         """Diagonal elements (n,) of occupations (n, 2M), Hartree."""
         return diagonal_elements(self.tables, pack_occupations(rows))
 
-    def connections(self, rows: np.ndarray, *, threshold: float = 0.0) -> Connections:
+    def connections(
+        self, rows: np.ndarray, *, threshold: float = 0.0, rounding: Rounding | None = None
+    ) -> Connections:
         """Rows of H on occupations (n, 2M); the larger of ``threshold`` and the operator's own applies."""
-        return self._connections(rows, threshold, spin_flip=False)
+        return self._connections(rows, threshold, rounding, spin_flip=False)
 
-    def _folded(self, rows):
-        return self._connections(rows, 0.0, spin_flip=True)
+    def _folded(self, rows, *, rounding=None):
+        return self._connections(rows, 0.0, rounding, spin_flip=True)
 
-    def _connections(self, rows, threshold, spin_flip):
+    def _connections(self, rows, threshold, rounding, spin_flip):
         determinants = pack_occupations(rows)
         threshold = max(threshold, self.threshold)
         block = max(1, CONNECTIONS_AT_ONCE // self.max_conn_size)
@@ -162,7 +164,7 @@ class MolecularHamiltonian(Hamiltonian):
         blocks = []
         for lo in range(0, len(determinants), block):
             count, connected, element = flat_connections(
-                self.tables, determinants[lo : lo + block], threshold
+                self.tables, determinants[lo : lo + block], threshold, rounding
             )
             if spin_flip:
                 connected = spin_flip_representatives(connected)

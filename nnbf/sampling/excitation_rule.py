@@ -50,9 +50,9 @@ class ExcitationRule(nk.sampler.rules.MetropolisRule):
     pair_sum: jax.Array | None
     """S_ij (3, M^2)."""
     cumulative: jax.Array | None
-    """Running sums (3, L) of |H| over the lists."""
+    """Running sums (L,) of |H| over all lists."""
     targets: jax.Array | None
-    """Filled pairs (3, L, 2), int16."""
+    """Filled pairs (L, 2), int16."""
 
     def __init__(
         self,
@@ -197,10 +197,11 @@ class ExcitationRule(nk.sampler.rules.MetropolisRule):
         m = self.n_orbitals
         pair = i * m + j
         start, total = self.pair_start[kind, pair], self.pair_sum[kind, pair]
-        running = self.cumulative[kind]
+        # One list of all kinds: chains that choose among several would copy theirs.
+        running = self.cumulative
         base = jnp.where(start > 0, running[start - 1], 0.0)
         entry = jnp.searchsorted(running, base + jax.random.uniform(key) * total, side="right")
-        a, b = self.targets[kind, jnp.minimum(entry, running.shape[0] - 1)].astype(int)
+        a, b = self.targets[jnp.minimum(entry, running.shape[0] - 1)].astype(int)
         correction = jnp.log(total) - jnp.log(self.pair_sum[kind, a * m + b])
         return a, b, jnp.where(total > 0, correction, -jnp.inf)
 
@@ -255,21 +256,21 @@ def _heat_bath_lists(tables: IntegralTables):
         pointers, values = tables.same_pointers[spin], np.abs(tables.same_values[spin])
         kinds.append((pointers, values[: pointers[-1]], tables.same_targets[spin][: pointers[-1]]))
     kinds.append((tables.mixed_pointers, np.abs(tables.mixed_values), tables.mixed_targets))
-    length = max(1, *(len(values) for _, values, _ in kinds))
     start = np.zeros((3, m * m), np.int64)
     total = np.zeros((3, m * m))
-    running = np.zeros((3, length))
-    targets = np.zeros((3, length, 2), np.int16)
-    for kind, (pointers, values, target) in enumerate(kinds):
-        sums = np.cumsum(values)
-        running[kind, : len(sums)] = sums
-        running[kind, len(sums) :] = sums[-1] if len(sums) else 0.0
-        targets[kind, : len(target)] = target
-        from_zero = np.concatenate([[0.0], sums])
-        of_list = from_zero[pointers[1:]] - from_zero[pointers[:-1]]
+    running = np.cumsum(np.concatenate([values for _, values, _ in kinds]))
+    from_zero = np.concatenate([[0.0], running])
+    before = 0
+    for kind, (pointers, values, _) in enumerate(kinds):
+        first = before + pointers[:-1]
+        of_list = from_zero[before + pointers[1:]] - from_zero[first]
+        before += len(values)
         if kind == 2:
-            start[kind], total[kind] = pointers[:-1], of_list
+            start[kind], total[kind] = first, of_list
         elif m > 1:
-            start[kind].reshape(m, m)[upper] = pointers[:-1][same_pair[upper]]
+            start[kind].reshape(m, m)[upper] = first[same_pair[upper]]
             total[kind].reshape(m, m)[upper] = of_list[same_pair[upper]]
+    targets = np.concatenate([of_kind for _, _, of_kind in kinds])
+    if not len(running):  # nothing to choose from
+        running, targets = np.zeros(1), np.zeros((1, 2), np.int16)
     return start, total, running, targets

@@ -72,6 +72,9 @@ class Objective:
     """H, whose expectation value is the energy."""
     penalties: tuple[Penalty, ...] = field(default=())
     """Added to H in what optimisers minimise."""
+    rounding: float = 0.0
+    """Molecules: elements of H below this (Hartree) are rounded at random in local energies of samples, right
+    on average (:class:`~nnbf.determinants.rows.Rounding`)."""
 
 
 def as_objective(objective: Hamiltonian | Objective) -> Objective:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any
+from zlib import crc32
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +27,7 @@ from jax.flatten_util import ravel_pytree
 from nnbf.ansatz import contract
 from nnbf.determinants.configurations import pack_modes, spin_flip_representatives
 from nnbf.determinants.hashing import first_rows, merge_equal
+from nnbf.determinants.rows import Rounding
 from nnbf.operators import Hamiltonian
 from nnbf.operators.connections import padded_to, rounded_up
 from nnbf.operators.local_energy import energies_of_rows, even_under_spin_flip
@@ -100,7 +102,13 @@ def distinct_samples(state: nk.vqs.MCState, objective: Hamiltonian | Objective) 
     samples = np.asarray(state.samples)
     rows = samples.reshape(-1, samples.shape[-1])
     even = even_under_spin_flip(state, hamiltonian)
-    connections = hamiltonian.listed(rows, spin_flip=even)
+    # Other samples have other random numbers, also after a resumption.
+    how = (
+        {"rounding": Rounding(objective.rounding, crc32(np.ascontiguousarray(rows)))}
+        if objective.rounding
+        else {}
+    )
+    connections = hamiltonian.listed(rows, spin_flip=even, **how)
     of_sample, n = connections.of_sample, len(connections.own)
     distinct = rows[first_rows(of_sample, n)]
     moves = [penalty.moves(distinct.astype(np.int8)) for penalty in objective.penalties]

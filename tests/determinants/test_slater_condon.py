@@ -9,7 +9,7 @@ from pyscf.fci import direct_spin1, direct_uhf
 from hamiltonians import MolecularIntegrals
 from hamiltonians.packing import number_of_pairs
 from nnbf.determinants import build_tables, diagonal_elements, hamiltonian_matrix, max_connections
-from nnbf.determinants.rows import flat_connections
+from nnbf.determinants.rows import Rounding, flat_connections
 from tests.determinants.oracles import (
     bit_strings,
     configurations,
@@ -132,6 +132,34 @@ def test_threshold_drops_exactly_the_smaller_elements(spin_resolved):
         assert counts.sum() == len(elements) < kept_before
         kept_before = counts.sum()
     assert kept_before == len(rows)
+
+
+def test_small_elements_are_rounded_at_random_and_right_on_average():
+    tables = build_tables(random_integrals(4, 2, 2, seed=3))
+    rows = bit_strings(configurations(4, 2, 2), 4)
+    exact = hamiltonian_matrix(tables, rows).toarray()
+    off_diagonal = ~np.eye(len(rows), dtype=bool)
+    cut = float(np.quantile(np.abs(exact[off_diagonal & (exact != 0)]), 0.7))
+    small = off_diagonal & (np.abs(exact) < cut)
+    index = {bytes(row): k for k, row in enumerate(rows)}
+    seeds = 1000
+    total = np.zeros_like(exact)
+    for seed in range(seeds):
+        counts, connected, elements = flat_connections(tables, rows, rounding=Rounding(cut, seed))
+        found = np.zeros_like(exact)
+        found[np.repeat(np.arange(len(rows)), counts), [index[bytes(state)] for state in connected]] = (
+            elements
+        )
+        assert np.array_equal(found[~small], exact[~small])
+        assert set(np.unique(np.abs(found[small]))) <= {0.0, cut}
+        total += found
+    small &= exact != 0
+    size = np.abs(exact[small])
+    deviations = (total / seeds - exact)[small] / np.sqrt(size * (cut - size) / seeds)
+    assert np.abs(deviations).max() < 5
+    assert 0.8 < np.std(deviations) < 1.2
+    some = flat_connections(tables, rows[3:5], rounding=Rounding(cut, seed))
+    assert np.array_equal(some[2], elements[counts[:3].sum() : counts[:5].sum()])
 
 
 def test_numbers_of_connections():
