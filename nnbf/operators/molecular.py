@@ -153,8 +153,8 @@ class MolecularHamiltonian(Hamiltonian):
         """Rows of H on occupations (n, 2M); the larger of ``threshold`` and the operator's own applies."""
         return self._connections(rows, threshold, rounding, spin_flip=False)
 
-    def _folded(self, rows, *, rounding=None):
-        return self._connections(rows, 0.0, rounding, spin_flip=True)
+    def _folded(self, rows, **how):
+        return self._connections(rows, 0.0, how.get("rounding"), spin_flip=True)
 
     def _connections(self, rows, threshold, rounding, spin_flip):
         determinants = pack_occupations(rows)

@@ -64,15 +64,22 @@ def _excitations(rule):
     lists = (rule.pair_start, rule.pair_sum, rule.cumulative, rule.targets)
     if not rule.heat_bath:
         lists = (np.zeros((3, 1), np.int64), np.zeros((3, 1)), np.zeros(1), np.zeros((1, 2), np.int16))
+    pair_start, pair_sum, cumulative, targets = map(np.array, lists)
     return Excitations(
-        rule.n_orbitals,
-        rule.n_alpha,
-        rule.n_beta,
-        float(rule.single_probability),
-        *(np.array(part) for part in (rule.irrep, rule.by_irrep, rule.irrep_start, rule.irrep_size)),
-        np.array(rule.irrep_product),
-        bool(rule.heat_bath),
-        *(np.array(part) for part in lists),
+        n_orbitals=rule.n_orbitals,
+        n_alpha=rule.n_alpha,
+        n_beta=rule.n_beta,
+        single=float(rule.single_probability),
+        irrep=np.array(rule.irrep),
+        by_irrep=np.array(rule.by_irrep),
+        irrep_start=np.array(rule.irrep_start),
+        irrep_size=np.array(rule.irrep_size),
+        irrep_product=np.array(rule.irrep_product),
+        heat_bath=bool(rule.heat_bath),
+        pair_start=pair_start,
+        pair_sum=pair_sum,
+        cumulative=cumulative,
+        targets=targets,
     )
 
 
