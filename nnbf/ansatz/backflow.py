@@ -12,6 +12,8 @@ from netket.utils import HashableArray
 from nnbf.ansatz.logdet import signed_logsumexp, slogdet
 from nnbf.ansatz.registry import register_ansatz
 from nnbf.ansatz.spin_projection import rotated, spin_rotations
+from nnbf.ansatz.symmetry import SymmetryElements
+from nnbf.ansatz.weight_tying import Tie, TiedDense, layer_ties, tied_width
 
 
 @register_ansatz("neural_backflow")
@@ -55,6 +57,10 @@ class NeuralBackflow(nn.Module):
     orbital_irreps: tuple[int, ...] | None = None
     """XOR codes (M,) of the orbitals' irreps in an Abelian group (``hamiltonians.irrep_bits``): psi is zero
     on determinants of another irrep than the reference's. None for no such restriction."""
+    symmetry: SymmetryElements | None = None
+    """Operations that leave the initial orbitals invariant: weights are tied so that psi changes by a sign
+    at most, for any parameters (:mod:`~nnbf.ansatz.weight_tying`). Hidden widths are rounded up to multiples
+    of them."""
     noise: float = 0.05
     """Standard deviation of the random part of the initial orbitals."""
     activation: Callable[[jax.Array], jax.Array] = nn.tanh
@@ -98,6 +104,19 @@ class NeuralBackflow(nn.Module):
             if self.spin_flip != "none":
                 raise ValueError("a total spin has its parity under spin flip: give spin_flip none")
             self._rotations()
+        if self.symmetry is not None and (self.initial_orbitals is None or self.spin_flip == "canonical"):
+            raise ValueError("symmetry is for initial_orbitals, without spin_flip canonical")
+
+    def ties(self) -> tuple[Tie, ...] | None:
+        """How the weights of each layer are tied, in their order; None where they are free."""
+        if self.symmetry is None:
+            return None
+        by_charge = self.total_spin is not None
+        return layer_ties(self.symmetry, self.initial_orbitals, self._widths, self.n_determinants, by_charge)
+
+    @property
+    def _widths(self):
+        return tuple(tied_width(width, self.symmetry) for width in self.hidden)
 
     def _rotations(self):
         """Half-angle cosines, sines and weights, (A,), of the sum over rotations."""
@@ -146,15 +165,26 @@ class NeuralBackflow(nn.Module):
         m, n_a, n_b, n_det = self.n_orbitals, self.n_alpha, self.n_beta, self.n_determinants
         n = n_a + n_b
         x = self._features(occupations).astype(self.param_dtype)
-        for layer, width in enumerate(self.hidden):
-            x = self.activation(nn.Dense(width, param_dtype=self.param_dtype, name=f"hidden_{layer}")(x))
+        ties = self.ties() or (None,) * (len(self.hidden) + 1)
+        # The tied part of random weights is smaller by the root of the number of operations.
+        variance = 1.0 if self.symmetry is None else float(len(self.symmetry))
+        for layer, width in enumerate(self._widths):
+            dense = TiedDense(
+                width,
+                param_dtype=self.param_dtype,
+                kernel_init=nn.initializers.variance_scaling(variance, "fan_in", "truncated_normal"),
+                name=f"hidden_{layer}",
+                tie=ties[layer],
+            )
+            x = self.activation(dense(x))
         n_out = m * n if self.blocked else 2 * m * n
-        x = nn.Dense(
+        x = TiedDense(
             n_det * n_out,
             param_dtype=self.param_dtype,
-            kernel_init=nn.initializers.variance_scaling(self.noise**2, "fan_in", "normal"),
+            kernel_init=nn.initializers.variance_scaling(variance * self.noise**2, "fan_in", "normal"),
             bias_init=self._reference_orbitals,
             name="orbitals",
+            tie=ties[-1],
         )(x)
         x = x.reshape(*x.shape[:-1], n_det, n_out)
         up = occupied_orbitals(occupations[..., :m], n_a)[..., None, :, None]

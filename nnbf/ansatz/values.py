@@ -62,19 +62,16 @@ class BackflowValues:
 
     def _lay_out(self, variables):
         model = self._model
-        layers = [variables["params"][f"hidden_{k}"] for k in range(len(model.hidden))]
-        kernels = [np.asarray(layer["kernel"], np.float64) for layer in layers]
-        biases = [np.asarray(layer["bias"], np.float64) for layer in layers]
+        kernels, biases = _used(model, variables["params"])
         self._base, self._table = self._first(kernels[0], biases[0])
         self._dense = [
             (self._panels(kernel), len(kernel), self._padded(bias))
-            for kernel, bias in zip(kernels[1:], biases[1:], strict=True)
+            for kernel, bias in zip(kernels[1:-1], biases[1:-1], strict=True)
         ]
-        last = variables["params"]["orbitals"]
-        orbitals = self._by_orbital(np.asarray(last["kernel"], np.float64))
+        orbitals = self._by_orbital(kernels[-1])
         self._orbitals = _aligned(np.stack([self._panels(of_orbital) for of_orbital in orbitals]))
         self._depth = orbitals.shape[1]
-        constants = self._by_orbital(np.asarray(last["bias"], np.float64)[None])[:, 0]
+        constants = self._by_orbital(biases[-1][None])[:, 0]
         self._bias = np.pad(constants, [(0, 0), (0, -constants.shape[1] % PANEL)])
         self._rotations = self._angles() if self._by_charge else np.zeros((0, 3))
 
@@ -210,6 +207,18 @@ def in_sector(model: NeuralBackflow, determinants: np.ndarray) -> bool:
     counts = np.bitwise_count(determinants).astype(np.int64)
     electrons = np.stack([counts[:, :half].sum(axis=1), counts[:, half:].sum(axis=1)], axis=1)
     return bool(np.all(electrons == (model.n_alpha, model.n_beta)))
+
+
+def _used(model, params):
+    """Kernels and biases of all layers, as they are used."""
+    names = [*(f"hidden_{k}" for k in range(len(model.hidden))), "orbitals"]
+    layers = [params[name] for name in names]
+    found = [[np.asarray(layer[name], np.float64) for layer in layers] for name in ("kernel", "bias")]
+    ties = model.ties()
+    if ties is None:
+        return found
+    kernels = [np.asarray(tie.kernel(kernel)) for tie, kernel in zip(ties, found[0], strict=True)]
+    return kernels, [np.asarray(tie.bias(bias)) for tie, bias in zip(ties, found[1], strict=True)]
 
 
 def _zeros(shape, dtype):

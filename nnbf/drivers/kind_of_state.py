@@ -21,6 +21,7 @@ LOCAL_SHARE = 0.5
 
 _SPREAD_OUT: dict[str, Any] = {
     "start_orbitals": "uhf",
+    "equivariant": True,
     "sampling_power": 1.4,
     "n_determinants": 1,
     "hidden": (64, 64),
@@ -119,7 +120,7 @@ def suited_run(system: Molecule, spec: Any, options: SolverOptions) -> SuitedRun
         local = replace(local, references=system.references, reference_notes=system.reference_notes)
         text = (
             f"strong correlation: {kind.reason}; Monte Carlo (method vmc) in Loewdin orbitals from the UHF "
-            f"determinant, projected on total spin {sampled.total_spin:g}"
+            f"determinant, projected on total spin {sampled.total_spin:g}, with its symmetry"
         )
         return SuitedRun("vmc", local, spec, sampled, text)
     return SuitedRun("selected", system, spec, options, f"method selected: {kind.reason}")

@@ -53,6 +53,10 @@ class SolverOptions(Checked):
     start_orbitals: Literal["reference", "rhf", "uhf"] = "reference"
     """Orbitals of the network at the start: those of the reference determinant, or the lowest Hartree-Fock
     determinant over the orbitals of the problem, with the spins alike or apart (broken symmetry)."""
+    equivariant: bool = False
+    """Tie the weights of the network by the operations that permute the orbitals (up to signs) and leave the
+    Hamiltonian and start_orbitals as they are: the state has their symmetry, and a sample stands for all its
+    images. For localised orbitals; operations that exchange the spins are among them."""
     noise: Positive = 0.05
     """Size of the random part of the initial orbitals."""
     max_space: Annotated[int, Ge(1), Le(5_000_000)] = 50000

@@ -6,11 +6,9 @@ from typing import Any
 
 import numpy as np
 import optax
-from netket.utils import HashableArray
 
 from hamiltonians import InputError, Molecule, irrep_bits
 from hamiltonians.errors import extra
-from hamiltonians.molecule.lowest_determinant import lowest_determinant
 from nnbf.ansatz import NeuralBackflow, named_network
 from nnbf.ansatz.spin_projection import spin_rotations
 from nnbf.determinants import spin_flip_representatives
@@ -23,6 +21,7 @@ from nnbf.drivers.operator_levels import exclude
 from nnbf.drivers.options import SolverOptions
 from nnbf.drivers.selected import SelectedSpaceDriver, TailTraining
 from nnbf.drivers.start import excess_warning, take_over
+from nnbf.drivers.starting_orbitals import starting_orbitals
 from nnbf.drivers.supervision import Ending, Stopwatch, supervise
 from nnbf.estimate import Estimate, v_score
 from nnbf.operators import MolecularHamiltonian
@@ -50,15 +49,13 @@ def make_model(system: Molecule, options: SolverOptions) -> Any:
             does not have, or the network is not registered.
     """
     integrals = system.integrals
-    orbitals = None
-    if options.total_spin is not None or options.start_orbitals != "reference":
-        if not options.blocked or options.network is not None:
-            raise InputError(
-                "total_spin and start_orbitals are for products of a determinant of each spin: give blocked "
-                "and leave out network"
-            )
-        if options.start_orbitals != "reference":
-            orbitals = lowest_determinant(integrals, options.start_orbitals).orbitals
+    given = options.total_spin is not None or options.start_orbitals != "reference" or options.equivariant
+    if given and (not options.blocked or options.network is not None):
+        raise InputError(
+            "total_spin, start_orbitals and equivariant are for products of a determinant of each spin: give "
+            "blocked and leave out network"
+        )
+    orbitals, symmetry = starting_orbitals(integrals, options)
     if options.network is not None:
         alpha, beta = integrals.reference_occupation
         size = integrals.n_orbitals
@@ -79,11 +76,10 @@ def make_model(system: Molecule, options: SolverOptions) -> Any:
         blocked=options.blocked,
         spin_flip=_spin_flip(integrals, options),
         reference=(_plain(integrals.reference_occupation[0]), _plain(integrals.reference_occupation[1])),
-        initial_orbitals=None
-        if orbitals is None
-        else (HashableArray(orbitals[0]), HashableArray(orbitals[1])),
+        initial_orbitals=orbitals,
         total_spin=options.total_spin,
         orbital_irreps=_plain(irrep_bits(integrals)),
+        symmetry=symmetry,
         noise=options.noise,
     )
 
@@ -98,7 +94,7 @@ def _spin_flip(integrals, options):
         if not can_flip or integrals.n_electrons == 0:
             return "none"
         # Of a broken symmetry each half has another determinant.
-        return "average" if options.start_orbitals == "uhf" else "canonical"
+        return "average" if options.start_orbitals == "uhf" or options.equivariant else "canonical"
     if options.spin_flip != "none" and not can_flip:
         raise InputError(
             f"spin_flip {options.spin_flip} needs 2S = 0 and one set of orbitals: give spin_flip none"

@@ -62,9 +62,10 @@ def gradient_factors(log_function: LogFunction, params: Mapping, samples: jax.Ar
         The factors, for :func:`tangent_kernel`, :func:`jvp` and :func:`vjp`.
     """
     shapes: dict[tuple, jax.ShapeDtypeStruct] = {}
+    ties: dict[tuple, Any] = {}
 
     def traced(p, x):
-        with nn.intercept_methods(_Recorder(shapes.__setitem__)):
+        with nn.intercept_methods(_Recorder(shapes.__setitem__, ties=ties)):
             return log_function(p, x)
 
     jax.eval_shape(traced, params, samples)
@@ -86,6 +87,8 @@ def gradient_factors(log_function: LogFunction, params: Mapping, samples: jax.Ar
         calls = sorted(key for key in zeros if key[0] == path)
         a = jnp.concatenate([_by_sample(inputs[key], n) for key in calls], axis=1)
         d = jnp.concatenate([_by_sample(errors[key], n) for key in calls], axis=1)
+        if ties[path] is not None:
+            a, d = ties[path].orbits(a, d)
         layers.append(LayerFactors(a, d, path, "bias" in _descend(params, path)))
     rest = _without(params, dense_paths)
     return GradientFactors(tuple(layers), _explicit_jacobian(log_function, params, rest, samples))
@@ -145,8 +148,9 @@ def vjp(factors: GradientFactors, cotangent: jax.Array, params: Mapping) -> Any:
 class _Recorder:
     """Interceptor of dense layers: reports output shapes, adds perturbations, keeps inputs."""
 
-    def __init__(self, report, perturbations=None, inputs=None):
+    def __init__(self, report, perturbations=None, inputs=None, ties=None):
         self.report = report
+        self.ties = {} if ties is None else ties
         self.perturbations = perturbations
         self.inputs = inputs
         self.calls: dict[tuple, int] = {}
@@ -158,6 +162,7 @@ class _Recorder:
         path = tuple(context.module.path)
         call = self.calls.get(path, 0)
         self.calls[path] = call + 1
+        self.ties[path] = getattr(context.module, "tie", None)
         self.report((path, call), jax.ShapeDtypeStruct(result.shape, result.dtype))
         if self.perturbations is None:
             return result
