@@ -110,7 +110,7 @@ def _signs(integrals, pair, images, tolerance) -> Iterator[np.ndarray]:
         group[root], waiting = n_groups, [root]
         while waiting:
             p = waiting.pop()
-            for q in np.flatnonzero((ratio[p] != 0.0) & (group < 0)):
+            for q in map(int, np.flatnonzero((ratio[p] != 0.0) & (group < 0))):
                 group[q], signs[q] = n_groups, signs[p] * ratio[p, q]
                 waiting.append(q)
         n_groups += 1

@@ -170,7 +170,8 @@ def layer_ties(
         for width in hidden
     ]
     shuffles = [Shuffle(images) for images in (features, *units)]
-    last = OrbitalRotation(symmetry, tuple(np.asarray(o) for o in orbitals), n_determinants)
+    alpha, beta = (np.asarray(of_spin) for of_spin in orbitals)
+    last = OrbitalRotation(symmetry, (alpha, beta), n_determinants)
     return tuple(Tie(*pair, count) for pair in zip(shuffles, [*shuffles[1:], last], strict=True))
 
 
