@@ -118,6 +118,22 @@ def test_resumed_run_has_the_same_bits(lih, trained):
     assert [row["energy"] for row in again] == [row["energy"] for row in rows[7:30]]
 
 
+def test_chains_go_on_with_the_same_bits(lih):
+    def made():
+        state, _, hamiltonian, _ = states_of(lih, SMALL, sampler="metropolis")
+        return MonteCarloDriver(state, Objective(hamiltonian, rounding=3e-3))
+
+    driver = made()
+    driver.run(2, show_progress=False)
+    snapshot = driver.snapshot()
+    driver.run(2, show_progress=False)
+    again = made()
+    again.restore(snapshot)
+    again.run(2, show_progress=False)
+    assert again.row["energy"] == driver.row["energy"]
+    assert again.row["n_unique"] == driver.row["n_unique"]
+
+
 def test_parameters_are_averaged_over_the_last_tenth_of_the_steps(lih):
     state, _, hamiltonian, _ = states_of(lih, SMALL)
     driver = MonteCarloDriver(state, hamiltonian)
