@@ -41,11 +41,14 @@ def sheet(width: int, height: int, spacing: float) -> MoleculeSpec:
 
 
 BENT = "O 0 0 0; H 0.757 0.5859 0; H -0.757 0.5859 0"
+PYRAMID = "P 0 0 0; H 1.1933 0 0.7708; H -0.59665 1.03343 0.7708; H -0.59665 -1.03343 0.7708"
 PEAKED: dict[str, MoleculeSpec] = {
     **{
         f"{name}/STO-3G": MoleculeSpec(name)
-        for name in ("H2O", "NH3", "N2", "CH4", "C2", "O2", "LiF", "H2S", "LiCl", "PH3", "Li2O", "C2H4O")
+        for name in ("H2O", "NH3", "N2", "CH4", "C2", "O2", "LiF", "H2S", "Li2O", "C2H4O")
     },
+    "LiCl/STO-3G": MoleculeSpec("Li 0 0 0; Cl 1 0 0"),
+    "PH3/STO-3G": MoleculeSpec(PYRAMID),
     "H2O/6-31G": MoleculeSpec("H2O", "6-31g"),
     "N2/6-31G, frozen core": MoleculeSpec("N2", "6-31g", frozen_core=True),
     "H2O/cc-pVDZ": MoleculeSpec(BENT, "cc-pvdz"),

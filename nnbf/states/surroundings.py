@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-import netket as nk
 import numpy as np
 
 from nnbf.determinants import (
@@ -32,7 +31,7 @@ from nnbf.determinants import (
 )
 from nnbf.determinants.hashing import merge_equal
 from nnbf.operators.connections import padded_to, rounded_up
-from nnbf.sampling import ExcitationRule
+from nnbf.sampling import ExcitationRule, ValueSampler
 from nnbf.states.estimates import SMALLEST_DENOMINATOR
 from nnbf.states.space_state import SpaceState
 
@@ -83,7 +82,7 @@ class Surroundings:
         self._chances = weights / max(float(weights.sum()), np.finfo(float).tiny)
         self._size = rounded_up(len(weights) + size // 4, 64, 2.0) if self._whole else size
         rule = ExcitationRule.of(hamiltonian.integrals, irreps, hamiltonian.tables)
-        self._sampler = nk.sampler.MetropolisSampler(
+        self._sampler = ValueSampler(
             hamiltonian.hilbert,
             rule,
             n_chains=CHAINS,
