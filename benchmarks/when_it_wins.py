@@ -45,8 +45,9 @@ PYRAMID = "P 0 0 0; H 1.1933 0 0.7708; H -0.59665 1.03343 0.7708; H -0.59665 -1.
 PEAKED: dict[str, MoleculeSpec] = {
     **{
         f"{name}/STO-3G": MoleculeSpec(name)
-        for name in ("H2O", "NH3", "N2", "CH4", "C2", "O2", "LiF", "H2S", "Li2O", "C2H4O")
+        for name in ("H2O", "NH3", "N2", "CH4", "C2", "O2", "H2S", "Li2O", "C2H4O")
     },
+    "LiF/STO-3G": MoleculeSpec("Li 0 0 0; F 1 0 0"),
     "LiCl/STO-3G": MoleculeSpec("Li 0 0 0; Cl 1 0 0"),
     "PH3/STO-3G": MoleculeSpec(PYRAMID),
     "H2O/6-31G": MoleculeSpec("H2O", "6-31g"),
