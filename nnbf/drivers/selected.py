@@ -19,6 +19,9 @@ from nnbf.states.selected_ci import lowest_eigenpairs
 
 #: Energy variance inside V (Hartree^2) below which a run may be called converged.
 SETTLED_VARIANCE = 1e-4
+#: Training outside V is done where V and the sample around it lie by less than this (Hartree) from what
+#: second order promises, so many steps in a row.
+SETTLED_AROUND, CALM_AROUND = 1e-5, 3
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class _Progress(Progress):
     """Energies of the last steps, of an optimiser without a line search."""
     tail_done: int = 0
     """Steps made outside V."""
+    tail_calm: int = 0
+    """The last of them that found nothing left to gain."""
     before_growth: Snapshot | None = None
     """The best state that V has grown from."""
     above: float = np.inf
@@ -141,12 +146,17 @@ class SelectedSpaceDriver(ExactDriver):
     @property
     def converged(self) -> bool:
         """True where V is final, the energy has settled, and the training outside V is done."""
-        return self._settled and (self.progress.tail_done >= self._tail_steps or self._n_outside == 0)
+        return self._settled and (self._tail_is_done or self._n_outside == 0)
 
     @property
     def has_trained_around(self) -> bool:
-        """True where all steps outside V were made, and there was something outside."""
-        return 0 < self._tail_steps <= self.progress.tail_done
+        """True where the steps outside V were made, and there was something outside."""
+        return self._tail_steps > 0 and self._tail_is_done
+
+    @property
+    def _tail_is_done(self) -> bool:
+        progress = self.progress
+        return progress.tail_done >= self._tail_steps or progress.tail_calm >= CALM_AROUND
 
     @property
     def _tail_steps(self) -> int:
@@ -258,8 +268,11 @@ class SelectedSpaceDriver(ExactDriver):
         problem = extended.tangent_problem()
         proposal, _ = optimizer.propose(problem, optimizer_state)
         fraction, _ = search_line(extended, problem.energy, proposal, problem.size)
-        self.progress.tail_done += 1
         self._objective = problem.energy
+        self.progress.tail_done += 1
+        reachable = float(stats.mean) + (self.progress.second_order or 0.0)
+        calm = abs(problem.energy - reachable) < SETTLED_AROUND
+        self.progress.tail_calm = self.progress.tail_calm + 1 if calm else 0
         return stats, self._taken(proposal, fraction)
 
     def _problem(self, state):

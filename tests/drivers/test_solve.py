@@ -134,6 +134,18 @@ def test_the_energy_of_the_whole_state():
     assert objectives[-1] - exact < 0.5 * (objectives[0] - exact)
 
 
+def test_training_outside_the_space_ends_when_nothing_is_left_to_gain():
+    """... by second order, in three steps: then the whole state has that energy."""
+    result, rows = solved("LiH", max_space=40, tail_steps=100)
+    steps = [row for row in rows if "objective" in row]
+    assert result.status == "converged"
+    assert 3 <= len(steps) < 100
+    for row in steps[-3:]:
+        assert abs(row["objective"] - row["energy"] - row["pt2"]) < 1e-5
+    fci = molecule("LiH").references["fci"]
+    assert -1e-8 < result.estimates["full_sum"].value - fci < 3e-5
+
+
 def test_a_run_ends_at_the_lowest_state_of_its_space():
     """Not when steps have become small: the lowest energy on V is known."""
     result, rows = solved("LiH", max_space=40, full_sum_limit=0, tail_steps=0)
