@@ -37,6 +37,13 @@ class LayerFactors:
     """Place of the layer's parameters in the tree."""
     has_bias: bool = flax.struct.field(pytree_node=False)
     """True where the layer has a bias."""
+    images: int = flax.struct.field(pytree_node=False, default=1)
+    """Copies of every application by the operations of a group, one after the other: 1 where weights are free."""
+
+    @property
+    def distinct(self) -> tuple[jax.Array, jax.Array]:
+        """Inputs and errors without copies."""
+        return self.inputs[:, :: self.images], self.errors[:, :: self.images]
 
 
 @flax.struct.dataclass
@@ -87,9 +94,10 @@ def gradient_factors(log_function: LogFunction, params: Mapping, samples: jax.Ar
         calls = sorted(key for key in zeros if key[0] == path)
         a = jnp.concatenate([_by_sample(inputs[key], n) for key in calls], axis=1)
         d = jnp.concatenate([_by_sample(errors[key], n) for key in calls], axis=1)
+        images = 1
         if ties[path] is not None:
-            a, d = ties[path].orbits(a, d)
-        layers.append(LayerFactors(a, d, path, "bias" in _descend(params, path)))
+            (a, d), images = ties[path].orbits(a, d), ties[path].count
+        layers.append(LayerFactors(a, d, path, "bias" in _descend(params, path), images))
     rest = _without(params, dense_paths)
     return GradientFactors(tuple(layers), _explicit_jacobian(log_function, params, rest, samples))
 
@@ -99,15 +107,17 @@ def tangent_kernel(factors: GradientFactors, columns: GradientFactors | None = N
     columns = factors if columns is None else columns
     total = jnp.zeros(())
     for row, column in zip(factors.layers, columns.layers, strict=True):
-        n, copies, _ = row.inputs.shape
+        # A product of two copies is that of the first one and another: the operations are orthogonal.
+        inputs, errors = row.distinct
+        n, copies, _ = inputs.shape
         m, other_copies, _ = column.inputs.shape
-        gram = row.inputs.reshape(n * copies, -1) @ column.inputs.reshape(m * other_copies, -1).T
+        gram = inputs.reshape(n * copies, -1) @ column.inputs.reshape(m * other_copies, -1).T
         if row.has_bias:
             gram = gram + 1.0
-        gram = gram * (row.errors.reshape(n * copies, -1) @ column.errors.reshape(m * other_copies, -1).T)
+        gram = gram * (errors.reshape(n * copies, -1) @ column.errors.reshape(m * other_copies, -1).T)
         if copies > 1 or other_copies > 1:
             gram = gram.reshape(n, copies, m, other_copies).sum(axis=(1, 3))
-        total = total + gram
+        total = total + row.images * gram
     if factors.explicit is not None and columns.explicit is not None:
         total = total + factors.explicit @ columns.explicit.T
     return total

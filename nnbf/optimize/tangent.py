@@ -336,8 +336,10 @@ def kernel_diagonal(factors: GradientFactors) -> np.ndarray:
 def _kernel_diagonal(factors):
     total = jnp.zeros(())
     for layer in factors.layers:
-        gram = jnp.einsum("nci,ndi->ncd", layer.inputs, layer.inputs) + (1.0 if layer.has_bias else 0.0)
-        total = total + jnp.sum(gram * jnp.einsum("nco,ndo->ncd", layer.errors, layer.errors), axis=(1, 2))
+        inputs, errors = layer.distinct
+        gram = jnp.einsum("nci,ndi->ncd", inputs, layer.inputs) + (1.0 if layer.has_bias else 0.0)
+        gram *= jnp.einsum("nco,ndo->ncd", errors, layer.errors)
+        total = total + layer.images * jnp.sum(gram, axis=(1, 2))
     if factors.explicit is not None:
         total = total + jnp.sum(factors.explicit**2, axis=1)
     return total

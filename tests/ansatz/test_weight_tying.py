@@ -17,6 +17,7 @@ from nnbf.ansatz.weight_tying import invariant_orbitals, operations_of
 from nnbf.determinants.configurations import enumerate_sector, pack_occupations, unpack_occupations
 from nnbf.drivers import SolverOptions, make_model
 from nnbf.optimize import jvp, tangent_kernel, vjp
+from nnbf.optimize.tangent import kernel_diagonal
 from nnbf.states.space_state import log_abs_factors
 from tests.determinants import oracles
 from tests.determinants.oracles import log_psi, random_variables
@@ -88,6 +89,7 @@ def test_derivatives_in_factors():
     jacobian = jax.jacrev(lambda p: model.apply({"params": p}, rows).real)(params)
     flat = np.concatenate([np.reshape(leaf, (5, -1)) for leaf in jax.tree.leaves(jacobian)], axis=1)
     np.testing.assert_allclose(tangent_kernel(factors), flat @ flat.T, rtol=1e-9)
+    np.testing.assert_allclose(kernel_diagonal(factors), np.sum(flat**2, axis=1), rtol=1e-9)
     tangent = jax.tree.map(lambda leaf: jnp.cos(jnp.arange(leaf.size)).reshape(leaf.shape), params)
     flat_tangent = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tangent)])
     np.testing.assert_allclose(jvp(factors, tangent), flat @ flat_tangent, rtol=1e-9)
