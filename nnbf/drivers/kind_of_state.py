@@ -14,8 +14,10 @@ from nnbf.drivers.unused_options import require_effect
 
 #: Fractional occupations of natural orbitals of UHF; Pulay and Hamilton, J. Chem. Phys. 88, 4926 (1988).
 FRACTIONAL = (0.02, 1.98)
-#: Determinants of the fractionally occupied orbitals above which a state is spread out.
+#: Determinants below which a state is a list, whatever it is like.
 MANY_DETERMINANTS = 200_000
+#: Determinants of the fractionally occupied orbitals from which on a state is spread out.
+MANY_ACTIVE = 300
 #: Share of fractionally occupied orbitals from which on local orbitals are the simpler ones.
 LOCAL_SHARE = 0.5
 
@@ -44,8 +46,8 @@ class KindOfState:
 def kind_of_state(integrals: MolecularIntegrals) -> KindOfState:
     """Tell the kind of state from unrestricted Hartree-Fock, which is solved over the given orbitals.
 
-    A state is spread out where the natural orbitals that UHF occupies fractionally have too many determinants
-    for a selected space, and are at least half of all orbitals.
+    A state is spread out where at least half of the natural orbitals of UHF are occupied fractionally, and
+    there are too many determinants for a list of all.
 
     Args:
         integrals: The Hamiltonian; any orthonormal orbitals.
@@ -67,7 +69,7 @@ def kind_of_state(integrals: MolecularIntegrals) -> KindOfState:
         f"UHF is {1e3 * max(gain, 0.0):.0f} mHa below RHF, {fractional} of {size} of its natural orbitals "
         f"are fractionally occupied ({active:,} determinants)"
     )
-    return KindOfState(active > MANY_DETERMINANTS and fractional >= LOCAL_SHARE * size, found)
+    return KindOfState(active >= MANY_ACTIVE and fractional >= LOCAL_SHARE * size, found)
 
 
 def suited_options(options: SolverOptions, integrals: MolecularIntegrals) -> SolverOptions:

@@ -38,7 +38,7 @@ class LayerFactors:
     has_bias: bool = flax.struct.field(pytree_node=False)
     """True where the layer has a bias."""
     images: int = flax.struct.field(pytree_node=False, default=1)
-    """Copies of every application by the operations of a group, one after the other: 1 where weights are free."""
+    """Copies of every application by the operations of a group, side by side: 1 where weights are free."""
 
     @property
     def distinct(self) -> tuple[jax.Array, jax.Array]:

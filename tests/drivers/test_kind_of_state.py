@@ -45,8 +45,8 @@ def test_what_is_peaked(monkeypatch):
     parted = build_molecule("N 0 0 0; N 0 0 2.2", "sto-3g", references=False).integrals
     kind = kind_of_state.kind_of_state(parted)
     assert "6 of 10" in kind.reason
-    assert kind.is_spread_out  # of 300
-    monkeypatch.setattr(kind_of_state, "MANY_DETERMINANTS", 400)
+    assert kind.is_spread_out
+    monkeypatch.setattr(kind_of_state, "MANY_ACTIVE", 401)
     assert not kind_of_state.kind_of_state(parted).is_spread_out
 
 
