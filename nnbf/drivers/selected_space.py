@@ -297,9 +297,10 @@ def evaluated(
         lambda: final_observables(system, options, state, headline.kind, sector, sector_psi),
         warnings.append,
     )
-    spin = None
-    if observables is not None:
-        spin = observables.s_squared
+    total_spin = getattr(state.model, "total_spin", None)
+    s_squared = None if total_spin is None else total_spin * (total_spin + 1.0)
+    if observables is not None and s_squared is None:
+        s_squared = None if observables.s_squared is None else float(observables.s_squared.value)
         warnings += spin_warnings(system, options, observables)
     if ending.status != "converged":
         # In quotes: the name of a status is that of an option, too, and not to be spelt as one.
@@ -314,7 +315,7 @@ def evaluated(
             headline.value,
             hamiltonian.infinite_temperature_energy(),
         ),
-        s_squared=None if spin is None else float(spin.value),
+        s_squared=s_squared,
         n_parameters=state.n_parameters,
         n_steps=int(n_steps),
         status=ending.status,

@@ -124,6 +124,15 @@ def test_vmc_of_a_projected_state(chain):
     assert abs(level.energy.value - level.estimates["full_sum"].value) < 5 * level.energy.error
 
 
+def test_a_projected_state_has_its_spin_whatever_part_of_it_is_listed(chain):
+    options = replace(
+        BARE, noise=0.5, total_spin=0.0, max_space=7, full_sum_limit=0, tail_steps=0, max_steps=12
+    )
+    level = solve(chain, options, method="selected").lowest
+    assert level.s_squared == 0.0
+    assert abs(float(level.observables.s_squared.value)) > 1e-4  # of the part
+
+
 def test_spin_penalty_of_samples(chain):
     """Started from a determinant of broken symmetry, the penalty takes the contamination away."""
     options = replace(BARE, noise=0.05, n_samples=256, max_steps=12, spin_penalty=1.0, precision=1e-2)
