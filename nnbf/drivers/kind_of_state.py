@@ -16,8 +16,9 @@ from nnbf.drivers.unused_options import require_effect
 FRACTIONAL = (0.02, 1.98)
 #: Determinants below which a state is a list, whatever it is like.
 MANY_DETERMINANTS = 200_000
-#: Determinants of the fractionally occupied orbitals from which on a state is spread out.
-MANY_ACTIVE = 300
+#: Determinants of the fractionally occupied orbitals, and energy of UHF below RHF (Hartree an electron), from
+#: which on a state is spread out.
+MANY_ACTIVE, LARGE_GAIN = 300, 0.004
 #: Share of fractionally occupied orbitals from which on local orbitals are the simpler ones.
 LOCAL_SHARE = 0.5
 
@@ -46,8 +47,8 @@ class KindOfState:
 def kind_of_state(integrals: MolecularIntegrals) -> KindOfState:
     """Tell the kind of state from unrestricted Hartree-Fock, which is solved over the given orbitals.
 
-    A state is spread out where at least half of the natural orbitals of UHF are occupied fractionally, and
-    there are too many determinants for a list of all.
+    A state is spread out where UHF lies far below RHF, at least half of its natural orbitals are occupied
+    fractionally, and there are too many determinants for a list of all.
 
     Args:
         integrals: The Hamiltonian; any orthonormal orbitals.
@@ -69,7 +70,8 @@ def kind_of_state(integrals: MolecularIntegrals) -> KindOfState:
         f"UHF is {1e3 * max(gain, 0.0):.0f} mHa below RHF, {fractional} of {size} of its natural orbitals "
         f"are fractionally occupied ({active:,} determinants)"
     )
-    return KindOfState(active >= MANY_ACTIVE and fractional >= LOCAL_SHARE * size, found)
+    gains = gain >= LARGE_GAIN * (n_alpha + n_beta)
+    return KindOfState(gains and active >= MANY_ACTIVE and fractional >= LOCAL_SHARE * size, found)
 
 
 def suited_options(options: SolverOptions, integrals: MolecularIntegrals) -> SolverOptions:

@@ -50,6 +50,12 @@ def test_what_is_peaked(monkeypatch):
     assert not kind_of_state.kind_of_state(parted).is_spread_out
 
 
+def test_where_unrestricted_orbitals_gain_little_a_list_does(stretched, monkeypatch):
+    """In sheets and chains of hydrogen 1 A apart selected CI is better than samples."""
+    monkeypatch.setattr(kind_of_state, "LARGE_GAIN", 10.0)
+    assert not kind_of_state.kind_of_state(stretched.integrals).is_spread_out
+
+
 def test_what_is_chosen_is_the_whole_run(stretched):
     found = suited_run(stretched, STRETCHED, SolverOptions(seed=3, n_samples=64))
     assert found.method == "vmc"
