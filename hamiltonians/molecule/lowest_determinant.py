@@ -35,8 +35,9 @@ class LowestDeterminant:
 def lowest_determinant(integrals: MolecularIntegrals, kind: Literal["rhf", "uhf"]) -> LowestDeterminant:
     """Solve Hartree-Fock on integrals, wherever they come from.
 
-    Unrestricted: from the reference determinant, from one with its frontier orbitals mixed, and from a random
-    turn, always the same; unstable solutions are followed to where all rotations raise the energy. The
+    Unrestricted: from the reference determinant, from one with its frontier orbitals mixed, from a random
+    turn, always the same, and from spins that alternate between orbitals that electrons hop between (the
+    antiferromagnet of local orbitals); unstable solutions are followed to where all rotations raise the energy. The
     lowest counts, also where it breaks the symmetry of the spins.
 
     Args:
@@ -55,7 +56,7 @@ def lowest_determinant(integrals: MolecularIntegrals, kind: Literal["rhf", "uhf"
         nothing = np.zeros((integrals.n_orbitals, 0))
         return LowestDeterminant(integrals.constant, (nothing, nothing), True)
     source = pseudo_field(integrals)
-    fields = [_descended(source, kind, start) for start in _starts(source, kind)]
+    fields = [_descended(source, kind, start) for start in _starts(integrals, source, kind)]
     # Solutions of the same energy: the first, so that rounding does not choose.
     lowest = min(fields, key=lambda field: (not field.converged, round(field.e_tot, 7)))
     density = np.asarray(lowest.make_rdm1())
@@ -65,7 +66,7 @@ def lowest_determinant(integrals: MolecularIntegrals, kind: Literal["rhf", "uhf"
     return LowestDeterminant(float(lowest.e_tot), (alpha, beta), bool(lowest.converged))
 
 
-def _starts(source: PseudoField, kind: str) -> list[np.ndarray]:
+def _starts(integrals: MolecularIntegrals, source: PseudoField, kind: str) -> list[np.ndarray]:
     """Spin densities (2, M, M) that iterations start from."""
     orbitals = source.coefficients
     plain = _densities(source, orbitals)
@@ -85,7 +86,20 @@ def _starts(source: PseudoField, kind: str) -> list[np.ndarray]:
     for _ in range(_RANDOM_STARTS):
         turned = [np.linalg.qr(of_spin + _TURN * rng.normal(size=of_spin.shape))[0] for of_spin in orbitals]
         starts.append(_densities(source, turned))
-    return starts
+    return [*starts, _alternating(integrals)]
+
+
+def _alternating(integrals):
+    """Electrons of either spin in the orbitals of one of two parts, which hopping connects the most."""
+    size = integrals.n_orbitals
+    hopping = np.abs(integrals.one_body)
+    # Parts that could as well be others are told apart by the order of the orbitals.
+    np.fill_diagonal(hopping, 1e-6 * np.arange(size))
+    part = np.linalg.eigh(hopping)[1][:, 0]
+    order = np.argsort(-part * np.sign(part[np.argmax(np.abs(part) > 1e-6)]), kind="stable")
+    filled = np.zeros((2, size))
+    filled[0, order[: integrals.n_alpha]] = filled[1, order[::-1][: integrals.n_beta]] = 1.0
+    return np.stack([np.diag(of_spin) for of_spin in filled])
 
 
 def _densities(source, orbitals):
