@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hamiltonians import InputError, build_molecule, read_fcidump, write_fcidump
-from hamiltonians.molecule.lowest_determinant import lowest_determinant
+from hamiltonians.molecule.lowest_determinant import _alternating, lowest_determinant
 from nnbf.ansatz import NeuralBackflow, ansatz_from_spec, ansatz_spec
 from nnbf.drivers import SolverOptions, make_model, solve
 from nnbf.operators import MolecularHamiltonian
@@ -139,6 +139,21 @@ def test_spin_penalty_of_samples(chain):
     level = solve(chain, options, method="vmc").lowest
     assert level.s_squared < 0.5 * spin_square(summed(chain, BARE)[0])
     assert level.estimates["full_sum"].value > chain.references["fci"] - 1e-9
+
+
+def test_spins_alternate_where_electrons_hop():
+    """A sheet in local orbitals: alpha electrons on the one sublattice, beta on the other."""
+    places = [(x, y) for x in range(3) for y in range(2)]
+    sheet = "; ".join(f"H {1.8 * x} {1.8 * y} 0" for x, y in places)
+    integrals = build_molecule(sheet, "sto-6g", orbitals="lowdin", references=False).integrals
+    alpha, beta = _alternating(integrals)
+    neighbours = np.abs(integrals.one_body) > 0.05
+    np.fill_diagonal(neighbours, False)
+    assert neighbours.sum() == 2 * 7
+    for of_spin in (np.diag(alpha), np.diag(beta)):
+        assert of_spin.sum() == 3
+        assert of_spin @ neighbours @ of_spin == 0
+    assert np.array_equal(alpha + beta, np.eye(6))
 
 
 def test_what_does_not_go_together(chain):
