@@ -37,8 +37,8 @@ def lowest_determinant(integrals: MolecularIntegrals, kind: Literal["rhf", "uhf"
 
     Unrestricted: from the reference determinant, from one with its frontier orbitals mixed, from a random
     turn, always the same, and from spins that alternate between orbitals that electrons hop between (the
-    antiferromagnet of local orbitals); unstable solutions are followed to where all rotations raise the energy. The
-    lowest counts, also where it breaks the symmetry of the spins.
+    antiferromagnet of local orbitals); unstable solutions are followed to where all rotations raise the
+    energy. The lowest counts, also where it breaks the symmetry of the spins.
 
     Args:
         integrals: The Hamiltonian; any orthonormal orbitals.
