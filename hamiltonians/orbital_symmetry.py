@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 
 from hamiltonians.integrals import MolecularIntegrals
+from hamiltonians.packing import pair_indices
 
 #: Difference (Hartree) of integrals that count as equal: geometries are written with six decimals. A state is
 #: symmetric at the cost of its square.
@@ -39,7 +40,7 @@ def orbital_symmetries(
     if integrals.is_spin_resolved or size < 2:
         return nothing
     found = []
-    pair = _pair_numbers(size)
+    pair = pair_indices(size)
     for images in _permutations(_invariants(integrals, pair), tolerance):
         for signs in _signs(integrals, pair, images, tolerance):
             if _leaves(integrals, pair, images, signs, tolerance):
@@ -48,13 +49,6 @@ def orbital_symmetries(
             return nothing
     found.sort(key=lambda one: (tuple(one[0] != np.arange(size)), tuple(one[0]), tuple(-one[1])))
     return np.array([images for images, _ in found]), np.array([signs for _, signs in found])
-
-
-def _pair_numbers(size):
-    row, column = np.tril_indices(size)
-    pair = np.empty((size, size), np.int64)
-    pair[row, column] = pair[column, row] = np.arange(row.size)
-    return pair
 
 
 def _invariants(integrals, pair):

@@ -51,7 +51,7 @@ class FitToVector:
         wanted = (np.sign(overlap) * self.target - abs(overlap) * amplitudes) / max(
             abs(overlap), SMALLEST_OVERLAP
         )
-        root = np.sqrt(np.maximum(problem.matrix.diagonal() - problem.energy, SMALLEST_GAP))
+        root = np.sqrt(np.maximum(problem.excitations, SMALLEST_GAP))
         solve = self._dense if problem.size <= self.like.dense_limit else self._iterative
         update, change, iterations = solve(problem, root, wanted, state.damping)
         return bounded_step(problem, update, change, self.like.max_step, iterations=iterations), state

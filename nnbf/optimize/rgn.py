@@ -268,7 +268,7 @@ def core_preconditioner(problem: TangentProblem, damping: float, size: int) -> C
     identity; the shift stands for the damping and what the determinants outside S contribute.
     """
     size = min(size, problem.size)
-    diagonal = np.maximum(problem.matrix.diagonal() - problem.energy, SMALLEST_GAP)
+    diagonal = np.maximum(problem.excitations, SMALLEST_GAP)
     share = problem.amplitudes**2 * kernel_diagonal(problem.factors) * diagonal
     order = np.argsort(-share, kind="stable")
     core, tail = order[:size], order[size:]

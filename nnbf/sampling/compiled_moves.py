@@ -48,16 +48,19 @@ class Hops(NamedTuple):
     of_exchanges: np.ndarray
 
 
-def compiled_moves(rule: Any) -> tuple[Excitations, Hops] | None:
-    """What :func:`propose` takes of a rule; None for one that it does not know."""
+def has_moves(rule: Any) -> bool:
+    """True for rules that :func:`compiled_moves` takes."""
+    return type(rule) in (ExcitationRule, OrbitalHopRule)
+
+
+def compiled_moves(rule: Any) -> tuple[Excitations, Hops]:
+    """What :func:`propose` takes of a rule that :func:`has_moves`."""
     if type(rule) is OrbitalHopRule:
         parts = (rule.coupling, rule.hops.places, rule.hops.own, rule.exchanges.places, rule.exchanges.own)
         hops = Hops(rule.excited, rule.exchange, *(np.array(part) for part in parts))
         return _excitations(rule.excitations), hops
-    if type(rule) is ExcitationRule:
-        places, own = np.zeros((1, 1, 2), np.int64), np.zeros((1, 1, 1))
-        return _excitations(rule), Hops(1.0, 0.0, np.zeros((1, 1)), places, own, places, own)
-    return None
+    places, own = np.zeros((1, 1, 2), np.int64), np.zeros((1, 1, 1))
+    return _excitations(rule), Hops(1.0, 0.0, np.zeros((1, 1)), places, own, places, own)
 
 
 def _excitations(rule):

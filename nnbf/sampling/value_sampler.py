@@ -7,7 +7,7 @@ import numpy as np
 
 from nnbf.ansatz.values import BackflowValues, has_values, in_sector
 from nnbf.determinants import pack_occupations, unpack_occupations
-from nnbf.sampling.compiled_moves import DRAWN, compiled_moves, propose
+from nnbf.sampling.compiled_moves import DRAWN, compiled_moves, has_moves, propose
 
 
 class ValueSampler(nk.sampler.MetropolisSampler):
@@ -56,7 +56,7 @@ class ValueSampler(nk.sampler.MetropolisSampler):
         """Kernels of a network, or None."""
         if self.reset_chains or not has_values(machine) or jax.default_backend() != "cpu":
             return None
-        if compiled_moves(self.rule) is None or not in_sector(machine, _packed(state.σ)):
+        if not has_moves(self.rule) or not in_sector(machine, _packed(state.σ)):
             return None
         return BackflowValues(machine, parameters)
 
