@@ -55,8 +55,12 @@ def lowest_determinant(integrals: MolecularIntegrals, kind: Literal["rhf", "uhf"
     if not integrals.n_electrons:
         nothing = np.zeros((integrals.n_orbitals, 0))
         return LowestDeterminant(integrals.constant, (nothing, nothing), True)
+    from pyscf import lib
+
     source = pseudo_field(integrals)
-    fields = [_descended(source, kind, start) for start in _starts(integrals, source, kind)]
+    # Sums of several threads come in any order: a run that is resumed has to find the same orbitals.
+    with lib.with_omp_threads(1):
+        fields = [_descended(source, kind, start) for start in _starts(integrals, source, kind)]
     # Solutions of the same energy: the first, so that rounding does not choose.
     lowest = min(fields, key=lambda field: (not field.converged, round(field.e_tot, 7)))
     density = np.asarray(lowest.make_rdm1())

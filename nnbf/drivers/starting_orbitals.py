@@ -19,8 +19,13 @@ def starting_orbitals(
     identity is the only one.
 
     Raises:
-        InputError: Operations are asked for without orbitals of their own.
+        InputError: Operations are asked for without orbitals of their own, or with one of two flipped
+            configurations standing for both.
     """
+    if options.equivariant and options.spin_flip == "canonical":
+        raise InputError(
+            "equivariant does not go with spin_flip canonical: give average or none, or leave it out"
+        )
     if options.start_orbitals == "reference":
         if options.equivariant:
             raise InputError("equivariant is for orbitals of a determinant: give start_orbitals uhf or rhf")

@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from pyscf import lib
 
 from hamiltonians import InputError, build_molecule, read_fcidump, write_fcidump
+from hamiltonians.molecule import lowest_determinant as hartree_fock
 from hamiltonians.molecule.lowest_determinant import _alternating, lowest_determinant
 from nnbf.ansatz import NeuralBackflow, ansatz_from_spec, ansatz_spec
 from nnbf.drivers import SolverOptions, make_model, solve
@@ -141,6 +143,25 @@ def test_spin_penalty_of_samples(chain):
     assert level.estimates["full_sum"].value > chain.references["fci"] - 1e-9
 
 
+def test_hartree_fock_has_one_thread(chain, monkeypatch):
+    """Sums of several come in any order, and a run that is resumed would find other last digits."""
+    seen, descended = [], hartree_fock._descended
+
+    def noted(*given):
+        seen.append(lib.num_threads())
+        return descended(*given)
+
+    monkeypatch.setattr(hartree_fock, "_descended", noted)
+    before = lib.num_threads()
+    try:
+        lib.num_threads(2)
+        lowest_determinant.__wrapped__(chain.integrals, "uhf")
+        assert lib.num_threads() == 2
+    finally:
+        lib.num_threads(before)
+    assert set(seen) == {1}
+
+
 def test_spins_alternate_where_electrons_hop():
     """A sheet in local orbitals: alpha electrons on the one sublattice, beta on the other."""
     places = [(x, y) for x in range(3) for y in range(2)]
@@ -162,6 +183,8 @@ def test_what_does_not_go_together(chain):
         {"total_spin": 3.0},
         {"total_spin": 0.5},
         {"total_spin": 0.0, "spin_flip": "average"},
+        {"equivariant": True, "spin_flip": "canonical"},
+        {"equivariant": True, "start_orbitals": "reference"},
     ):
         with pytest.raises(InputError):
             make_model(chain, replace(BARE, **wrong))
