@@ -16,6 +16,8 @@ from hamiltonians.molecule.stability import MOST_DESCENTS, downhill, silent
 _ANGLES = (0.0, np.pi / 4)
 #: Random turns of all orbitals that are tried besides, and their size.
 _RANDOM_STARTS, _TURN = 1, 0.5
+#: Natural orbitals of occupations closer than this count as degenerate.
+_SAME_OCCUPATION = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +70,27 @@ def lowest_determinant(integrals: MolecularIntegrals, kind: Literal["rhf", "uhf"
         density = np.stack([0.5 * density] * 2)
     alpha, beta = (_occupied(part, number) for part, number in zip(density, source.numbers, strict=True))
     return LowestDeterminant(float(lowest.e_tot), (alpha, beta), bool(lowest.converged))
+
+
+def natural_rotation(integrals: MolecularIntegrals) -> np.ndarray:
+    """Natural orbitals (M, M), as columns, of the lowest unrestricted determinant, most occupied first.
+
+    Where spins have parted, lists of determinants are shorter in them than in Hartree-Fock orbitals (Pulay
+    and Hamilton, J. Chem. Phys. 88, 4926 (1988)); where they have not, these are canonical orbitals.
+
+    Raises:
+        InputError: The integrals are those of different alpha and beta orbitals.
+    """
+    from pyscf import lib, scf
+
+    densities = np.stack([c @ c.T for c in lowest_determinant(integrals, "uhf").orbitals])
+    with lib.with_omp_threads(1):
+        fields = scf_object(scf.UHF, pseudo_field(integrals)).get_fock(dm=densities)
+    occupations, orbitals = np.linalg.eigh(-densities.sum(axis=0))
+    # Orbitals of one occupation are those of the mean field.
+    starts = np.flatnonzero(np.diff(occupations, prepend=-np.inf) > _SAME_OCCUPATION)
+    spaces = np.split(orbitals, starts[1:], axis=1)
+    return np.hstack([c @ np.linalg.eigh(c.T @ np.mean(fields, axis=0) @ c)[1] for c in spaces])
 
 
 def _starts(integrals: MolecularIntegrals, source: PseudoField, kind: str) -> list[np.ndarray]:

@@ -1,10 +1,13 @@
 """Observables of levels, of molecules and lattices: what the final state is like."""
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from hamiltonians import InputError, Lattice, Molecule, irrep_bits, space_group
+from nnbf.determinants import pack_occupations
 from nnbf.drivers.level import Level
 from nnbf.drivers.options import SolverOptions
 from nnbf.evaluation import Samples
@@ -16,6 +19,8 @@ from nnbf.states.amplitudes import log_psi_function
 
 #: Most samples that observables are averaged over: symmetry takes some ten amplitudes of each.
 MOST_OBSERVED = 16_384
+#: Amplitudes that observables of sampled molecules take at most, unless so few samples would say nothing.
+MOST_AMPLITUDES, LEAST_OBSERVED = 2_000_000, 1024
 #: Deviation of <S^2> from S (S + 1) above which a result carries a warning.
 SPIN_TOLERANCE = 0.05
 
@@ -105,6 +110,51 @@ def final_observables(
         kind=kind,
     )
     return molecular_observables(system.integrals, configurations, system.properties, rdm2=options.rdm2)
+
+
+def sampled_observables(
+    system: Molecule,
+    state: SpaceState,
+    configurations: Callable[[int], Configurations],
+    *,
+    rdm2: bool = False,
+) -> Observables:
+    """Observables of the whole state of a molecule, from samples.
+
+    Args:
+        system: What was solved.
+        state: The optimised state.
+        configurations: Takes the most samples that are wanted, and gives so many of them.
+        rdm2: Two-particle density matrices, too.
+    """
+
+    def log_psi(occupations):
+        sign, log_abs = state.signed_log(pack_occupations(occupations))
+        return log_abs + math.pi * 1j * (sign < 0)
+
+    # psi is needed on all single excitations of the distinct samples.
+    size = system.integrals.n_orbitals
+    singles = max(1, sum(n * (size - n) for n in system.particles))
+    most = min(MOST_OBSERVED, max(LEAST_OBSERVED, MOST_AMPLITUDES // singles))
+    return molecular_observables(
+        system.integrals, configurations(most), system.properties, log_psi=log_psi, rdm2=rdm2
+    )
+
+
+def unfolded(draws: Samples, is_even: bool, most: int) -> Configurations:
+    """Samples of a molecule's whole state, with their weights.
+
+    Args:
+        draws: The samples; of an even state one of each spin-flip pair.
+        is_even: Whether psi is even under spin flip: then half of them, chosen at random, are flipped.
+        most: Samples that are taken at most.
+    """
+    occupations, weights = draws.thinned(most)
+    if is_even:
+        turned = np.random.default_rng(0).random(occupations.shape[:2]) < 0.5
+        half = occupations.shape[-1] // 2
+        occupations = np.where(turned[..., None], np.roll(occupations, half, axis=-1), occupations)
+    return Configurations.sampled(occupations, weights)
 
 
 def spin_warnings(system: Molecule, options: SolverOptions, found: Observables) -> list[str]:

@@ -97,6 +97,7 @@ def vmc_level(task: Task) -> Level:
         stopwatch,
         driver.step_count,
         yardstick_size=LARGEST_SPACE,
+        sampled=None if draws is None else (final.energy, draws),
     )
     level = replace(level, started_warm=taken is not None and taken.used)
     return with_energy(level, final, draws, options.precision)

@@ -15,7 +15,13 @@ from nnbf.determinants import spin_flip_representatives
 from nnbf.drivers.final_energy import with_full_state
 from nnbf.drivers.growth import Growth
 from nnbf.drivers.level import Level
-from nnbf.drivers.level_observables import check_observables, final_observables, spin_warnings
+from nnbf.drivers.level_observables import (
+    check_observables,
+    final_observables,
+    sampled_observables,
+    spin_warnings,
+    unfolded,
+)
 from nnbf.drivers.methods import Task
 from nnbf.drivers.operator_levels import exclude
 from nnbf.drivers.options import SolverOptions
@@ -24,6 +30,7 @@ from nnbf.drivers.start import excess_warning, take_over
 from nnbf.drivers.starting_orbitals import starting_orbitals
 from nnbf.drivers.supervision import Ending, Stopwatch, supervise
 from nnbf.estimate import Estimate, v_score
+from nnbf.evaluation import Samples
 from nnbf.operators import MolecularHamiltonian
 from nnbf.optimize import FirstOrder, RayleighGaussNewton, StochasticReconfiguration
 from nnbf.states import (
@@ -35,10 +42,12 @@ from nnbf.states import (
     sector_amplitudes,
     symmetry_sector,
 )
-from nnbf.states.selected_ci import selected_ci
+from nnbf.states.selected_ci import in_natural_orbitals, selected_ci
 
 #: Steps outside V where nothing else is said, and the largest V that they are made with.
 TAIL_STEPS, LARGEST_TRAINED_AROUND = 40, 20_000
+#: Share of |psi|^2 in the variational space from which on energies of the part there are worth a line.
+LEAST_LISTED = 0.9
 
 
 def make_model(system: Molecule, options: SolverOptions) -> Any:
@@ -223,7 +232,15 @@ def _exact_level(task: Task, *, whole_sector: bool) -> Level:
         notes.append(excess_warning(state, options.accuracy) if taken.used else taken.note)
     ending = replace(ending, warnings=(*ending.warnings, *(note for note in notes if note)))
     level = evaluated(
-        system, options, state, sector, ending, stopwatch, driver.step_count, driver.progress.n_connected
+        system,
+        options,
+        state,
+        sector,
+        ending,
+        stopwatch,
+        driver.step_count,
+        driver.progress.n_connected,
+        trained_around=driver.has_trained_around,
     )
     if driver.has_trained_around and sector is None:
         irreps, failures = irrep_bits(system.integrals), list[str]()
@@ -264,6 +281,8 @@ def evaluated(
     n_connected: int | None = None,
     *,
     yardstick_size: int | None = None,
+    sampled: tuple[Estimate, Samples] | None = None,
+    trained_around: bool = False,
 ) -> Level:
     """All energies and observables of a state that was optimised.
 
@@ -277,26 +296,39 @@ def evaluated(
         n_steps: Optimisation steps made.
         n_connected: Size of the connected space, where known.
         yardstick_size: Determinants of the selected CI beside; left out: it has the space of the state.
+        sampled: Energy of the whole state and the samples behind it. Of a state that is spread out over more
+            than the variational space, nothing is said of its part there.
+        trained_around: Whether psi was trained outside of the variational space, too.
     """
     connected = None
-    if options.pt2 or options.projected:
+    spread_out = (
+        sampled is not None
+        and sector is None
+        and sampled[1].share(state.hamiltonian.unpack(state.determinants)) < LEAST_LISTED
+    )
+    if (options.pt2 or options.projected) and not spread_out:
         connected = connected_estimates(state, projected=options.projected)
         n_connected = connected.n_connected
     sector_psi = None if sector is None else sector_amplitudes(state, sector)
     warnings = [*system.info.warnings, *ending.warnings]
     compare = partial(yardstick, state, yardstick_size, options.pt2)
     beside = extra("selected CI", compare, warnings.append) or {}
-    estimates = {**_estimates(options, state, connected, sector, sector_psi), **beside}
-    headline = estimates["variational"]
-    if sector is not None and estimates["full_sum"].value <= headline.value + 1e-10:
+    own = {} if spread_out else _estimates(options, state, connected, sector, sector_psi)
+    estimates = {**own, **beside}
+    headline = sampled[0] if sampled is not None and spread_out else estimates["variational"]
+    if sector is not None:
         # Both are upper bounds of the lowest energy of the sector.
-        headline = estimates["full_sum"]
+        is_lower = estimates["full_sum"].value <= headline.value + 1e-10
+        headline = estimates["full_sum"] if is_lower or trained_around else headline
     hamiltonian = state.hamiltonian
-    observables = extra(
-        "observables",
-        lambda: final_observables(system, options, state, headline.kind, sector, sector_psi),
-        warnings.append,
-    )
+
+    def measured():
+        if sampled is None or sector is not None:
+            return final_observables(system, options, state, headline.kind, sector, sector_psi)
+        configurations = partial(unfolded, sampled[1], state.spin_flip)
+        return sampled_observables(system, state, configurations, rdm2=options.rdm2)
+
+    observables = extra("observables", measured, warnings.append)
     total_spin = getattr(state.model, "total_spin", None)
     s_squared = None if total_spin is None else total_spin * (total_spin + 1.0)
     if observables is not None and s_squared is None:
@@ -336,18 +368,22 @@ def yardstick(state: SpaceState, size: int | None, with_second_order: bool) -> d
 
     Args:
         state: The network on its space.
-        size: Determinants of a selected CI that grows from the reference; None: those of the state.
+        size: Determinants of a selected CI that grows from the reference, in other orbitals where these have
+            a lower one; None: those of the state.
         with_second_order: Whether the one with second-order correction is wanted, too.
     """
+    hamiltonian, spin_flip = state.hamiltonian, state.spin_flip
     if size is None:
         begin, matrix = state.determinants, state.matrix
     else:
-        begin, matrix = state.hamiltonian.reference.reshape(1, -1), None
-        begin = spin_flip_representatives(begin) if state.spin_flip else begin
+        hamiltonian = in_natural_orbitals(hamiltonian)
+        spin_flip = hamiltonian.spin_flip_symmetric
+        begin, matrix = hamiltonian.reference.reshape(1, -1), None
+        begin = spin_flip_representatives(begin) if spin_flip else begin
     found = selected_ci(
-        state.hamiltonian,
+        hamiltonian,
         begin,
-        state.spin_flip,
+        spin_flip,
         size=size,
         matrix=matrix,
         with_second_order=with_second_order,

@@ -147,6 +147,19 @@ class Samples:
         order = np.argsort(-self.log_abs.ravel()[first], kind="stable")[:most]
         return np.unpackbits(distinct[order], axis=-1, count=self.n_modes).astype(np.int8)
 
+    def share(self, occupations: np.ndarray) -> float:
+        """Share of |psi|^2 that the samples have in some configurations (n, modes)."""
+        assert self.packed is not None
+        listed = np.packbits(np.asarray(occupations) > 0, axis=-1)
+        _, group = np.unique(
+            np.concatenate([listed, self.packed.reshape(-1, self.packed.shape[-1])]),
+            axis=0,
+            return_inverse=True,
+        )
+        group = group.ravel()
+        inside = np.isin(group[len(listed) :], group[: len(listed)])
+        return float(np.mean(inside * self.weights.ravel()))
+
     def count_distinct(self) -> int:
         """Distinct configurations."""
         assert self.packed is not None

@@ -1,6 +1,5 @@
 """Sample the trained wave function of a run folder, and record what comes out."""
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -25,7 +24,6 @@ _LARGE_DIFFERENCE = 1e-3
 """From this much above `variational` (Hartree) the energy is worth a hint."""
 _FAR = 5.0  # standard errors
 _SMALLEST = 1e-8  # standard error: exact energies are known to about that
-_AMPLITUDES = 2_000_000  # of psi, for the observables of molecules
 
 Note = Callable[[str], None]
 
@@ -172,18 +170,9 @@ def _observables(trained: TrainedState, source: Any, samples: "Samples") -> "Obs
         from nnbf.drivers.level_observables import draws_observables
 
         return draws_observables(problem, trained.momentum, trained.network, trained.variables, samples)
-    from nnbf.determinants import pack_occupations
-    from nnbf.observables import molecular_observables
+    from nnbf.drivers.level_observables import sampled_observables
 
-    def log_psi(occupations):
-        sign, log_abs = trained.state.signed_log(pack_occupations(occupations))
-        return log_abs + math.pi * 1j * (sign < 0)
-
-    # psi is needed on all single excitations of the distinct samples.
-    size = problem.integrals.n_orbitals
-    singles = sum(n * (size - n) for n in problem.particles)
-    configurations = source.configurations(samples, min(16_384, max(1024, _AMPLITUDES // max(singles, 1))))
-    return molecular_observables(problem.integrals, configurations, problem.properties, log_psi=log_psi)
+    return sampled_observables(problem, trained.state, lambda most: source.configurations(samples, most))
 
 
 def _result_of(trained: TrainedState) -> tuple[dict[str, Any], bool, list[str]]:

@@ -6,13 +6,15 @@ but its state is the lowest eigenvector of H, with the Epstein-Nesbet correction
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse
 from scipy.sparse.linalg import eigsh
 
+from hamiltonians import determinant_energy
+from hamiltonians.molecule.lowest_determinant import lowest_determinant, natural_rotation
 from nnbf.determinants import ConnectedSpace, connected_space, multiplicities
 from nnbf.determinants.rows import connected_partitions
 from nnbf.operators import MolecularHamiltonian
@@ -24,6 +26,7 @@ FIRST_SIZE, FACTOR = 256, 4
 SCREENING = 1e-7
 
 _DENSE = 200
+_SAME_ENERGY = 1e-6  # Hartree
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +98,22 @@ def selected_ci(
         parts = connected_partitions(tables, determinants, psi, spin_flip, 0.0)
         correction = sum(second_order(tables, keys, sums, energy, spin_flip) for keys, sums in parts)
     return SelectedCI(determinants, psi, energy, correction, time.monotonic() - started)
+
+
+def in_natural_orbitals(hamiltonian: MolecularHamiltonian) -> MolecularHamiltonian:
+    """The same Hamiltonian in natural orbitals of UHF, where its reference is not the lowest determinant.
+
+    In local orbitals, which suit a network, lists of determinants are long. Hamiltonians with different
+    orbitals for alpha and beta electrons stay as they are.
+    """
+    integrals = hamiltonian.integrals
+    if integrals.is_spin_resolved:
+        return hamiltonian
+    if lowest_determinant(integrals, "rhf").energy > determinant_energy(integrals) - _SAME_ENERGY:
+        return hamiltonian
+    filled = tuple(range(integrals.n_alpha)), tuple(range(integrals.n_beta))
+    rotated = integrals.rotate(natural_rotation(integrals))
+    return MolecularHamiltonian(replace(rotated, reference_occupation=filled))
 
 
 def most_important(

@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 
 from hamiltonians import InputError, build_molecule
-from nnbf.drivers import SolverOptions, make_model, solve
+from nnbf.drivers import SolverOptions, make_model, molecular_sampling, solve
 from nnbf.drivers.molecular_sampling import make_sampler
 from nnbf.drivers.monitor import Monitor
 from nnbf.drivers.monte_carlo import MonteCarloDriver, StepSchedule
+from nnbf.drivers.selected_space import yardstick
 from nnbf.evaluation import EvaluationOptions, StateSource, sample_energy
 from nnbf.operators import MolecularHamiltonian
 from nnbf.optimize import RayleighGaussNewton, StochasticReconfiguration
 from nnbf.states import Objective, SpaceState, full_sum_energy, sampled_step, symmetry_sector
+from nnbf.states.selected_ci import selected_ci
 
 SMALL = SolverOptions(hidden=(16,), n_samples=1024, n_chains=16, max_steps=400, seed=1)
 
@@ -84,6 +86,48 @@ def test_energy_gradient_and_variance_are_those_of_the_full_sum(lih, power, roun
     noise = np.linalg.norm(np.std(gradients, axis=0, ddof=1)) / np.sqrt(20)
     assert deviation < 2.0 * noise
     assert noise < 0.3 * np.linalg.norm(wanted)
+
+
+def test_observables_of_samples_are_those_of_the_whole_state(lih, trained):
+    exact = trained[0].observables
+    sampled = solve(lih, dataclasses.replace(SMALL, full_sum_limit=0), method="vmc").lowest.observables
+    # The same parameters: only the averages differ.
+    for name in ("dipole_au", "s_squared"):
+        apart = np.abs(np.asarray(sampled[name].value) - np.asarray(exact[name].value))
+        assert np.all(apart < 4 * np.asarray(sampled[name].error) + 1e-6)
+    assert 0 < np.max(np.abs(sampled["one_body_error"])) < 0.02
+    np.testing.assert_allclose(sampled["one_body"], exact["one_body"], atol=0.03)
+    # Alpha and beta electrons alike, although one determinant of each spin-flip pair is drawn.
+    np.testing.assert_allclose(sampled["one_body"][0], sampled["one_body"][1], atol=0.03)
+
+
+def test_of_a_state_that_is_spread_out_no_list_is_told(monkeypatch):
+    square = build_molecule("H 0 0 0; H 2 0 0; H 0 2 0; H 2 2 0", "sto-6g", orbitals="lowdin")
+    options = dataclasses.replace(
+        SMALL, max_steps=3, start_orbitals="uhf", total_spin=0.0, full_sum_limit=0, n_samples=256
+    )
+    whole = solve(square, options, method="vmc").lowest
+    assert {"vmc", "variational", "pt2"} <= set(whole.estimates)
+    monkeypatch.setattr(molecular_sampling, "LARGEST_SPACE", 4)
+    listed = solve(square, options, method="vmc").lowest
+    assert set(listed.estimates) == {"vmc", "selected_ci", "selected_ci_pt2"}
+    assert (listed.energy.kind, listed.energy.value) == ("vmc", whole.energy.value)
+    assert listed.s_squared == 0.0
+    # One electron at every atom.
+    density = listed.observables["one_body"].sum(axis=0)
+    np.testing.assert_allclose(np.diag(density), 1.0, atol=0.05)
+
+
+def test_selected_ci_beside_is_in_orbitals_that_suit_it():
+    chain = build_molecule(
+        "H 0 0 0; H 0 0 1; H 0 0 2; H 0 0 3; H 0 0 4; H 0 0 5", "sto-6g", orbitals="lowdin"
+    )
+    state = SpaceState(MolecularHamiltonian(chain.integrals), make_model(chain, SMALL))
+    local = selected_ci(state.hamiltonian, state.hamiltonian.reference, size=32, with_second_order=False)
+    beside = yardstick(state, 32, with_second_order=False)["selected_ci"].value
+    assert chain.references["fci"] - 1e-9 < beside < local.energy - 0.05
+    everything = yardstick(state, 1000, with_second_order=False)["selected_ci"].value
+    assert abs(everything - chain.references["fci"]) < 1e-8
 
 
 @pytest.mark.slow
