@@ -2,9 +2,9 @@
 
 Molecules near equilibrium, whose states are peaked on a few determinants, hydrogen sheets, rings and chains
 in STO-6G, whose states are spread out, and larger systems, whatever comes out. The network runs as
-`nnbf molecule ... --method auto` does, in at most the time of `--seconds` and with that of its final energy on
-top; selected CI (the project's own, without a network) in canonical orbitals, or in natural ones of UHF where
-the network has local orbitals and these are better.
+`nnbf molecule ... --method auto` does, in at most the time of `--seconds` and with that of its final energy
+on top; selected CI (the project's own, without a network) in canonical orbitals, or in natural ones of UHF
+where the network has local orbitals and these are better.
 
     python benchmarks/when_it_wins.py                            # everything: seven hours
     python benchmarks/when_it_wins.py --only "sheet 3x4" --seconds 600

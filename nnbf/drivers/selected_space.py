@@ -301,11 +301,8 @@ def evaluated(
         trained_around: Whether psi was trained outside of the variational space, too.
     """
     connected = None
-    spread_out = (
-        sampled is not None
-        and sector is None
-        and sampled[1].share(state.hamiltonian.unpack(state.determinants)) < LEAST_LISTED
-    )
+    listed = state.hamiltonian.unpack(state.determinants)
+    spread_out = sampled is not None and sampled[1].share(listed) < LEAST_LISTED
     if (options.pt2 or options.projected) and not spread_out:
         connected = connected_estimates(state, projected=options.projected)
         n_connected = connected.n_connected
@@ -313,9 +310,13 @@ def evaluated(
     warnings = [*system.info.warnings, *ending.warnings]
     compare = partial(yardstick, state, yardstick_size, options.pt2)
     beside = extra("selected CI", compare, warnings.append) or {}
-    own = {} if spread_out else _estimates(options, state, connected, sector, sector_psi)
-    estimates = {**own, **beside}
-    headline = sampled[0] if sampled is not None and spread_out else estimates["variational"]
+    estimates = {} if spread_out else _estimates_on_space(options, state, connected)
+    if sector is not None:
+        estimates["full_sum"] = _full_sum(state, sector, sector_psi)
+    estimates |= beside
+    known = [estimates[kind] for kind in ("variational", "full_sum") if kind in estimates]
+    known += [] if sampled is None else [sampled[0]]
+    headline = known[0]
     if sector is not None:
         # Both are upper bounds of the lowest energy of the sector.
         is_lower = estimates["full_sum"].value <= headline.value + 1e-10
@@ -398,24 +399,24 @@ def yardstick(state: SpaceState, size: int | None, with_second_order: bool) -> d
     return energies
 
 
-def _estimates(options, state, connected, sector, sector_psi) -> dict[str, Estimate]:
-    """All energies of a state, by kind."""
+def _estimates_on_space(options, state, connected) -> dict[str, Estimate]:
+    """Energies of a state on its variational space, by kind."""
     stats = state.expect(state.hamiltonian)
     energy = float(stats.mean)
     variance = float(stats.variance) if connected is None else connected.variance
     found = {"variational": Estimate(energy, kind="variational", upper_bound=True, variance=variance)}
-    if sector is not None:
-        total, variance = full_sum_energy(state, sector, sector_psi)
-        size = {"n_determinants": len(sector)}
-        found["full_sum"] = Estimate(
-            total, kind="full_sum", upper_bound=True, variance=variance, details=size
-        )
     if options.projected and connected.projected is not None:
         found["projected"] = Estimate(float(connected.projected), kind="projected")
     if options.pt2:
         correction = connected.second_order
         found["pt2"] = Estimate(energy + correction, kind="pt2", details={"correction": correction})
     return found
+
+
+def _full_sum(state, sector, sector_psi) -> Estimate:
+    total, variance = full_sum_energy(state, sector, sector_psi)
+    size = {"n_determinants": len(sector)}
+    return Estimate(total, kind="full_sum", upper_bound=True, variance=variance, details=size)
 
 
 def _plain(orbitals):

@@ -13,8 +13,8 @@ import numpy as np
 import scipy.sparse
 from scipy.sparse.linalg import eigsh
 
-from hamiltonians import determinant_energy
-from hamiltonians.molecule.lowest_determinant import lowest_determinant, natural_rotation
+from hamiltonians.molecule.lowest_determinant import natural_rotation
+from hamiltonians.molecule.pseudo_scf import pseudo_field
 from nnbf.determinants import ConnectedSpace, connected_space, multiplicities
 from nnbf.determinants.rows import connected_partitions
 from nnbf.operators import MolecularHamiltonian
@@ -26,7 +26,7 @@ FIRST_SIZE, FACTOR = 256, 4
 SCREENING = 1e-7
 
 _DENSE = 200
-_SAME_ENERGY = 1e-6  # Hartree
+_STATIONARY = 1e-4  # Hartree; largest gradient of a Hartree-Fock solution
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,15 +101,15 @@ def selected_ci(
 
 
 def in_natural_orbitals(hamiltonian: MolecularHamiltonian) -> MolecularHamiltonian:
-    """The same Hamiltonian in natural orbitals of UHF, where its reference is not the lowest determinant.
+    """The same Hamiltonian in natural orbitals of UHF, where its own are not those of Hartree-Fock.
 
     In local orbitals, which suit a network, lists of determinants are long. Hamiltonians with different
     orbitals for alpha and beta electrons stay as they are.
     """
     integrals = hamiltonian.integrals
-    if integrals.is_spin_resolved:
-        return hamiltonian
-    if lowest_determinant(integrals, "rhf").energy > determinant_energy(integrals) - _SAME_ENERGY:
+    alpha, beta = map(set, integrals.reference_occupation)
+    is_restricted = alpha <= beta or beta <= alpha
+    if integrals.is_spin_resolved or (is_restricted and pseudo_field(integrals).gradient < _STATIONARY):
         return hamiltonian
     filled = tuple(range(integrals.n_alpha)), tuple(range(integrals.n_beta))
     rotated = integrals.rotate(natural_rotation(integrals))
