@@ -1,7 +1,32 @@
 """Logarithms of small determinants with gradients that stay finite at singular matrices."""
 
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+
 import jax
 import jax.numpy as jnp
+
+from nnbf.ansatz.small_determinants import LARGEST, small_slogdet
+
+_SIDE_BY_SIDE: ContextVar[bool] = ContextVar("side_by_side", default=False)
+
+
+@contextlib.contextmanager
+def side_by_side() -> Iterator[None]:
+    """Trace inside with small determinants eliminated side by side, in double precision."""
+    token = _SIDE_BY_SIDE.set(True)
+    try:
+        yield
+    finally:
+        _SIDE_BY_SIDE.reset(token)
+
+
+def _factored(matrices):
+    if not _SIDE_BY_SIDE.get():
+        return jnp.linalg.slogdet(matrices)
+    matrices = matrices.astype(jnp.promote_types(matrices.dtype, jnp.float64))
+    return small_slogdet(matrices) if matrices.shape[-1] <= LARGEST else jnp.linalg.slogdet(matrices)
 
 
 @jax.custom_jvp
@@ -12,7 +37,7 @@ def slogdet(matrices: jax.Array) -> tuple[jax.Array, jax.Array]:
     instead of NaN. A singular matrix has sign 0 and ``log|det| = -inf``; an empty one (N = 0) has
     sign 1 and 0.
     """
-    return tuple(jnp.linalg.slogdet(matrices))
+    return tuple(_factored(matrices))
 
 
 @slogdet.defjvp
@@ -44,7 +69,7 @@ def logdet(matrices: jax.Array) -> jax.Array:
 
     Derivatives and singular matrices as in `slogdet`: ``-inf`` there, with derivative zero.
     """
-    sign, log_abs = jnp.linalg.slogdet(matrices)
+    sign, log_abs = _factored(matrices)
     return log_abs + 1j * jnp.angle(sign)
 
 

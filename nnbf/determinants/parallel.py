@@ -9,6 +9,8 @@ import numpy as np
 import scipy.sparse
 
 from hamiltonians.compiled import compiled
+from nnbf._compute import on_device
+from nnbf.determinants.device_matrix import device_copy
 
 
 def n_threads() -> int:
@@ -42,7 +44,9 @@ def map_row_blocks(function: Callable[[int, int], Any], n_rows: int, block: int 
 
 
 def sparse_times_vector(matrix: scipy.sparse.csr_matrix, vector: np.ndarray) -> np.ndarray:
-    """``matrix @ vector``, (n,), rows over threads."""
+    """``matrix @ vector``, (n,), rows over threads, or on the device."""
+    if on_device():
+        return device_copy(matrix).times(vector)
     out = np.empty(matrix.shape[0])
     vector = np.ascontiguousarray(vector)
     map_row_blocks(

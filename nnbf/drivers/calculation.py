@@ -20,6 +20,7 @@ import numpy as np
 from hamiltonians import InputError, Lattice, Molecule, Sector, exact_levels, is_affordable, space_group
 from hamiltonians.errors import extra
 from nnbf._caches import keep_programs
+from nnbf._compute import computing, on_device
 from nnbf._runtime import threads_environment, when_closed
 from nnbf.drivers.ground_sector import (
     exact_sector_energy,
@@ -34,6 +35,7 @@ from nnbf.drivers.methods import Task, make_options, method_named, names
 from nnbf.drivers.monitor import Monitor, pack_tree, unpack_tree
 from nnbf.drivers.operator_levels import level_of_state
 from nnbf.drivers.options import EXACT_LIMIT, LatticeOptions
+from nnbf.drivers.precision_check import with_precision_check
 from nnbf.drivers.sector_levels import sector_state
 
 #: A level may end on a higher state than the one sought, or be out of reach of one determinant: it is started
@@ -89,8 +91,16 @@ def solve(
             ``start`` is that of another network.
         FloatingPointError: The optimisation left the finite numbers or diverged, also with smaller steps.
     """
-    started = time.monotonic()
     options = make_options(problem.format) if options is None else options
+    arguments = (method, model, optimizer, sector, lower, monitor, start)
+    with computing(getattr(options, "compute", "auto"), getattr(options, "passes", "double")):
+        return _solved(problem, options, *arguments)
+
+
+def _solved(problem, options, method, model, optimizer, sector, lower, monitor, start) -> Outcome:
+    started = time.monotonic()
+    if getattr(options, "passes", "double") == "single" and not on_device():
+        raise InputError("passes single has no effect on a CPU: leave it out, or give compute device")
     monitor = (monitor or Monitor()).within(getattr(options, "time_limit", None))
     doubts: tuple[str, ...] = ()
     exact: float | None = None
@@ -105,7 +115,7 @@ def solve(
     if isinstance(problem, Molecule) and start is None and not lower and monitor.resume is None:
         problem = in_lowest_sector(problem, options, model)
     task = Task(problem, options, monitor, sector, model, optimizer, start, tuple(lower))
-    level = found(task)
+    level = with_precision_check(found(task))
     level = replace(level, warnings=(*doubts, *level.warnings, *level_warnings(level, exact)))
     if isinstance(problem, Molecule):
         level = with_sector_warnings(level, options)

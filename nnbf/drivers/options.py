@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge, Interval, Le, MultipleOf
 
 from hamiltonians.errors import InputError
+from nnbf._compute import Compute, Passes
 from nnbf._options import Checked, Positive, Seed
 
 if TYPE_CHECKING:
@@ -29,7 +30,24 @@ Power = Annotated[float, Interval(gt=0, le=2)]
 
 
 @dataclass(frozen=True)
-class SolverOptions(Checked):
+class ComputeOptions(Checked):
+    """Where runs compute, and how exactly."""
+
+    compute: Compute = "auto"
+    """host: compiled kernels of the CPU; device: programs of JAX whose arrays stay on the device, on a CPU as
+    well; auto: device on an accelerator, else host."""
+    passes: Passes = "double"
+    """Precision of the network's layers in passes without derivatives, on the device; parameters, sums and
+    solutions are double, and the run says what it changes."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.passes == "single" and self.compute == "host":
+            raise InputError("passes single has no effect with compute host: leave it out")
+
+
+@dataclass(frozen=True)
+class SolverOptions(ComputeOptions):
     """How the ground state is searched. Energies in Hartree, times in seconds."""
 
     optimizer: Literal["auto", "rgn", "sr", "adam"] = "auto"
@@ -207,7 +225,7 @@ class LatticeNetwork(Checked):
 
 
 @dataclass(frozen=True)
-class LatticeOptions(SamplingOptions, SumOptions, LatticeNetwork):
+class LatticeOptions(SamplingOptions, SumOptions, LatticeNetwork, ComputeOptions):
     """Network, orbitals and optimisation of lattice models. Energies are in units of t."""
 
     damping: Positive | None = None
@@ -313,7 +331,7 @@ class LatticeOptions(SamplingOptions, SumOptions, LatticeNetwork):
 
 
 @dataclass(frozen=True)
-class GeneralOptions(SamplingOptions, SumOptions):
+class GeneralOptions(SamplingOptions, SumOptions, ComputeOptions):
     """Network and optimisation of any problem with a Hamiltonian, in its unit of energy."""
 
     network: str = "dense"

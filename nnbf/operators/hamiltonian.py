@@ -19,6 +19,7 @@ from nnbf.determinants.configurations import (
 )
 from nnbf.determinants.hashing import build_hash_table, find_rows, first_rows, merge_equal
 from nnbf.operators.connections import Connections
+from nnbf.operators.device_rows import DeviceRows
 
 #: States up to which sums over the whole Hilbert space are made without being asked for.
 ENUMERABLE = 1 << 16
@@ -108,6 +109,10 @@ class Hamiltonian(nk.operator.DiscreteJaxOperator):
             NotImplementedError: There are too many configurations: the subclass has to define it.
         """
         return float(np.mean(self.diagonal(self._all_states("infinite_temperature_energy"))))
+
+    def device_rows(self) -> DeviceRows | None:
+        """Rows inside jit; None: they are made by the host, on an accelerator too."""
+        return None
 
     def listed(self, samples: np.ndarray, *, spin_flip: bool = False, **how: Any) -> Connections:
         """Connections of samples (..., modes), repeated ones merged.

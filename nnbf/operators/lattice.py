@@ -18,6 +18,7 @@ import numpy as np
 from hamiltonians.compiled import compiled
 from hamiltonians.lattice.model import Lattice
 from nnbf.operators.connections import Connections
+from nnbf.operators.device_rows import LatticeRows
 from nnbf.operators.hamiltonian import Hamiltonian
 
 
@@ -115,6 +116,12 @@ class LatticeHamiltonian(Hamiltonian):
             model.U, model.n_sites, self.max_conn_size,
         )  # fmt: skip
         return Connections.of_lists(counts, connected, elements)
+
+    def device_rows(self) -> LatticeRows:
+        """Rows inside jit, on packed configurations."""
+        if "_device_rows" not in self.__dict__:
+            self._device_rows = LatticeRows.of(self.hops, self.levels, self._model)
+        return self._device_rows
 
     def get_conn_padded(self, x):
         """Connected configurations (..., C, modes) and elements (..., C); padding is x, with element 0."""

@@ -27,6 +27,7 @@ from nnbf.determinants import (
 from nnbf.determinants.hashing import merge_equal
 from nnbf.determinants.rows import Rounding, flat_connections
 from nnbf.operators.connections import Connections
+from nnbf.operators.device_rows import MolecularRows
 from nnbf.operators.hamiltonian import Hamiltonian
 from nnbf.operators.padded import PaddedIntegrals, padded_connections, padded_integrals
 
@@ -183,6 +184,12 @@ class MolecularHamiltonian(Hamiltonian):
             own=target[np.cumsum(count) - count],
             of_sample=np.arange(len(determinants)),
         )
+
+    def device_rows(self) -> MolecularRows:
+        """Rows inside jit, on packed determinants."""
+        if self._host.device_rows is None:
+            self._host.device_rows = MolecularRows.of(self.integrals, self.tables)
+        return self._host.device_rows
 
     def get_conn_padded(self, x):
         """Connected configurations (..., K, 2M) and elements (..., K), K = ``max_conn_size``."""
@@ -375,6 +382,7 @@ class _Host:
     def __init__(self, integrals, threshold):
         self.integrals = integrals
         self.threshold = threshold
+        self.device_rows: MolecularRows | None = None
 
     @cached_property
     def tables(self) -> IntegralTables:

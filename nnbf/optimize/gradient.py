@@ -20,6 +20,7 @@ import numpy as np
 import optax
 import scipy.linalg
 
+from nnbf._compute import on_device
 from nnbf.optimize.tangent import Proposal, TangentProblem, bounded_step, tree_axpy
 
 PyTree = Any
@@ -119,6 +120,9 @@ class StochasticReconfiguration:
         return np.sqrt(problem.excitations + self.gap)
 
     def _solve(self, problem, target, metric):
+        if problem.size <= self.dense_limit and on_device():
+            dual = problem.kernel_solution(metric, self.diag_shift, target)
+            return problem.backward(metric * dual), 0
         if problem.size <= self.dense_limit:
             kernel = problem.kernel()
             if self.gap is not None:

@@ -27,6 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 
+from nnbf._compute import on_device
 from nnbf.optimize.tangent import Proposal, TangentProblem, bounded_step, kernel_diagonal, tree_axpy, tree_dot
 
 PyTree = Any
@@ -146,6 +147,8 @@ class RayleighGaussNewton:
         return problem.unravel(flat), jacobian @ flat, 0
 
     def _dense(self, problem, damping, shift):
+        if on_device():
+            return *problem.newton_solution(damping, shift), 0
         kernel = problem.kernel()
         matrix = problem.shifted(kernel)
         if shift:
@@ -275,6 +278,11 @@ def core_preconditioner(problem: TangentProblem, damping: float, size: int) -> C
     part = problem.restricted(core)
     shift = damping + TAIL_SHARE * float(share[tail].sum())
     root = np.sqrt(diagonal[core])
+    if on_device():
+        solved = part.factored_kernel(root, shift)
+        return lambda vector: tree_axpy(
+            -1.0, part.backward(root * solved(root * part.forward(vector))), vector
+        )
     kernel = part.kernel() * root[:, None] * root[None, :]
     kernel[np.diag_indices(size)] += shift
     factor = scipy.linalg.cholesky(kernel, lower=True, overwrite_a=True, check_finite=False)

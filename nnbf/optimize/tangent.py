@@ -7,7 +7,7 @@ here (SR, SPRING, Rayleigh-Gauss-Newton, first-order) is linear algebra with J a
 ``r = H c - E c``, whose entries are ``c_i (E_loc(i) - E)``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -16,6 +16,7 @@ import numpy as np
 import scipy.sparse
 from jax.flatten_util import ravel_pytree
 
+from nnbf.determinants.device_matrix import device_copy
 from nnbf.determinants.parallel import sparse_times_dense, sparse_times_vector
 from nnbf.optimize.structured import GradientFactors, jvp, tangent_kernel, vjp
 
@@ -93,6 +94,16 @@ class TangentSpace:
         """``J J^T``, (n, n), writable."""
         return np.array(_kernel(self.factors, self.amplitudes))
 
+    def kernel_solution(self, metric: np.ndarray, shift: float, right: np.ndarray) -> np.ndarray:
+        """Solve ``(D J J^T D + shift) y = right`` (n,) on the device; D is the diagonal ``metric`` (n,)."""
+        kernel = _kernel(self.factors, self.amplitudes)
+        return np.asarray(_positive_solution(kernel, jnp.broadcast_to(metric, right.shape), shift, right))
+
+    def factored_kernel(self, metric: np.ndarray, shift: float) -> Callable[[np.ndarray], np.ndarray]:
+        """The same for many right-hand sides."""
+        inverse = _positive_inverse(_kernel(self.factors, self.amplitudes), metric, shift)
+        return lambda right: np.asarray(_times(inverse, right))
+
 
 class TangentProblem(TangentSpace):
     """Everything that one optimisation step needs to know about the state and its energy."""
@@ -147,6 +158,20 @@ class TangentProblem(TangentSpace):
         )
         product -= self.energy * change
         return self._raised(product, change)
+
+    def newton_solution(self, damping: float, shift: float) -> tuple[PyTree, np.ndarray]:
+        """Solve ``((H - E + shift) J J^T + damping) y = -r`` on the device: ``J^T y`` and ``J J^T y``."""
+        raised = np.zeros((0, self.size)) if self._pushed_up is None else self._pushed_up
+        dual, change = _newton_solution(
+            _kernel(self.factors, self.amplitudes),
+            device_copy(self.matrix).dense,
+            self._strength * raised.T,
+            raised,
+            shift - self.energy,
+            damping,
+            self.residual,
+        )
+        return self.backward(dual), np.asarray(change)
 
     def _raised(self, product, change):
         vectors = self._pushed_up
@@ -238,6 +263,11 @@ class ExplicitProblem:
         """``J J^T``, (n, n), writable."""
         return np.array(_gram(self.rows))
 
+    def kernel_solution(self, metric: np.ndarray, shift: float, right: np.ndarray) -> np.ndarray:
+        """Solve ``(D J J^T D + shift) y = right`` (n,) on the device; D is the diagonal ``metric`` (n,)."""
+        kernel = _gram(self.rows)
+        return np.asarray(_positive_solution(kernel, jnp.broadcast_to(metric, right.shape), shift, right))
+
     def curvature(self, change: np.ndarray) -> float:
         """Not known from samples: 0."""
         return 0.0
@@ -312,6 +342,28 @@ def _kernel(factors, c):
         - row[:, None] * c[None, :]
         + jnp.vdot(c, row) * c[:, None] * c[None, :]
     )
+
+
+@jax.jit
+def _positive_solution(kernel, metric, shift, right):
+    matrix = kernel * metric[:, None] * metric + shift * jnp.eye(len(right))
+    return jax.scipy.linalg.solve(matrix, right, assume_a="pos")
+
+
+@jax.jit
+def _positive_inverse(kernel, metric, shift):
+    identity = jnp.eye(len(metric))
+    factor = jax.scipy.linalg.cho_factor(kernel * metric[:, None] * metric + shift * identity)
+    return jax.scipy.linalg.cho_solve(factor, identity)
+
+
+@jax.jit
+def _newton_solution(kernel, matrix, left, raised, shift, damping, residual):
+    product = matrix @ kernel + left @ (raised @ kernel) + shift * kernel
+    least = 8 * jnp.finfo(product.dtype).eps * jnp.abs(product).sum(axis=0).max()
+    product = product + jnp.maximum(damping, least) * jnp.eye(len(residual))
+    dual = jnp.linalg.solve(product, -residual)
+    return dual, kernel @ dual
 
 
 @jax.jit

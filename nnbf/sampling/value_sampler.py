@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import netket as nk
 import numpy as np
 
+from nnbf._compute import on_device
 from nnbf.ansatz.values import BackflowValues, has_values, in_sector
 from nnbf.determinants import pack_occupations, unpack_occupations
 from nnbf.sampling.compiled_moves import DRAWN, compiled_moves, has_moves, propose
@@ -54,7 +55,7 @@ class ValueSampler(nk.sampler.MetropolisSampler):
 
     def _values(self, machine, parameters, state):
         """Kernels of a network, or None."""
-        if self.reset_chains or not has_values(machine) or jax.default_backend() != "cpu":
+        if self.reset_chains or not has_values(machine) or on_device():
             return None
         if not has_moves(self.rule) or not in_sector(machine, _packed(state.σ)):
             return None

@@ -16,16 +16,21 @@ import jax.numpy as jnp
 import netket as nk
 import numpy as np
 
+from nnbf._compute import on_device, single_passes
 from nnbf.ansatz import contract
+from nnbf.ansatz.device_passes import device_log_psi
 from nnbf.ansatz.values import BackflowValues, has_values, in_sector
 from nnbf.determinants.parallel import map_tasks
 from nnbf.operators import Hamiltonian, MolecularHamiltonian
 from nnbf.operators.connections import padded_to, rounded_up
+from nnbf.operators.device_words import unpacked
 
 PyTree = Any
 
 #: Determinants that a molecular network takes in one call.
 BATCH = 8192
+#: Bit strings that are handed to the device at once.
+MOST_WORDS = 1 << 20
 #: Configurations that one call of a compiled lattice network takes.
 BLOCK = 4096
 #: Numbers that a layer of the network may hold at once on a CPU: more do not stay in the cache.
@@ -80,16 +85,40 @@ def signed_log_of_strings(
 def compiled_values(
     hamiltonian: Hamiltonian, model: Any, variables: PyTree, configurations: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """The same by compiled kernels; None where there are none for this network, problem or processor."""
+    """The same by compiled kernels, or on the device from packed words; None where neither is possible."""
+    if on_device():
+        return _device_values(hamiltonian, model, variables, configurations)
     if not (
         isinstance(hamiltonian, MolecularHamiltonian)
         and has_values(model)
-        and jax.default_backend() == "cpu"
         and in_sector(model, configurations)
     ):
         return None
     sign, log_abs = BackflowValues(model, variables)(configurations)
     return np.where(sign < 0, -1.0, 1.0), log_abs
+
+
+def _device_values(hamiltonian, model, variables, configurations):
+    rows_of = hamiltonian.device_rows()
+    if rows_of is None:
+        return None
+    per_sample = contract.per_sample(model)
+    at_once = model_at_once(model, hamiltonian.n_sites) if per_sample else BATCH
+    form = (rows_of.n_modes, rows_of.n_blocks, at_once, single_passes())
+    parts = []
+    for lo in range(0, len(configurations), MOST_WORDS):
+        part = configurations[lo : lo + MOST_WORDS]
+        words = padded_to(part, rounded_up(len(part), 64, 1.25), part[0])
+        found = _signed_log_of_words(model, variables, words.T, len(part), *form)
+        parts.append([np.asarray(array)[: len(part)] for array in found])
+    sign, log_abs = map(np.concatenate, zip(*parts, strict=True))
+    return sign, log_abs
+
+
+@partial(jax.jit, static_argnums=(0, 4, 5, 6, 7))
+def _signed_log_of_words(model, variables, words, count, n_modes, n_blocks, at_once, single):
+    logs = device_log_psi(model, variables, unpacked(words, n_modes, n_blocks), count, at_once, single)
+    return jnp.where(jnp.cos(logs.imag) < 0, -1.0, 1.0), logs.real
 
 
 def signed_log(

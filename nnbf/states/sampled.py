@@ -33,6 +33,7 @@ from nnbf.operators.connections import padded_to, rounded_up
 from nnbf.operators.local_energy import energies_of_rows, even_under_spin_flip
 from nnbf.optimize import ExplicitProblem, SampledProblem
 from nnbf.states.amplitudes import compiled_values, log_psi, model_at_once
+from nnbf.states.device_energies import device_energies, has_device_energies
 from nnbf.states.objective import Objective, as_objective
 from nnbf.states.space_state import log_abs_factors
 
@@ -108,20 +109,27 @@ def distinct_samples(state: nk.vqs.MCState, objective: Hamiltonian | Objective) 
         if objective.rounding
         else {}
     )
-    connections = hamiltonian.listed(rows, spin_flip=even, **how)
-    of_sample, n = connections.of_sample, len(connections.own)
-    distinct = rows[first_rows(of_sample, n)]
-    moves = [penalty.moves(distinct.astype(np.int8)) for penalty in objective.penalties]
-    connections, places = _with_images(hamiltonian, connections, [move.images for move in moves], even)
-    evaluated = _in_blocks if contract.per_sample(state.model) else _at_once
-    local, log_psi, evaluations = evaluated(state, hamiltonian, connections)
-    log_own = log_psi[connections.own]
-    penalties = np.zeros(n, local.dtype)
-    for move, place in zip(moves, places, strict=True):
-        terms = move.element * np.exp(log_psi[place] - log_own[move.row])
-        summed = np.zeros(n, local.dtype)
-        np.add.at(summed, move.row, terms if np.iscomplexobj(local) else terms.real)
-        penalties += move.strength * (move.diagonal + summed)
+    if has_device_energies(hamiltonian) and not objective.penalties:
+        device = device_energies(state, hamiltonian, state.samples.reshape(rows.shape), spin_flip=even, **how)
+        local = device.local.real if _is_real(state, hamiltonian) else device.local
+        log_own, of_sample, evaluations = device.log_psi, device.of_sample, device.evaluations
+        distinct, n = rows[device.first], len(local)
+        penalties = np.zeros(n, local.dtype)
+    else:
+        connections = hamiltonian.listed(rows, spin_flip=even, **how)
+        of_sample, n = connections.of_sample, len(connections.own)
+        distinct = rows[first_rows(of_sample, n)]
+        moves = [penalty.moves(distinct.astype(np.int8)) for penalty in objective.penalties]
+        connections, places = _with_images(hamiltonian, connections, [move.images for move in moves], even)
+        evaluated = _in_blocks if contract.per_sample(state.model) else _at_once
+        local, log_psi, evaluations = evaluated(state, hamiltonian, connections)
+        log_own = log_psi[connections.own]
+        penalties = np.zeros(n, local.dtype)
+        for move, place in zip(moves, places, strict=True):
+            terms = move.element * np.exp(log_psi[place] - log_own[move.row])
+            summed = np.zeros(n, local.dtype)
+            np.add.at(summed, move.row, terms if np.iscomplexobj(local) else terms.real)
+            penalties += move.strength * (move.diagonal + summed)
     if not (np.all(np.isfinite(local)) and np.all(np.isfinite(penalties))):
         raise FloatingPointError("local energies are not finite")
     packed = hamiltonian.pack(distinct)
