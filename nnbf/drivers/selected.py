@@ -22,6 +22,8 @@ SETTLED_VARIANCE = 1e-4
 #: Training outside V is done where V and the sample around it lie by less than this (Hartree) from what
 #: second order promises, so many steps in a row.
 SETTLED_AROUND, CALM_AROUND = 1e-5, 3
+#: Steps outside V after which the energy of the whole state is worth sampling, should a run end there.
+ENOUGH_AROUND = 5
 
 
 @dataclass(frozen=True)
@@ -150,8 +152,9 @@ class SelectedSpaceDriver(ExactDriver):
 
     @property
     def has_trained_around(self) -> bool:
-        """True where the steps outside V were made, and there was something outside."""
-        return self._tail_steps > 0 and self._tail_is_done
+        """True where the steps outside V were made, or so many that the network is no longer free there."""
+        enough = self._tail_is_done or self.progress.tail_done >= ENOUGH_AROUND
+        return self._tail_steps > 0 and self._settled and enough
 
     @property
     def _tail_is_done(self) -> bool:

@@ -126,12 +126,23 @@ def test_the_energy_of_the_whole_state():
     assert sampled.energy.kind == "vmc"
     assert 0 < sampled.energy.error <= 2e-4
     exact = summed.estimates["full_sum"].value
+    # It is that energy, also where the one on V is lower.
+    assert (summed.energy.kind, summed.energy.value) == ("full_sum", exact)
     assert abs(sampled.energy.value - exact) < 5 * sampled.energy.error
     assert sampled.estimates["variational"].value == pytest.approx(summed.estimates["variational"].value)
     # What a step minimises is an estimate of that energy, before the step.
     objectives = [row["objective"] for row in rows if "objective" in row]
     assert len(objectives) == 8
     assert objectives[-1] - exact < 0.5 * (objectives[0] - exact)
+
+
+@pytest.mark.parametrize(("missing", "kind"), [(7, "variational"), (3, "vmc")])
+def test_a_run_that_is_cut_short_outside_its_space(missing, kind):
+    """One step outside V says nothing of the whole state, five do."""
+    options = {"max_space": 12, "tail_steps": 8, "full_sum_limit": 0, "precision": 1e-3}
+    steps = len(solved("LiH", max_space=12, tail_steps=8)[1])
+    found, _ = solved("LiH", **options, max_steps=steps - missing)
+    assert (found.energy.kind, found.status) == (kind, "max_steps")
 
 
 def test_training_outside_the_space_ends_when_nothing_is_left_to_gain():
