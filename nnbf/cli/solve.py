@@ -399,7 +399,7 @@ def _memory_lines(integrals: Any, options: "SolverOptions") -> list[str]:
     """Estimate the large arrays from above, from the largest variational space that can arise."""
     size, n_alpha, n_beta = integrals.n_orbitals, integrals.n_alpha, integrals.n_beta
     dimension = math.comb(size, n_alpha) * math.comb(size, n_beta)
-    space = min(options.max_space, dimension)
+    space = min(options.largest_space(dimension), dimension)
     neighbours = n_alpha * (size - n_alpha) * n_beta * (size - n_beta)
     for n in (n_alpha, n_beta):
         neighbours += n * (size - n) + math.comb(n, 2) * math.comb(size - n, 2)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 LatticeMethod = Literal["full-sum", "vmc"]
 
+#: Determinants of V where nothing is said, and of a molecule's symmetry sector that is then taken whole.
+_SPACE, _WHOLE_SECTOR = 16_384, 50_000
 EXACT_LIMIT = 200_000
 """States of a lattice's sector, or of all together, up to which they are diagonalised: about 10 s."""
 
@@ -77,8 +79,9 @@ class SolverOptions(ComputeOptions):
     images. For localised orbitals; operations that exchange the spins are among them."""
     noise: Positive = 0.05
     """Size of the random part of the initial orbitals."""
-    max_space: Annotated[int, Ge(1), Le(5_000_000)] = 50000
-    """Largest number of determinants in the variational space V (flip pairs count once)."""
+    max_space: Annotated[int, Ge(1), Le(5_000_000)] | None = None
+    """Largest number of determinants in the variational space V (flip pairs count once); left out: 16,384, or
+    the whole symmetry sector where that has at most 50,000."""
     accuracy: Positive = 2e-4
     """V grows until the second-order estimate of what it leaves out is below this (always up to 4096)."""
     energy_tolerance: Positive = 1e-6
@@ -141,6 +144,16 @@ class SolverOptions(ComputeOptions):
     """Minimise H + this (Hartree) times S^2 - S(S+1), with S from 2S; energies reported are those of H."""
     seed: Seed = 0
     """Seed of the initial parameters, and of samples."""
+
+    def largest_space(self, dimension: int | None) -> int:
+        """Most determinants that V may have.
+
+        Args:
+            dimension: Determinants of the whole symmetry sector; None: not known, or too many to be listed.
+        """
+        if self.max_space is not None:
+            return self.max_space
+        return _WHOLE_SECTOR if dimension is not None and dimension <= _WHOLE_SECTOR else _SPACE
 
 
 @dataclass(frozen=True)

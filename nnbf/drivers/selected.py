@@ -40,7 +40,7 @@ class TailTraining:
     largest_space: int | None = None
     """Where V is larger, no steps are made; None: whatever its size."""
     sample: int = 8192
-    """Determinants drawn at every step."""
+    """Determinants drawn at every step; as many as V has where these are more."""
     damping: float = 1e-3
     """Damping of the first step."""
     last_damping: float = 2e-2
@@ -298,7 +298,8 @@ class SelectedSpaceDriver(ExactDriver):
         if self._n_outside:
             amplitudes = psi * np.sqrt(state.multiplicity)
             energy = float(amplitudes @ (state.matrix @ amplitudes))
-            self._surroundings = Surroundings(state, outside, energy, self._irreps, tail.sample, tail.seed)
+            size = max(tail.sample, len(psi))
+            self._surroundings = Surroundings(state, outside, energy, self._irreps, size, tail.seed)
             self._surroundings.positions = chains
 
     def _goal(self):

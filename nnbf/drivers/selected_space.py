@@ -46,6 +46,8 @@ from nnbf.states.selected_ci import in_natural_orbitals, selected_ci
 
 #: Steps outside V where nothing else is said, and the largest V that they are made with.
 TAIL_STEPS, LARGEST_TRAINED_AROUND = 40, 20_000
+#: V has as many determinants however little is left out.
+FREE_SPACE = 4096
 #: Share of |psi|^2 in the variational space from which on energies of the part there are worth a line.
 LEAST_LISTED = 0.9
 
@@ -199,9 +201,10 @@ def _exact_level(task: Task, *, whole_sector: bool) -> Level:
     sector = None
     if options.full_sum_limit:
         sector = symmetry_sector(state, irrep_bits(system.integrals), options.full_sum_limit)
+    largest = options.largest_space(None if sector is None else len(sector))
     growth = Growth(
-        max_size=options.max_space,
-        free_size=min(options.max_space, 4096),
+        max_size=largest,
+        free_size=min(largest, FREE_SPACE),
         accuracy=options.accuracy,
         sector=sector,
     )
