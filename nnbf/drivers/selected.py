@@ -14,6 +14,7 @@ from nnbf.drivers.base import ExactDriver, Progress, search_line, static_field
 from nnbf.drivers.growth import Growth, rank_connected
 from nnbf.drivers.monitor import Snapshot, pack_tree, unpack_tree
 from nnbf.optimize import FitToVector, RayleighGaussNewton
+from nnbf.optimize.tangent import tree_axpy
 from nnbf.states import ComplementCoupling, SpaceState, Surroundings, extended_state
 from nnbf.states.selected_ci import lowest_eigenpairs
 
@@ -31,8 +32,8 @@ class TailTraining:
     """Steps, after V has settled, that teach the network the determinants outside V.
 
     Every step draws determinants outside V (:mod:`nnbf.states.surroundings`) and makes one Gauss-Newton step
-    on V and these together. The damping is large, so that a step averages over what the samples before it
-    taught, and grows towards the end.
+    on V and these together. Parameters are averaged over the last steps, which see different samples: the
+    damping can then be small.
     """
 
     steps: int = 0
@@ -41,17 +42,12 @@ class TailTraining:
     """Where V is larger, no steps are made; None: whatever its size."""
     sample: int = 8192
     """Determinants drawn at every step; as many as V has where these are more."""
-    damping: float = 1e-3
-    """Damping of the first step."""
-    last_damping: float = 2e-2
-    """Damping of the last step."""
+    damping: float = 2e-4
+    """Damping of the steps."""
+    averaged: float = 0.2
+    """Share of the steps, the last ones, that parameters are averaged over."""
     seed: int = 0
     """Seed of the samples."""
-
-    def damping_at(self, step: int) -> float:
-        """Damping of step 0 <= step < steps: a geometric sequence."""
-        share = step / max(1, self.steps - 1)
-        return float(self.damping * (self.last_damping / self.damping) ** share)
 
 
 @dataclass
@@ -97,6 +93,7 @@ class SelectedSpaceDriver(ExactDriver):
     _n_outside: int | None = static_field()
     _outside_amplitudes: Any = static_field()
     _objective: float | None = static_field()
+    _average: Any = static_field()
     _lowest: Any = static_field()
     _grown_from: dict[str, Any] | None = static_field()
 
@@ -143,6 +140,7 @@ class SelectedSpaceDriver(ExactDriver):
         self._truncated, self._coupling = truncated, None
         self._chooses_anew, self._grown_from, self._lowest = chooses_anew, None, None
         self._surroundings = self._n_outside = self._outside_amplitudes = self._objective = None
+        self._average = None
         self._irreps = np.zeros(state.hamiltonian.n_orbitals, np.int64) if irreps is None else irreps
 
     @property
@@ -155,6 +153,11 @@ class SelectedSpaceDriver(ExactDriver):
         """True where the steps outside V were made, or so many that the network is no longer free there."""
         enough = self._tail_is_done or self.progress.tail_done >= ENOUGH_AROUND
         return self._tail_steps > 0 and self._settled and enough
+
+    @property
+    def averaged(self) -> Any:
+        """Parameters, those of the last steps outside V averaged, where there were such steps."""
+        return self.state.parameters if self._average is None else self._average
 
     @property
     def _tail_is_done(self) -> bool:
@@ -190,7 +193,7 @@ class SelectedSpaceDriver(ExactDriver):
 
     def _used_state(self):
         done = self.progress.tail_done
-        return self._tail_optimizer(done - 1)[1] if done else self.optimizer_state
+        return self._tail_optimizer()[1] if done else self.optimizer_state
 
     def snapshot(self) -> Snapshot:
         """Everything that the next step depends on; see :class:`~nnbf.drivers.ResumableDriver`."""
@@ -198,6 +201,7 @@ class SelectedSpaceDriver(ExactDriver):
             **super().snapshot(),
             "determinants": self.state.determinants,
             "outside_amplitudes": self._outside_amplitudes,
+            "average": None if self._average is None else pack_tree(self._average),
             "chains": None if self._surroundings is None else self._surroundings.positions,
         }
 
@@ -212,6 +216,9 @@ class SelectedSpaceDriver(ExactDriver):
             self.state.set_determinants(snapshot["determinants"])
         self._surroundings = self._n_outside = None
         self._outside_amplitudes = snapshot["outside_amplitudes"]
+        # Snapshots of earlier versions have no average.
+        average = snapshot.get("average")
+        self._average = None if average is None else unpack_tree(average, like=self.state.parameters)
         if self._outside_amplitudes is not None:
             self._look_around(snapshot.get("chains"))
 
@@ -267,7 +274,7 @@ class SelectedSpaceDriver(ExactDriver):
             return stats, jax.tree.map(lambda leaf: 0.0 * leaf, state.parameters)
         drawn = self._surroundings.draw(state, self.progress.tail_done)
         extended = extended_state(state, drawn.determinants, drawn.copies)
-        optimizer, optimizer_state = self._tail_optimizer(self.progress.tail_done)
+        optimizer, optimizer_state = self._tail_optimizer()
         problem = extended.tangent_problem()
         proposal, _ = optimizer.propose(problem, optimizer_state)
         fraction, _ = search_line(extended, problem.energy, proposal, problem.size)
@@ -278,6 +285,16 @@ class SelectedSpaceDriver(ExactDriver):
         self.progress.tail_calm = self.progress.tail_calm + 1 if calm else 0
         return stats, self._taken(proposal, fraction)
 
+    def update_parameters(self, dp: Any) -> None:
+        """Add the update to the parameters, and outside V these to their average."""
+        super().update_parameters(dp)
+        done = self.progress.tail_done
+        if done:
+            latest = self.state.parameters
+            before = latest if self._average is None else self._average
+            share = 1.0 / max(1.0, self.tail.averaged * done)
+            self._average = tree_axpy(share, tree_axpy(-1.0, before, latest), before)
+
     def _problem(self, state):
         if self._truncated:
             return state.tangent_problem()
@@ -285,8 +302,8 @@ class SelectedSpaceDriver(ExactDriver):
             self._coupling = ComplementCoupling(state)
         return self._coupling.problem(state)
 
-    def _tail_optimizer(self, step):
-        optimizer = RayleighGaussNewton(damping=self.tail.damping_at(step), dense_limit=0, cg_iterations=25)
+    def _tail_optimizer(self):
+        optimizer = RayleighGaussNewton(damping=self.tail.damping, dense_limit=0, cg_iterations=25)
         return optimizer.restrained(optimizer.init(self.state.parameters), self._level)
 
     def _look_around(self, chains):

@@ -11,10 +11,12 @@ import jax
 import netket as nk
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 from hamiltonians import InputError, Molecule, build_molecule
 from nnbf.determinants import build_tables, diagonal_elements
 from nnbf.drivers import Monitor, SolverOptions, make_model, solve
+from nnbf.drivers.selected import SelectedSpaceDriver
 from tests.determinants.oracles import flat, lowest_energy, random_system, second_order_energy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,6 +119,25 @@ def test_training_outside_the_space():
     assert -1e-8 < after < 0.5 * before
     variational = [result.estimates["variational"].value for result in (plain, trained)]
     assert variational[1] == pytest.approx(variational[0], abs=1e-3)
+
+
+def test_parameters_are_averaged_over_the_last_steps_outside(monkeypatch):
+    made = []
+    original = SelectedSpaceDriver.update_parameters
+
+    def noted(driver, update):
+        original(driver, update)
+        if driver.progress.tail_done:
+            made.append(ravel_pytree(driver.state.parameters)[0])
+
+    monkeypatch.setattr(SelectedSpaceDriver, "update_parameters", noted)
+    result, _ = solved("LiH", max_space=12, tail_steps=10)
+    average = made[0]
+    for number, parameters in enumerate(made, 1):
+        average = average + (parameters - average) / max(1.0, 0.2 * number)
+    assert len(made) == 10
+    np.testing.assert_allclose(ravel_pytree(result.parameters)[0], average, atol=1e-12)
+    assert np.any(average != made[-1])
 
 
 def test_the_energy_of_the_whole_state():

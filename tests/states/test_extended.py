@@ -6,7 +6,6 @@ import pytest
 
 from nnbf.ansatz import NeuralBackflow
 from nnbf.determinants import connected_space, diagonal_elements
-from nnbf.drivers.selected import TailTraining
 from nnbf.operators import MolecularHamiltonian
 from nnbf.states import SpaceState, Surroundings, extended_state, surroundings
 from tests.determinants.oracles import (
@@ -114,12 +113,3 @@ def test_draws_are_repeatable(setting, monkeypatch):
     first, second = one.draw(state, 1), two.draw(state, 1)
     assert np.array_equal(first.determinants, second.determinants)
     assert np.array_equal(first.copies, second.copies)
-
-
-def test_damping_grows_geometrically():
-    tail = TailTraining(steps=5, damping=1e-4, last_damping=1e-2)
-    values = [tail.damping_at(step) for step in range(5)]
-    assert values[0] == pytest.approx(1e-4)
-    assert values[-1] == pytest.approx(1e-2)
-    assert np.allclose(np.diff(np.log(values)), np.log(10.0) / 2)
-    assert TailTraining(steps=1).damping_at(0) == TailTraining().damping
