@@ -25,12 +25,13 @@ import numpy as np
 from _measure import RESULTS, machine_line, provenance, read_json, write_json
 from gpu_bundle import file_name
 
-from hamiltonians import Lattice, MolecularIntegrals, Molecule, load_problem, space_group
+from hamiltonians import Lattice, MolecularIntegrals, Molecule, irrep_bits, load_problem, space_group
 from nnbf._compute import computing
 from nnbf._text import markdown_table as table
 from nnbf.ansatz import NeuralBackflow, ansatz_from_spec, contract
 from nnbf.ansatz.device_passes import device_log_psi, in_single_precision
-from nnbf.determinants import connected_space, spin_flip_representatives
+from nnbf.ansatz.logdet import side_by_side
+from nnbf.determinants import connected_space, determinant_irreps, spin_flip_representatives
 from nnbf.drivers import LatticeOptions, SolverOptions, solve
 from nnbf.drivers.lattice_ansatz import make_lattice_ansatz
 from nnbf.drivers.monitor import Monitor
@@ -39,9 +40,8 @@ from nnbf.operators.device_connections import device_connections
 from nnbf.operators.local_energy import energies_of_rows
 from nnbf.optimize import RayleighGaussNewton, StochasticReconfiguration
 from nnbf.sampling import ExcitationRule, ValueSampler
-from nnbf.states import SpaceState, sampled_step
-from nnbf.states.amplitudes import initial_variables, model_at_once
-from nnbf.states.device_energies import CHUNK
+from nnbf.states import SpaceState, distinct_samples, sampled_step
+from nnbf.states.amplitudes import device_at_once, initial_variables
 from nnbf.states.markov_chains import chain_sampler
 
 VALUES = Path(__file__).resolve().parent / "data" / "gpu_values.json"
@@ -78,18 +78,24 @@ class Case:
         return initial_variables(self.model, jax.random.key(1), jnp.asarray(self.rows(1), float))
 
     def rows(self, n: int) -> np.ndarray:
-        """Random configurations (n, modes) int8, the same on every machine."""
+        """Random configurations (n, modes) int8 of the reference's irrep, the same on every machine."""
         rng = np.random.default_rng(7)
-        parts = []
-        for number in self.problem.particles:
-            size = self.hamiltonian.hilbert.size // len(self.problem.particles)
-            parts.append(np.argsort(rng.random((n, size)), axis=1) < number)
-        return np.concatenate(parts, axis=1).astype(np.int8)
+        size = self.hamiltonian.hilbert.size // len(self.problem.particles)
+        found = np.zeros((0, self.hamiltonian.hilbert.size), np.int8)
+        while len(found) < n:
+            parts = [np.argsort(rng.random((1024, size)), axis=1) < k for k in self.problem.particles]
+            rows = np.concatenate(parts, axis=1).astype(np.int8)
+            if isinstance(self.problem, Molecule):
+                irreps = irrep_bits(self.problem.integrals)
+                own = determinant_irreps(self.hamiltonian.reference, irreps)
+                rows = rows[determinant_irreps(self.hamiltonian.pack(rows), irreps) == own]
+            found = np.concatenate([found, rows])
+        return found[:n]
 
     @property
     def at_once(self) -> int:
         """Configurations of one call of the network."""
-        return model_at_once(self.model, self.hamiltonian.n_sites) if self.per_sample else CHUNK
+        return device_at_once(self.model, self.hamiltonian.n_sites)
 
     @property
     def per_sample(self) -> bool:
@@ -200,7 +206,7 @@ def values(case: Case) -> dict[str, Any]:
     """Log psi and local energies of a few configurations, as `computing` says."""
     state, rows = state_of(case, COMPARED), case.rows(COMPARED)
     state._samples = jnp.asarray(rows)[None]
-    found = sampled_step(state, case.hamiltonian).samples
+    found = distinct_samples(state, case.hamiltonian)
     place = found.of_sample
     return {
         "log_abs": found.log_abs[place].tolist(),
@@ -232,7 +238,7 @@ def state_of(case: Case, n_samples: int) -> nk.vqs.MCState:
     if isinstance(case.problem, Lattice):
         sampler = chain_sampler(operator, case.model, n_samples, power=1.4)
     else:
-        rule = ExcitationRule.of(operator.integrals, np.zeros(operator.n_orbitals, int), operator.tables)
+        rule = ExcitationRule.of(operator.integrals, irrep_bits(operator.integrals), operator.tables)
         modes = operator.hilbert.size
         sampler = ValueSampler(operator.hilbert, rule, n_chains=n_samples, sweep_size=modes, dtype=np.int8)
     return nk.vqs.MCState(
@@ -282,7 +288,7 @@ def peaks(tiny: bool) -> dict[str, float]:
 def measured(case: Case, peak: Mapping[str, float], tiny: bool) -> dict[str, Any]:
     """Rates of one system."""
     found: dict[str, Any] = {}
-    n = 512 if tiny else min(1 << 18, 64 * case.at_once)
+    n = 512 if tiny else min(1 << 17, 64 * case.at_once)
     rows = jnp.asarray(case.rows(n))
     for name in ("double", "single"):
         single = name == "single"
@@ -316,7 +322,8 @@ def roofline(
         (model, variables), dtype = in_single_precision(model, variables), jnp.float32
     size = min(case.at_once, len(rows))
     part = rows[:size].astype(dtype)
-    counted = jax.jit(model.apply).lower(variables, part).compile().cost_analysis() or {}
+    with side_by_side():
+        counted = jax.jit(model.apply).lower(variables, part).compile().cost_analysis() or {}
     flop, moved = (counted.get(name, 0.0) / size for name in ("flops", "bytes accessed"))
     least = max(flop / peak[f"flop_per_s_{precision}"], moved / peak["bytes_per_s"])
     return {"flop": flop, "bytes": moved, "share_of_roofline": rate * least}
@@ -373,9 +380,9 @@ def reached(case: Case, seconds: float) -> dict[str, Any]:
     """A run from scratch, and when its energy first came below the target."""
     assert case.target is not None
     goal = None if case.exact is None else case.exact + case.target
-    options = (
-        replace(case.options, time_limit=seconds) if hasattr(case.options, "time_limit") else case.options
-    )
+    options = replace(case.options, compute="device")
+    if hasattr(options, "time_limit"):
+        options = replace(options, time_limit=seconds)
     started, rows = time.monotonic(), []
     monitor = Monitor(rows.append).within(seconds)
     model = None if isinstance(case.problem, Lattice) else case.model

@@ -80,6 +80,7 @@ def save_system(name: str, folder: Path) -> Path:
     exact = KNOWN.get(name)
     system = replace(spec, fci_limit=30_000_000 if exact is None and name in SPECS else 0).build()
     run = suited_run(system, spec, SolverOptions())
+    folder.mkdir(parents=True, exist_ok=True)
     path = run.system.save(folder / f"{file_name(name)}.npz")
     options = {key: value for key, value in asdict(run.options).items() if _is_plain(value)}
     write_json(

@@ -39,8 +39,8 @@ class ComputeOptions(Checked):
     """host: compiled kernels of the CPU; device: programs of JAX whose arrays stay on the device, on a CPU as
     well; auto: device on an accelerator, else host."""
     passes: Passes = "double"
-    """Precision of the network's layers in passes without derivatives, on the device; parameters, sums and
-    solutions are double, and the run says what it changes."""
+    """Precision of the network's layers in amplitudes and local energies, on the device; chains, derivatives,
+    sums and solutions are double, and the run says what it changes."""
 
     def __post_init__(self):
         super().__post_init__()

@@ -1,7 +1,8 @@
 """Rows of a Hamiltonian and what they reach, made and merged on the device; the host sees four numbers."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +38,7 @@ class Screening(NamedTuple):
     """Elements off the diagonal that are left out, or rounded."""
 
     threshold: jax.Array | float = 0.0
-    """Smaller ones are left out."""
+    """Smaller ones are left out; one for all rows, or (rows,)."""
     cut: jax.Array | float = 0.0
     """Smaller ones become this or nothing, as :class:`~nnbf.determinants.rows.Rounding` says."""
     seed: jax.Array | np.uint64 = np.uint64(0)
@@ -79,13 +80,23 @@ def device_connections(
     """
     n = len(samples)
     if sizes is None or sizes.rows < n:
-        sizes = _first_sizes(rows_of, n)
+        sizes = first_sizes(rows_of, n)
     cut, seed = (0.0, 0) if rounding is None else rounding
-    screening = Screening(float(threshold), float(cut), np.uint64(seed))
+    screening = Screening(jnp.maximum(threshold, rows_of.threshold), float(cut), np.uint64(seed))
+    return with_room(lambda room: _found(rows_of, samples, screening, room, spin_flip), sizes)
+
+
+def with_room(make: Callable[[Sizes], Any], sizes: Sizes) -> tuple[Any, Sizes]:
+    """What a program finds that needs sizes, and those that were enough.
+
+    Args:
+        make: Its result has ``counts``, (4,): what there was to find.
+        sizes: To begin with.
+    """
     while True:
-        found = _found(rows_of, samples, screening, sizes, spin_flip)
-        needed = Sizes(*np.asarray(found.counts).tolist())
-        if all(a >= b for a, b in zip(sizes, needed, strict=True)):
+        found = make(sizes)
+        needed = np.asarray(found.counts).tolist()
+        if all(old >= new for old, new in zip(sizes, needed, strict=True)):
             return found, sizes
         sizes = Sizes(
             *(
@@ -95,7 +106,8 @@ def device_connections(
         )
 
 
-def _first_sizes(rows_of, n):
+def first_sizes(rows_of: DeviceRows, n: int) -> Sizes:
+    """Sizes for n rows of which nothing is known."""
     rows = rounded_up(n, 16, 1.25)
     most = rows_at_once(rows_of, rows) * rows_of.n_slots
     # Of many elements an eighth is not zero: a guess.
@@ -124,7 +136,7 @@ def _found(rows_of, samples, screening, sizes, spin_flip):
     n = samples.shape[0]
     merged = merge_equal_words(words, n, bits, sizes.rows)
     rows = words[:, merged.first]
-    listed = _listed(rows_of, rows, merged.total, screening, sizes, spin_flip)
+    listed = listed_rows(rows_of, rows, merged.total, screening, sizes, spin_flip)
     distinct = merge_equal_words(listed.words, listed.total, bits, sizes.distinct)
     connections = Connections(
         occupations=unpacked(listed.words[:, distinct.first], rows_of.n_modes, rows_of.n_blocks).astype(
@@ -140,20 +152,36 @@ def _found(rows_of, samples, screening, sizes, spin_flip):
     return Found(connections, merged.first, counts)
 
 
-class _Listed(NamedTuple):
+class Listed(NamedTuple):
+    """Connections of rows, those of a row side by side, its diagonal first."""
+
     words: jax.Array
+    """(W, connections)."""
     row: jax.Array
+    """(connections,)."""
     element: jax.Array
+    """(connections,), 0 beyond the ``total``."""
     start: jax.Array
+    """(rows,) place of the diagonal of every row."""
     total: jax.Array
+    """How many there are."""
     longest: jax.Array
+    """The most that are made at once."""
 
 
-def _listed(rows_of, rows, n_rows, screening, sizes, spin_flip):
-    """Connections of the first rows of a list, those of a row side by side, the diagonal first."""
+def listed_rows(
+    rows_of: DeviceRows,
+    rows: jax.Array,
+    n_rows: jax.Array | int,
+    screening: Screening,
+    sizes: Sizes,
+    spin_flip: bool,
+) -> Listed:
+    """Connections of the first ``n_rows`` of configurations (W, rows), inside jit."""
     chunk = min(rows_at_once(rows_of, rows.shape[1]), sizes.rows)
     room = -(-sizes.rows // chunk) * chunk
     rows = jnp.pad(rows, [(0, 0), (0, room - sizes.rows)], mode="edge")
+    limits = jnp.pad(jnp.broadcast_to(screening.threshold, sizes.rows), (0, room - sizes.rows))
     length = sizes.connections + sizes.block
     words = jnp.zeros((len(rows), length), jnp.uint64)
     row = jnp.full(length, sizes.rows - 1, jnp.int32)
@@ -165,9 +193,10 @@ def _listed(rows_of, rows, n_rows, screening, sizes, spin_flip):
         first = step * chunk
         part = jax.lax.dynamic_slice_in_dim(rows, first, chunk, axis=1)
         values, moved = rows_of(part)
-        values, keep = _screened(values, part, moved, screening)
+        limit = jax.lax.dynamic_slice_in_dim(limits, first, chunk)[:, None]
+        values, keep = _screened(values, part, moved, screening._replace(threshold=limit))
         keep = keep & (first + jnp.arange(chunk) < n_rows)[:, None]
-        place, ends, number = _places_of_kept(keep, sizes.block)
+        place, ends, number = places_of_kept(keep, sizes.block)
         in_block = jnp.arange(sizes.block) < number
         at = jnp.minimum(used, sizes.connections)
         flat = moved.reshape(len(rows), -1)[:, place]
@@ -190,7 +219,7 @@ def _listed(rows_of, rows, n_rows, screening, sizes, spin_flip):
     kept = slice(0, sizes.connections)
     if spin_flip:
         words = flipped_representatives(words)
-    return _Listed(words[:, kept], row[kept], element[kept], start[: sizes.rows], count, longest)
+    return Listed(words[:, kept], row[kept], element[kept], start[: sizes.rows], count, longest)
 
 
 def _screened(values, rows, moved, screening):
@@ -211,7 +240,7 @@ def _screened(values, rows, moved, screening):
     return values, keep
 
 
-def _places_of_kept(keep, room):
+def places_of_kept(keep: jax.Array, room: int) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Flat places (room,) of what is kept, running counts (n,) at the ends of rows, and their number."""
     ends = jnp.cumsum(jnp.sum(keep, axis=1, dtype=jnp.int32), dtype=jnp.int32)
     running = jnp.cumsum(keep.ravel(), dtype=jnp.int32)

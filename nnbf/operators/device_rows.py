@@ -33,6 +33,10 @@ class DeviceRows(Protocol):
     def n_modes(self) -> int:
         """Modes."""
 
+    @property
+    def threshold(self) -> Any:
+        """Elements off the diagonal below this are left out."""
+
     def __call__(self, words: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Elements (n, slots) and words (W, n, slots) that configurations (W, n) are connected with."""
 
@@ -53,11 +57,13 @@ class MolecularRows:
     """(1 or 2, P, P) by pairs i < j that are emptied and a < b that are filled: elements but for s."""
     mixed: jax.Array
     """(pairs, pairs): (ia alpha | jb beta)."""
+    threshold: jax.Array
+    """Elements off the diagonal below this (Hartree) are left out."""
     n_orbitals: int = flax.struct.field(pytree_node=False)
     particles: tuple[int, int] = flax.struct.field(pytree_node=False)
 
     @classmethod
-    def of(cls, integrals: Any, tables: IntegralTables) -> "MolecularRows":
+    def of(cls, integrals: Any, tables: IntegralTables, threshold: float) -> "MolecularRows":
         """Those of ``hamiltonians.MolecularIntegrals``, with the host's tables of the same."""
         two_body = np.asarray(integrals.two_body)
         same, mixed = (two_body[None], two_body) if two_body.ndim == 2 else (two_body[[0, 2]], two_body[1])
@@ -69,6 +75,7 @@ class MolecularRows:
                 other_single=jnp.asarray(tables.other_single),
                 same_double=jnp.stack([_signed_doubles(block, integrals.n_orbitals) for block in same]),
                 mixed=jnp.asarray(mixed),
+                threshold=jnp.asarray(threshold),
                 n_orbitals=integrals.n_orbitals,
                 particles=(integrals.n_alpha, integrals.n_beta),
             )
@@ -238,6 +245,7 @@ class LatticeRows:
             )
 
     n_blocks = 1
+    threshold = 0.0
 
     @property
     def n_modes(self) -> int:

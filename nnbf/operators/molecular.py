@@ -188,7 +188,7 @@ class MolecularHamiltonian(Hamiltonian):
     def device_rows(self) -> MolecularRows:
         """Rows inside jit, on packed determinants."""
         if self._host.device_rows is None:
-            self._host.device_rows = MolecularRows.of(self.integrals, self.tables)
+            self._host.device_rows = MolecularRows.of(self.integrals, self.tables, self.threshold)
         return self._host.device_rows
 
     def get_conn_padded(self, x):

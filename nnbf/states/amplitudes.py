@@ -29,6 +29,8 @@ PyTree = Any
 
 #: Determinants that a molecular network takes in one call.
 BATCH = 8192
+#: ... and where small matrices of so many are to stay in the cache of a CPU.
+SMALL_BATCH = 512
 #: Bit strings that are handed to the device at once.
 MOST_WORDS = 1 << 20
 #: Configurations that one call of a compiled lattice network takes.
@@ -47,6 +49,13 @@ def model_at_once(model: Any, n_sites: int) -> int:
     numbers = _IN_CACHE if jax.default_backend() == "cpu" else _ON_ACCELERATOR
     most = max(1, numbers // (16 * n_sites * max(contract.n_passes(model), 1)))
     return 1 << (most.bit_length() - 1)
+
+
+def device_at_once(model: Any, n_sites: int) -> int:
+    """Configurations of one call of a network in programs that keep to the device."""
+    if contract.per_sample(model):
+        return model_at_once(model, n_sites)
+    return SMALL_BATCH if jax.default_backend() == "cpu" else BATCH
 
 
 def initial_variables(model: Any, key: jax.Array, configurations: jax.Array) -> PyTree:
@@ -102,8 +111,7 @@ def _device_values(hamiltonian, model, variables, configurations):
     rows_of = hamiltonian.device_rows()
     if rows_of is None:
         return None
-    per_sample = contract.per_sample(model)
-    at_once = model_at_once(model, hamiltonian.n_sites) if per_sample else BATCH
+    at_once = device_at_once(model, hamiltonian.n_sites)
     form = (rows_of.n_modes, rows_of.n_blocks, at_once, single_passes())
     parts = []
     for lo in range(0, len(configurations), MOST_WORDS):

@@ -7,16 +7,12 @@ import netket as nk
 import numpy as np
 
 from nnbf._compute import on_device, single_passes
-from nnbf.ansatz import contract
 from nnbf.ansatz.device_passes import device_log_psi
 from nnbf.determinants.rows import Rounding
 from nnbf.operators import Connections, Hamiltonian
 from nnbf.operators.device_connections import device_connections
 from nnbf.operators.local_energy import energies_of_rows
-from nnbf.states.amplitudes import model_at_once
-
-#: Configurations that a dense network takes in one call, where the state does not say.
-CHUNK = 8192
+from nnbf.states.amplitudes import device_at_once
 
 
 class DeviceEnergies(NamedTuple):
@@ -66,8 +62,7 @@ def device_energies(
     )
     connections, model = found.connections, state.model
     count = found.counts[3]
-    per_sample = contract.per_sample(model)
-    at_once = model_at_once(model, hamiltonian.n_sites) if per_sample else state.chunk_size or CHUNK
+    at_once = state.chunk_size or device_at_once(model, hamiltonian.n_sites)
     occupations = connections.occupations
     logs = device_log_psi(model, state.variables, occupations, count, at_once, single_passes())
     local, own = _sums(connections, logs)

@@ -130,6 +130,9 @@ def test_small_elements_are_left_out():
     threshold = float(np.median(np.abs(operator.listed(samples).element)))
     found, _ = device_connections(operator.device_rows(), jnp.asarray(samples), threshold=threshold)
     assert_same(operator.listed(samples, threshold=threshold), found.connections, samples)
+    screened = MolecularHamiltonian(operator.integrals, threshold=threshold)
+    found, _ = device_connections(screened.device_rows(), jnp.asarray(samples))
+    assert_same(screened.listed(samples), found.connections, samples)
 
 
 def test_small_elements_are_rounded_at_random_and_right_on_average():
