@@ -203,15 +203,14 @@ def lattice_case(size: tuple[int, int], particles: int, repulsion: float, **more
 
 
 def values(case: Case) -> dict[str, Any]:
-    """Log psi and local energies of a few configurations, as `computing` says."""
+    """|psi| and H psi, but for a sign, of a few configurations, as `computing` says."""
     state, rows = state_of(case, COMPARED), case.rows(COMPARED)
     state._samples = jnp.asarray(rows)[None]
     found = distinct_samples(state, case.hamiltonian)
-    place = found.of_sample
-    return {
-        "log_abs": found.log_abs[place].tolist(),
-        "local_energy": found.local_energies.real[place].tolist(),
-    }
+    logs, local = found.log_abs[found.of_sample], found.local_energies.real[found.of_sample]
+    # Beside nodes logarithms and local energies are rounding.
+    psi = np.exp(logs - logs.max())
+    return {"largest": [float(logs.max())], "psi": psi.tolist(), "h_psi": (local * psi).tolist()}
 
 
 def compared(case: Case) -> dict[str, float]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnbf.determinants import connected_space, multiplicities
+from nnbf.determinants import multiplicities
 from nnbf.determinants.parallel import sparse_times_vector
 from nnbf.states import SpaceState
 from nnbf.states.selected_ci import most_important
@@ -97,7 +97,7 @@ def rank_connected(
     product = sparse_times_vector(state.matrix, amplitudes)
     energy = float(amplitudes @ product)
     threshold = 0.0 if len(psi) < 64 else growth.screening
-    outside = connected_space(state.hamiltonian.tables, state.determinants, psi, state.spin_flip, threshold)
+    outside = state.hamiltonian.connected_space(state.determinants, psi, state.spin_flip, threshold)
     gaps = np.maximum(outside.diagonal - energy, 1e-3)
     weight = multiplicities(outside.determinants, state.spin_flip)
     second_order = -float(np.sum(weight * outside.couplings**2 / gaps))

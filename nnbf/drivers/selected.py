@@ -9,7 +9,6 @@ import netket as nk
 import numpy as np
 import scipy.sparse.linalg
 
-from nnbf.determinants import connected_space
 from nnbf.drivers.base import ExactDriver, Progress, search_line, static_field
 from nnbf.drivers.growth import Growth, rank_connected
 from nnbf.drivers.monitor import Snapshot, pack_tree, unpack_tree
@@ -310,7 +309,7 @@ class SelectedSpaceDriver(ExactDriver):
         """Find what lies outside V, where there is anything; samples of it go on where chains were."""
         state: SpaceState = self.state
         psi, tail = self._outside_amplitudes, self.tail
-        outside = connected_space(state.hamiltonian.tables, state.determinants, psi, state.spin_flip)
+        outside = state.hamiltonian.connected_space(state.determinants, psi, state.spin_flip)
         self._n_outside = len(outside.determinants)
         if self._n_outside:
             amplitudes = psi * np.sqrt(state.multiplicity)

@@ -9,6 +9,7 @@ import netket as nk
 import numpy as np
 import scipy.sparse
 
+from nnbf._compute import on_device
 from nnbf.determinants import symmetrised
 from nnbf.determinants.configurations import (
     pack_modes,
@@ -20,6 +21,7 @@ from nnbf.determinants.configurations import (
 from nnbf.determinants.hashing import build_hash_table, find_rows, first_rows, merge_equal
 from nnbf.operators.connections import Connections
 from nnbf.operators.device_rows import DeviceRows
+from nnbf.operators.device_space import device_matrix_of
 
 #: States up to which sums over the whole Hilbert space are made without being asked for.
 ENUMERABLE = 1 << 16
@@ -165,6 +167,9 @@ class Hamiltonian(nk.operator.DiscreteJaxOperator):
             configurations: (n, W).
             spin_flip: Whether entries stand for a configuration and its flip, on which psi is the same.
         """
+        rows_of = self.device_rows() if on_device() else None
+        if rows_of is not None:
+            return device_matrix_of(rows_of, configurations, spin_flip)
         rows = self.unpack(configurations)
         found = self._folded(rows) if spin_flip else self.connections(rows)
         slots, reached = build_hash_table(configurations), self.pack(found.occupations)

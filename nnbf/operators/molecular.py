@@ -13,13 +13,17 @@ import scipy.sparse
 from jax.tree_util import register_pytree_node_class
 from netket.utils.numbers import is_scalar
 
+from nnbf._compute import on_device
 from nnbf.determinants import (
+    ConnectedSpace,
     IntegralTables,
     build_tables,
+    connected_space,
     determinant_from_orbitals,
     diagonal_elements,
     hamiltonian_matrix,
     max_connections,
+    multiplicities,
     pack_occupations,
     spin_flip_representatives,
     unpack_occupations,
@@ -28,6 +32,7 @@ from nnbf.determinants.hashing import merge_equal
 from nnbf.determinants.rows import Rounding, flat_connections
 from nnbf.operators.connections import Connections
 from nnbf.operators.device_rows import MolecularRows
+from nnbf.operators.device_space import device_couplings, device_matrix_of
 from nnbf.operators.hamiltonian import Hamiltonian
 from nnbf.operators.padded import PaddedIntegrals, padded_connections, padded_integrals
 
@@ -142,7 +147,19 @@ class MolecularHamiltonian(Hamiltonian):
 
     def matrix(self, configurations: np.ndarray, *, spin_flip: bool = False) -> scipy.sparse.csr_matrix:
         """See :func:`nnbf.determinants.hamiltonian_matrix`, which makes it without listing what leads out."""
+        if on_device():
+            return device_matrix_of(self.device_rows(), configurations, spin_flip)
         return hamiltonian_matrix(self.tables, configurations, spin_flip)
+
+    def connected_space(
+        self, determinants: np.ndarray, psi: np.ndarray, spin_flip: bool = False, threshold: float = 0.0
+    ) -> ConnectedSpace:
+        """See :func:`nnbf.determinants.connected_space`; on the device where that computes."""
+        if not on_device():
+            return connected_space(self.tables, determinants, psi, spin_flip, threshold)
+        norm = np.sqrt(np.sum(multiplicities(determinants, spin_flip) * psi**2))
+        keys, sums = device_couplings(self.device_rows(), determinants, psi / norm, spin_flip, threshold)
+        return ConnectedSpace(keys, sums, diagonal_elements(self.tables, keys))
 
     def diagonal(self, rows: np.ndarray) -> np.ndarray:
         """Diagonal elements (n,) of occupations (n, 2M), Hartree."""

@@ -6,6 +6,14 @@ import numpy as np
 import pytest
 
 from hamiltonians import Lattice, MolecularIntegrals
+from nnbf._compute import computing
+from nnbf.determinants import (
+    build_hash_table,
+    connected_space,
+    find_rows,
+    multiplicities,
+    spin_flip_representatives,
+)
 from nnbf.determinants.rows import Rounding
 from nnbf.operators import LatticeHamiltonian, MolecularHamiltonian
 from nnbf.operators.device_connections import Sizes, device_connections
@@ -177,3 +185,30 @@ def test_a_configuration_with_all_bits_set_is_no_padding(n_words):
     position = np.asarray(found.position)
     assert position[0] == position[2] != position[1] == position[3]
     assert set(np.asarray(words[0, found.first[:2]]).tolist()) == {3, 2**64 - 1}
+
+
+@pytest.mark.parametrize("name", ["closed shell", "33 orbitals: keys are mixed", "Hubbard"])
+def test_matrices_and_surroundings_of_lists(name):
+    operator = hamiltonian(name)
+    fold = name == "closed shell"
+    strings = np.unique(operator.pack(samples_of(operator)), axis=0)
+    if fold:
+        strings = np.unique(spin_flip_representatives(strings), axis=0)
+    strings = np.random.default_rng(1).permutation(strings)
+    host = operator.matrix(strings, spin_flip=fold)
+    with computing("device"):
+        device = operator.matrix(strings, spin_flip=fold)
+    assert abs(host - device).max() < 1e-12 * abs(host).max()
+    if name == "Hubbard":
+        return
+    psi = np.random.default_rng(2).normal(size=len(strings))
+    psi[3] = 0.0
+    psi /= np.sqrt(np.sum(multiplicities(strings, fold) * psi**2))
+    for threshold in (0.0, 0.05):
+        expected = connected_space(operator.tables, strings, psi, fold, threshold)
+        with computing("device"):
+            found = operator.connected_space(strings, psi, fold, threshold)
+        place = find_rows(build_hash_table(expected.determinants), expected.determinants, found.determinants)
+        assert sorted(place) == list(range(len(expected.determinants)))
+        np.testing.assert_allclose(found.couplings, expected.couplings[place], atol=1e-12)
+        np.testing.assert_allclose(found.diagonal, expected.diagonal[place], atol=1e-12)
