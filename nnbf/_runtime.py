@@ -34,8 +34,11 @@ def enable_double_precision() -> None:
     jax.config.update("jax_enable_x64", True)
 
 
-def prepare_process() -> None:
+def prepare_process(before_devices: Callable[[], object] = lambda: None) -> None:
     """Settle what libraries read from the environment when they are loaded: for programs, not for notebooks.
+
+    Args:
+        before_devices: Called before JAX looks for devices.
 
     Raises:
         InputError: JAX is to use a kind of device that is not there.
@@ -47,6 +50,7 @@ def prepare_process() -> None:
         with contextlib.chdir(os.sep):
             import matplotlib  # noqa: F401
     os.environ.update(import_environment())
+    before_devices()
     wanted = os.environ.get("JAX_PLATFORMS", "")
     if wanted in ("", "cpu"):
         return

@@ -45,6 +45,7 @@ _LONG = (
     "drivers/test_lattice.py",
     "runs/test_old_folders.py",
     "drivers/test_lattice_vmc.py",
+    "devices/test_devices.py",
     "runs/test_levels.py",
     "sweep/test_real_curve.py",
     "cli/test_spectrum.py",

@@ -136,7 +136,7 @@ def test_commands_of_the_tutorial_are_those_of_the_program(tutorial):
 
     steps = list(tutorial.read_steps((DOCS / "tutorial.md").read_text()))
     words = [step.command.split() for step in steps if step.command]
-    assert {word[1] for word in words if word[0] == "nnbf"} >= set(COMMANDS) - {"fcidump", "solve"}
+    assert {word[1] for word in words if word[0] == "nnbf"} >= set(COMMANDS) - {"fcidump", "solve", "devices"}
     files = {step.file for step in steps if step.file}
     assert {word[1] for word in words if word[0] == "python"} <= files
 

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from nnbf._devices import AXIS, by_device, multiple, n_devices
 from nnbf.ansatz.logdet import side_by_side
 
 PyTree = Any
@@ -32,11 +33,25 @@ def device_log_psi(
     """
     if single:
         model, variables = in_single_precision(model, variables)
+    dtype = jnp.float32 if single else jnp.float64
+    n = configurations.shape[0]
+    share = multiple(n) // n_devices()
+
+    def own(variables, count, rows):
+        mine = count - share * jax.lax.axis_index(AXIS)
+        return _in_chunks(model, variables, rows, jnp.clip(mine, 0, share), at_once, dtype)
+
+    if n_devices() == 1:
+        return _in_chunks(model, variables, configurations, count, at_once, dtype)
+    rows = jnp.pad(configurations, [(0, multiple(n) - n), (0, 0)], mode="edge")
+    return by_device(own)(variables, count, rows)[:n]
+
+
+def _in_chunks(model, variables, configurations, count, at_once, dtype):
     n = configurations.shape[0]
     at_once = min(at_once, n)
     room = -(-n // at_once) * at_once
     rows = jnp.pad(configurations, [(0, room - n), (0, 0)], mode="edge")
-    dtype = jnp.float32 if single else jnp.float64
 
     def chunk(step, logs):
         part = jax.lax.dynamic_slice_in_dim(rows, step * at_once, at_once)

@@ -25,8 +25,11 @@ class RunOptions(Checked):
     """Run folder, new or empty; left out: runs/<problem>_<time>."""
     config: str | None = None
     """TOML file with options; the command line goes before the file, the file before defaults."""
+    devices: Annotated[int, Ge(1)] | None = None
+    """Devices of this machine to compute with; left out: all GPUs, or the CPU as one. A CPU is cut into as
+    many, which is for trying things out."""
     dry_run: bool = False
-    """Show what would be done and how large it is, and write nothing."""
+    """Show what would be done, where and how large it is, and write nothing."""
     quiet: bool = False
     """Print only the final tables."""
 

@@ -2,19 +2,23 @@
 
 import gc
 import os
+import re
 import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
 from hamiltonians.errors import InputError, nearest_names
+from nnbf import _processes
 from nnbf._caches import keep_programs
 from nnbf._runtime import (
     BEFORE_COMMANDS,
     OWNED,
+    load_netket,
     prepare_process,
     quick_imports,
     repeat_lost_interrupts,
@@ -94,6 +98,12 @@ COMMANDS = {
         "nnbf.cli.report",
         "nnbf.cli.report:ReportCommand",
     ),
+    "devices": Command(
+        "",
+        "the devices that runs compute with, and how they are used",
+        "nnbf.cli.devices",
+        "nnbf.cli.devices:DevicesCommand",
+    ),
     "sweep": Command(
         "MANIFEST",
         "many runs: molecules, geometries, basis sets, seeds; one table",
@@ -101,6 +111,10 @@ COMMANDS = {
         "nnbf.cli.sweep:SweepCommand",
     ),
 }
+
+
+_TOGETHER = ("molecule", "fcidump", "lattice", "spectrum", "charge", "solve", "resume", "evaluate", "devices")
+"""Commands that several processes carry out together."""
 
 
 def typed_line(*words: str) -> str:
@@ -155,6 +169,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stop_with_parent()
         repeat_lost_interrupts()
     words = list(sys.argv[1:] if arguments is None else arguments)
+    code = _code_of(words, is_program=arguments is None)
+    if _processes.count() > 1:
+        _processes.leave(code)
+    return code
+
+
+def _code_of(words: list[str], *, is_program: bool) -> int:
     try:
         return _dispatch(words)
     except InputError as error:
@@ -163,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # the help text of a command
         return stop.code if isinstance(stop.code, int) else DONE
     except KeyboardInterrupt:
-        if arguments is None:  # it is heard: another one is no error
+        if is_program:  # it is heard: another one is no error
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         _say_error("interrupted")
         return INTERRUPTED
@@ -171,7 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return FAILED
     finally:
-        if arguments is None:  # nothing is left but to tidy up: a late Ctrl-C is no error
+        if is_program:  # nothing is left but to tidy up: a late Ctrl-C is no error
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             gc.freeze()  # nor is looking for garbage of use
 
@@ -210,14 +231,30 @@ def _dispatch(words: list[str]) -> int:
         kind = "option" if name.startswith("-") else "command"
         hint = f"did you mean {close[0]!r}? The commands are {known}" if close else f"give one of {known}"
         raise InputError(f"unknown {kind} {name!r}: {hint}")
-    prepare_process()
+    prepare_process(partial(_join, rest) if name in _TOGETHER else lambda: None)
     keep_programs(_say_warning)
     with quick_imports():
         run: Callable[[list[str]], int] = getattr(import_module(COMMANDS[name].module), name)
+    if not _processes.is_first():
+        from nnbf.runs.followers import follow
+
+        return follow()
     try:
         return run(rest)
     except InputError as error:
         raise InputError(_spelt(str(error), name)) from error
+
+
+def _join(words: list[str]) -> None:
+    """Join the processes of this calculation, if it has several, each with its devices."""
+    _processes.join()
+    if _processes.count() > 1:
+        from nnbf._devices import use_devices
+
+        # Here, for all: the others do not read what follows, and each waits for the devices of all.
+        given = re.search(r"(?:^| )--devices[ =](\d{1,4})(?: |$)", " ".join(words))
+        use_devices(int(given[1]) if given else None)
+        load_netket()
 
 
 def _use_plugin(given: str) -> None:
@@ -245,7 +282,7 @@ def _spelt(message: str, name: str) -> str:
 
 def overview() -> str:
     """Return the text of `nnbf --help`."""
-    heads = {name: f"{name} {command.usage}" for name, command in COMMANDS.items()}
+    heads = {name: f"{name} {command.usage}".rstrip() for name, command in COMMANDS.items()}
     width = max(map(len, heads.values()))
     lines = [f"  {heads[name]:<{width}}  {COMMANDS[name].summary}" for name in COMMANDS]
     return _OVERVIEW.format(commands="\n".join(lines))

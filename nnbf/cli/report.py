@@ -5,7 +5,9 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from annotated_types import Ge
 
 from hamiltonians.errors import extra
 from nnbf._io import given_path
@@ -226,8 +228,10 @@ class EvaluateTarget:
 
 @dataclass(frozen=True)
 class EvaluateOutput:
-    """What is printed."""
+    """Devices, and what is printed."""
 
+    devices: Annotated[int, Ge(1)] | None = None
+    """Devices of this machine to sample with; left out: all GPUs, or the CPU as one."""
     quiet: bool = False
     """Print only the table."""
 
@@ -246,15 +250,17 @@ class EvaluateCommand:
     evaluation: EvaluationOptions = field(default_factory=EvaluationOptions)
     """How far."""
     output: EvaluateOutput = field(default_factory=EvaluateOutput)
-    """What is printed."""
+    """Devices, and what is printed."""
 
 
 def evaluate(arguments: Sequence[str]) -> int:
     """Run `nnbf evaluate` and return its exit code."""
     command = parse_command(EvaluateCommand, arguments, prog="nnbf evaluate", examples=_EVALUATE_EXAMPLES)
+    from nnbf._devices import use_devices
     from nnbf.runs.evaluate_run import evaluate_run
     from nnbf.runs.process import StopRequest
 
+    use_devices(command.output.devices)
     shown = _Rounds(quiet=command.output.quiet, time_limit=command.evaluation.time_limit)
     stop = StopRequest(announce=shown.announce_stop)
     try:

@@ -61,6 +61,8 @@ class ResumeOptions(Checked):
     """Most optimisation steps, those made already included; left out: as before."""
     time_limit: Annotated[float, Interval(gt=0, le=math.inf)] | None = None
     """Stop optimising after this many seconds from now (inf: no limit); left out: as before, from now."""
+    devices: Annotated[int, Ge(1)] | None = None
+    """Devices of this machine to go on with, any number; left out: all GPUs, or the CPU as one."""
     quiet: bool = False
     """Print only the final table."""
 
@@ -107,9 +109,11 @@ def _solved(
 ) -> int:
     """Parse the options of a command that solves a problem (or one from a file), and run it."""
     command: Any = parse_command(kind, arguments, prog=prog, examples=examples)
+    from nnbf._devices import use_devices
     from nnbf.runs import require_free, run_job
 
     options = command.run
+    use_devices(options.devices)
     if options.out is not None:
         require_free(options.out)  # before the time that building takes
     limits = getattr(command, "limits", command.solver)
@@ -281,9 +285,11 @@ def _described(system: "Molecule") -> str:
 def resume(arguments: Sequence[str]) -> int:
     """Run `nnbf resume` and return its exit code."""
     command = parse_command(ResumeCommand, arguments, prog="nnbf resume", examples=_RESUME_EXAMPLES)
+    from nnbf._devices import use_devices
     from nnbf.runs import plan_resumption, resume_run
 
     options = command.options
+    use_devices(options.devices)
     plan = plan_resumption(command.target.folder, max_steps=options.max_steps, time_limit=options.time_limit)
     if plan.nothing_to_do is not None:
         print(f"{plan.directory.path}: {with_flags(plan.nothing_to_do, option_fields(ResumeCommand))}")
@@ -324,6 +330,9 @@ def _show_plan(job: "Job", command: Any, progress: Progress) -> int:
             f"{job.options.method_for(sector.n_states)}"
             for sector in job.sectors
         ]
+    from nnbf.cli.devices import placement_lines
+
+    lines += ["devices:", *(f"  {line}" for line in placement_lines(job.options))]
     print("\n".join([*lines, "dry run: nothing was written"]))
     return DONE
 

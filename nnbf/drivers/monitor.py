@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nnbf._devices import n_devices, on_host, placed
+from nnbf._processes import agreed
 from nnbf.ansatz import ansatz_spec
 
 PyTree = Any
@@ -69,17 +71,17 @@ class Monitor:
     @property
     def remaining(self) -> float:
         """Seconds until the deadline, not below 0."""
-        return max(self.deadline - time.monotonic(), 0.0)
+        return agreed(max(self.deadline - time.monotonic(), 0.0))
 
     @property
     def is_over(self) -> bool:
         """True where the deadline has passed."""
-        return time.monotonic() > self.deadline
+        return agreed(time.monotonic() > self.deadline)
 
     @property
     def is_stopped(self) -> bool:
         """True where somebody asks to stop."""
-        return self.should_stop is not None and self.should_stop()
+        return agreed(self.should_stop is not None and self.should_stop())
 
     def within(self, seconds: float | None) -> "Monitor":
         """The same with a deadline in so many seconds, if that comes first."""
@@ -152,7 +154,11 @@ def network_spec(model: Any) -> dict[str, Any] | None:
 
 def pack_tree(tree: PyTree) -> list[Any]:
     """The leaves of a tree: arrays and numbers."""
-    return jax.tree.leaves(tree)
+    return [leaf if n_devices() == 1 else _whole(leaf) for leaf in jax.tree.leaves(tree)]
+
+
+def _whole(leaf):
+    return on_host(leaf) if isinstance(leaf, jax.Array) else leaf
 
 
 def unpack_tree(leaves: Sequence[Any], like: PyTree) -> PyTree:
@@ -175,7 +181,10 @@ def _unpack_leaf(leaf, like):
             f"the snapshot has an array {np.shape(leaf)} of {leaf.dtype} where {like.shape} of {like.dtype} "
             "is needed"
         )
-    return jnp.asarray(leaf) if isinstance(like, jax.Array) else np.array(leaf)
+    if not isinstance(like, jax.Array):
+        return np.array(leaf)
+    # What is not spread over devices may go where it is needed.
+    return placed(leaf, like.sharding) if len(like.sharding.device_set) > 1 else jnp.asarray(leaf)
 
 
 def pack_fields(record: Any) -> Snapshot:

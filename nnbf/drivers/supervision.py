@@ -11,9 +11,12 @@ import netket as nk
 import numpy as np
 
 from hamiltonians import InputError
+from nnbf._processes import agreed
 from nnbf.drivers.base import static_field
 from nnbf.drivers.monitor import Monitor, Snapshot, network_spec
 
+AGREEMENT = 1e-6
+"""Relative difference of the energies of two processes from which on they do not make the same steps."""
 MAX_REWINDS = 5
 """Returns to an earlier state before a run gives up."""
 
@@ -140,6 +143,14 @@ def _spread(row: Mapping[str, Any]) -> float:
     """Standard deviation of the energy in the state of a step, 0 where it is not known."""
     variance = row.get("variance")
     return math.sqrt(variance) if variance is not None and math.isfinite(variance) and variance > 0 else 0.0
+
+
+def _require_agreement(row: Mapping[str, Any]) -> None:
+    """Notice processes of one calculation that compute different things."""
+    energy = float(row["energy"])
+    first = agreed(energy)
+    if abs(energy - first) > AGREEMENT * max(1.0, abs(first)):
+        raise RuntimeError(f"processes have come apart: energies {first:.12g} and {energy:.12g} in one step")
 
 
 class Stopwatch:
@@ -300,6 +311,7 @@ class _Watch(nk.callbacks.AbstractCallback):
         row, monitor = driver.row, self._monitor
         with monitor.unbroken():
             self._guard.check(row, self.before)
+            _require_agreement(row)
             self._ended = step + 1
             self._saved = self._in_step = False
             row |= {"time_s": self._stopwatch.total, "rewinds": len(self._guard.notes)}

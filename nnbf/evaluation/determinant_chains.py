@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nnbf._devices import on_host, spread
 from nnbf.determinants import (
     connected_space,
     diagonal_elements,
@@ -94,7 +95,7 @@ class ChainSource(SampleSource):
         self._sampler = self._sampler.replace(machine_pow=jnp.asarray(float(power)))
         start, key = jax.random.split(jax.random.key(options.seed))
         self._chain = self._sampler.init_state(state.model, state.variables, key)
-        self._chain = self._chain.replace(σ=self._starting_points(start))
+        self._chain = self._chain.replace(σ=spread(self._starting_points(start)))
         self._chain = self._sampler.reset(state.model, state.variables, self._chain)
         self._settle()
 
@@ -239,7 +240,7 @@ class ChainSource(SampleSource):
             samples, self._chain = self._sampler.sample(
                 self._state.model, self._state.variables, state=self._chain, chain_length=STRIDE
             )
-            parts.append(np.asarray(samples))
+            parts.append(on_host(samples))
         return np.concatenate(parts, axis=1)
 
     def _starting_points(self, key):

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 
+from nnbf._processes import agreed
 from nnbf.evaluation.determinant_chains import ChainSource
 from nnbf.evaluation.samples import EvaluationOptions, Note
 from nnbf.evaluation.tabulated_sector import SectorSource
@@ -49,4 +50,5 @@ def _affordable(state, sector, options):
     state.signed_log(sector[: 2 * BATCH])  # compiles
     started = time.perf_counter()
     state.signed_log(sector[: 2 * BATCH])
-    return (time.perf_counter() - started) * len(sector) / (2 * BATCH) < 0.5 * options.time_limit
+    seconds = agreed(time.perf_counter() - started)
+    return seconds * len(sector) / (2 * BATCH) < 0.5 * options.time_limit

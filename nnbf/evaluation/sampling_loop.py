@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from nnbf._processes import agreed
 from nnbf.estimate import Estimate, linearised, v_score
 from nnbf.evaluation.samples import EvaluationOptions, Samples, SampleSource
 
@@ -127,7 +128,7 @@ def sample_energy(
     """
     options = EvaluationOptions() if options is None else options
     started = time.perf_counter() if started is None else started
-    elapsed = lambda: time.perf_counter() - started  # noqa: E731
+    elapsed = lambda: agreed(time.perf_counter() - started)  # noqa: E731
     if source.exact is not None:
         mean, second = source.exact
         energy, variance = Estimate(mean, kind="vmc"), Estimate(second - mean**2)
@@ -155,7 +156,7 @@ def sample_energy(
             status = "samples"
         elif elapsed() >= options.time_limit:
             status = "time_limit"
-        elif should_stop is not None and should_stop():
+        elif agreed(should_stop is not None and should_stop()):
             status = "interrupted"
         seconds = (elapsed() - begun) / n_samples
         wanted = _next_round(n_samples, energy.error / precision, options, seconds, elapsed())

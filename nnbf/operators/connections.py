@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
+from nnbf._devices import multiple
 from nnbf.determinants.configurations import (
     pack_modes,
     pack_occupations,
@@ -92,7 +93,7 @@ class Connections(NamedTuple):
             least: Smallest number of configurations. The network dominates: they are rounded up least.
             factor: Ratio of one such number to the next.
         """
-        n_distinct = rounded_up(len(self.occupations), least, factor)
+        n_distinct = multiple(rounded_up(len(self.occupations), least, factor))
         n_connections = rounded_up(len(self.row), 1024, 1.5)
         # Rows cost nothing: as many as there are samples.
         n_rows = rounded_up(len(self.of_sample), 16, 1.5)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nnbf._devices import on_host
 from nnbf.determinants.rows import Rounding
 from nnbf.operators.connections import Connections, rounded_up
 from nnbf.operators.device_rows import DeviceRows
@@ -95,7 +96,7 @@ def with_room(make: Callable[[Sizes], Any], sizes: Sizes) -> tuple[Any, Sizes]:
     """
     while True:
         found = make(sizes)
-        needed = np.asarray(found.counts).tolist()
+        needed = on_host(found.counts).tolist()
         if all(old >= new for old, new in zip(sizes, needed, strict=True)):
             return found, sizes
         sizes = Sizes(

@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse
 
 from nnbf._compute import on_device
+from nnbf._devices import on_host
 from nnbf.determinants import symmetrised
 from nnbf.determinants.configurations import (
     pack_modes,
@@ -124,7 +125,7 @@ class Hamiltonian(nk.operator.DiscreteJaxOperator):
             spin_flip: Whether psi is even under spin flip, so that a configuration and its flip are one.
             how: More for :meth:`connections`.
         """
-        samples = np.asarray(samples)
+        samples = on_host(samples)
         rows = np.ascontiguousarray(samples.reshape(-1, samples.shape[-1]))
         if spin_flip:
             distinct, of_sample = merge_equal(spin_flip_representatives(pack_occupations(rows)))

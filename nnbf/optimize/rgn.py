@@ -272,7 +272,7 @@ def core_preconditioner(problem: TangentProblem, damping: float, size: int) -> C
     """
     size = min(size, problem.size)
     diagonal = np.maximum(problem.excitations, SMALLEST_GAP)
-    share = problem.amplitudes**2 * kernel_diagonal(problem.factors) * diagonal
+    share = problem.amplitudes**2 * kernel_diagonal(problem.factors)[: problem.size] * diagonal
     order = np.argsort(-share, kind="stable")
     core, tail = order[:size], order[size:]
     part = problem.restricted(core)

@@ -16,6 +16,7 @@ import numpy as np
 import scipy.sparse
 from jax.flatten_util import ravel_pytree
 
+from nnbf._devices import multiple, on_host
 from nnbf.determinants.device_matrix import device_copy
 from nnbf.determinants.parallel import sparse_times_dense, sparse_times_vector
 from nnbf.optimize.structured import GradientFactors, jvp, tangent_kernel, vjp
@@ -43,13 +44,15 @@ class TangentSpace:
         """Collect the pieces.
 
         Args:
-            factors: Structured gradients of ``log|psi|`` on the n determinants.
+            factors: Structured gradients of ``log|psi|`` on the n determinants, and after them on what fills
+                them up to a multiple of the number of devices.
             params: Parameter tree, for the shape of updates.
             amplitudes: Normalised amplitudes c, (n,).
         """
         self.factors = factors
         self.params = params
         self.amplitudes = np.asarray(amplitudes)
+        self._filled = self._with_zeros(self.amplitudes)
 
     @property
     def size(self) -> int:
@@ -59,16 +62,17 @@ class TangentSpace:
     def restricted(self, rows: np.ndarray) -> "TangentSpace":
         """The same on some of the determinants, their amplitudes normalised again."""
         part = self.amplitudes[rows]
-        factors = jax.tree.map(lambda leaf: leaf[rows], self.factors)
+        chosen = np.pad(rows, (0, multiple(len(rows)) - len(rows)), mode="edge")
+        factors = jax.tree.map(lambda leaf: leaf[chosen], self.factors)
         return TangentSpace(factors, self.params, part / np.linalg.norm(part))
 
     def forward(self, tangent: PyTree) -> np.ndarray:
         """``J dtheta``: first-order change of the normalised amplitudes, (n,)."""
-        return np.asarray(_forward(self.factors, tangent, self.amplitudes))
+        return on_host(_forward(self.factors, tangent, self._filled))[: self.size]
 
     def backward(self, dual: np.ndarray) -> PyTree:
         """``J^T y``: a parameter tree."""
-        return _backward(self.factors, jnp.asarray(dual), self.amplitudes, self.params)
+        return _backward(self.factors, self._with_zeros(dual), self._filled, self.params)
 
     @property
     def n_explicit(self) -> int | None:
@@ -84,7 +88,7 @@ class TangentSpace:
         """
         if self.n_explicit is None:
             raise ValueError("the Jacobian of dense layers is known in factors only")
-        return np.asarray(_jacobian(self.factors.explicit, self.amplitudes))
+        return on_host(_jacobian(self.factors.explicit, self._filled))[: self.size]
 
     def unravel(self, flat: np.ndarray) -> PyTree:
         """A column of :meth:`jacobian`'s parameters (P,) as a parameter tree."""
@@ -92,17 +96,25 @@ class TangentSpace:
 
     def kernel(self) -> np.ndarray:
         """``J J^T``, (n, n), writable."""
-        return np.array(_kernel(self.factors, self.amplitudes))
+        return np.array(on_host(self._kernel_there()))
 
     def kernel_solution(self, metric: np.ndarray, shift: float, right: np.ndarray) -> np.ndarray:
         """Solve ``(D J J^T D + shift) y = right`` (n,) on the device; D is the diagonal ``metric`` (n,)."""
-        kernel = _kernel(self.factors, self.amplitudes)
-        return np.asarray(_positive_solution(kernel, jnp.broadcast_to(metric, right.shape), shift, right))
+        scale = jnp.broadcast_to(metric, right.shape)
+        return on_host(_positive_solution(self._kernel_there(), scale, shift, right))
 
     def factored_kernel(self, metric: np.ndarray, shift: float) -> Callable[[np.ndarray], np.ndarray]:
         """The same for many right-hand sides."""
-        inverse = _positive_inverse(_kernel(self.factors, self.amplitudes), metric, shift)
-        return lambda right: np.asarray(_times(inverse, right))
+        inverse = _positive_inverse(self._kernel_there(), metric, shift)
+        return lambda right: on_host(_times(inverse, right))
+
+    def _kernel_there(self):
+        kernel = _kernel(self.factors, self._filled)
+        return kernel if len(kernel) == self.size else kernel[: self.size, : self.size]
+
+    def _with_zeros(self, vector):
+        """A vector (n,) with zeros for what fills the factors up."""
+        return np.pad(vector, (0, multiple(self.size) - self.size))
 
 
 class TangentProblem(TangentSpace):
@@ -163,7 +175,7 @@ class TangentProblem(TangentSpace):
         """Solve ``((H - E + shift) J J^T + damping) y = -r`` on the device: ``J^T y`` and ``J J^T y``."""
         raised = np.zeros((0, self.size)) if self._pushed_up is None else self._pushed_up
         dual, change = _newton_solution(
-            _kernel(self.factors, self.amplitudes),
+            self._kernel_there(),
             device_copy(self.matrix).dense,
             self._strength * raised.T,
             raised,
@@ -171,7 +183,7 @@ class TangentProblem(TangentSpace):
             damping,
             self.residual,
         )
-        return self.backward(dual), np.asarray(change)
+        return self.backward(on_host(dual)), on_host(change)
 
     def _raised(self, product, change):
         vectors = self._pushed_up
@@ -253,7 +265,7 @@ class ExplicitProblem:
 
     def forward(self, tangent: PyTree) -> np.ndarray:
         """``J dtheta``, (n,)."""
-        return np.asarray(_times(self.rows, ravel_pytree(tangent)[0]))
+        return on_host(_times(self.rows, ravel_pytree(tangent)[0]))
 
     def backward(self, dual: np.ndarray) -> PyTree:
         """``J^T y``: a parameter tree."""
@@ -261,12 +273,12 @@ class ExplicitProblem:
 
     def kernel(self) -> np.ndarray:
         """``J J^T``, (n, n), writable."""
-        return np.array(_gram(self.rows))
+        return np.array(on_host(_gram(self.rows)))
 
     def kernel_solution(self, metric: np.ndarray, shift: float, right: np.ndarray) -> np.ndarray:
         """Solve ``(D J J^T D + shift) y = right`` (n,) on the device; D is the diagonal ``metric`` (n,)."""
         kernel = _gram(self.rows)
-        return np.asarray(_positive_solution(kernel, jnp.broadcast_to(metric, right.shape), shift, right))
+        return on_host(_positive_solution(kernel, jnp.broadcast_to(metric, right.shape), shift, right))
 
     def curvature(self, change: np.ndarray) -> float:
         """Not known from samples: 0."""
@@ -381,7 +393,7 @@ def tree_axpy(scale: float, x: PyTree, y: PyTree) -> PyTree:
 
 def kernel_diagonal(factors: GradientFactors) -> np.ndarray:
     """Squared norms ``|grad_i|^2`` (n,) of the per-sample gradients."""
-    return np.asarray(_kernel_diagonal(factors))
+    return on_host(_kernel_diagonal(factors))
 
 
 @jax.jit

@@ -243,6 +243,7 @@ def _tiles(run: RunRecord) -> list[tuple[str, str]]:
         ("levels", _text.count(len(run.levels)) if len(run.levels) > 1 else ""),
         ("steps", _text.count(result.get("n_steps"))),
         ("time", _text.duration(run.seconds)),
+        ("configurations a second", _text.count(result.get("evaluations_per_s"))),
     ]
 
 
@@ -273,6 +274,11 @@ def _details(run: RunRecord) -> Iterable[tuple[str, Iterable[tuple[str, str]]]]:
     config = run.config
     limits = {**_object(config.get("sectors")), **_object(config.get("limits"))}
     versions = {**_object(run.result.get("versions")), **_object(config.get("hardware"))}
+    placed = _object(run.result.get("devices"))
+    if placed:
+        versions["devices"] = (
+            f"{placed.get('count')} x {placed.get('kind')}, processes: {placed.get('processes')}"
+        )
     git = _object(config.get("git"))
     if git:
         versions["git commit"] = f"{git.get('commit')}{', with changes' if git.get('modified') else ''}"

@@ -11,6 +11,7 @@ from hamiltonians.errors import InputError, reason_of
 from nnbf._io import write_json
 from nnbf._text import typed
 from nnbf.runs.directory import RunDirectory
+from nnbf.runs.followers import share
 from nnbf.runs.process import versions
 from nnbf.runs.record import headline, with_correction
 from nnbf.runs.schema import is_lattice, is_molecule
@@ -94,6 +95,7 @@ def evaluate_run(
         if is_lattice(config) and known.get("n_levels_wanted") is None:  # it is to be written again, whole
             raise InputError(f"{directory.result_file} is damaged: n_levels_wanted is missing")
     trained = load_trained(directory, options.state)
+    share(directory, "evaluate", options=asdict(options))
     source = _source(trained, options, note)
     note("sampling")
     evaluation, samples = sample_energy(

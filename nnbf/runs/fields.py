@@ -166,6 +166,8 @@ RESULT = {
     "started_from": {"folder": Needed(TEXT)},
     "versions": Each(TEXT),
     "warnings": [TEXT],
+    "devices": {"platform": TEXT, "kind": TEXT, "count": COUNT, "processes": COUNT},
+    "evaluations_per_s": COUNT,
     **dict.fromkeys(("n_steps", "n_determinants", "n_connected", "n_parameters", "n_levels_wanted"), COUNT),
     "levels": Needed([LEVEL]),
 }

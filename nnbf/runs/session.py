@@ -12,6 +12,7 @@ from hamiltonians.errors import InputError, extra, reason_of
 from nnbf._text import typed
 from nnbf.runs.checkpoint import INTERVAL, Checkpointing, CheckpointStore, load_checkpoint, write_archive
 from nnbf.runs.directory import RunDirectory
+from nnbf.runs.followers import share
 from nnbf.runs.history import HistoryWriter
 from nnbf.runs.job import Job, level_key, sector_key
 from nnbf.runs.process import MemoryMeter, StopRequest
@@ -102,6 +103,7 @@ class Session:
             RunError: Solving broke off, or the outcome cannot be written.
             KeyboardInterrupt: On a second Ctrl-C, after the records were written.
         """
+        share(self.directory, "run")
         try:
             more = self._compute()
         except InputError:
@@ -206,9 +208,18 @@ class Session:
             status = "interrupted" if self.request() else "time_limit"
         # A request that came when all was done has stopped nothing.
         result = self._result(status, self.request.reason if status == "interrupted" else None, more)
-        self.directory.write_result({**result, **self._memory.record()})
+        self.directory.write_result({**result, **self._memory.record(), **self._effort()})
         self.directory.failure_file.unlink(missing_ok=True)  # of an earlier session
         return CompletedRun(self.directory, self.directory.read_result(), tuple(self._levels))
+
+    def _effort(self) -> dict[str, Any]:
+        """What computed, and how fast the network was evaluated during the steps."""
+        from nnbf._devices import placement
+
+        row = self.history.last or {}
+        seconds, evaluations = row.get("time_s"), row.get("evaluations")
+        rate = round(evaluations / seconds) if seconds and evaluations else None
+        return {"devices": placement(), "evaluations_per_s": rate}
 
     def _result(
         self,

@@ -8,6 +8,7 @@ import netket as nk
 import numpy as np
 from netket.utils import struct
 
+from nnbf._devices import spread
 from nnbf.determinants import multiplicities, unpack_occupations
 
 
@@ -39,6 +40,8 @@ class SectorSampler(nk.sampler.Sampler):
     """(n, 2M) int8."""
     weight: jax.Array
     """How many determinants an entry stands for, (n,): 2 for a spin-flip pair."""
+    n_listed: int = struct.field(pytree_node=False)
+    """Determinants that are evaluated for new parameters; what is behind them fills the lists up."""
     chunk_size: int | None = struct.field(pytree_node=False)
     """Determinants that the network evaluates at once."""
 
@@ -64,14 +67,11 @@ class SectorSampler(nk.sampler.Sampler):
             dtype: Type of the samples.
         """
         super().__init__(hilbert, machine_pow=machine_pow, dtype=dtype)
-        self.occupations = jnp.asarray(unpack_occupations(determinants, hilbert.size // 2))
-        self.weight = jnp.asarray(multiplicities(determinants, spin_flip), jnp.float64)
+        self.n_listed = len(determinants)
+        self.occupations = spread(unpack_occupations(determinants, hilbert.size // 2))
+        weight = np.asarray(multiplicities(determinants, spin_flip), np.float64)
+        self.weight = spread(np.pad(weight, (0, len(self.occupations) - len(weight))))
         self.chunk_size = chunk_size
-
-    @property
-    def n_listed(self) -> int:
-        """Determinants that are evaluated for new parameters."""
-        return len(self.weight)
 
     @property
     def is_exact(self):
@@ -79,31 +79,32 @@ class SectorSampler(nk.sampler.Sampler):
         return True
 
     def _init_state(self, machine, parameters, seed):
-        return SectorSamplerState(jnp.ones(len(self.weight)), seed)
+        return SectorSamplerState(jnp.ones(self.n_listed), seed)
 
     def _reset(self, machine, parameters, state):
         cumulative = _cumulative(
             machine, self.machine_pow, self.chunk_size, parameters, self.occupations, self.weight
         )
-        return state.replace(cumulative=cumulative)
+        return state.replace(cumulative=cumulative[: self.n_listed])
 
     @partial(jax.jit, static_argnames=("machine", "chain_length", "return_log_probabilities"))
     def _sample_chain(self, machine, parameters, state, chain_length, return_log_probabilities=False):
         rng, key, flip_key = jax.random.split(state.rng, 3)
         shape = (self.n_batches, chain_length)
         place = jnp.searchsorted(state.cumulative, jax.random.uniform(key, shape), side="right")
-        place = jnp.minimum(place, len(self.weight) - 1)
+        place = jnp.minimum(place, self.n_listed - 1)
         samples = self.occupations[place]
         m = samples.shape[-1] // 2
         flip = jax.random.bernoulli(flip_key, 0.5, shape) & (self.weight[place] > 1.5)
         samples = jnp.where(flip[..., None], jnp.roll(samples, m, axis=-1), samples).astype(self.dtype)
+        samples = nk.jax.sharding.shard_along_axis(samples, 0)
         state = state.replace(rng=rng)
         if return_log_probabilities:
             return (samples, self.machine_pow * machine.apply(parameters, samples).real), state
         return samples, state
 
     def __repr__(self):
-        return f"SectorSampler(n_determinants={len(self.weight)}, dtype={self.dtype})"
+        return f"SectorSampler(n_determinants={self.n_listed}, dtype={self.dtype})"
 
 
 @partial(jax.jit, static_argnums=(0, 2))

@@ -6,6 +6,7 @@ import netket as nk
 import numpy as np
 
 from nnbf._compute import on_device
+from nnbf._devices import on_host, spread
 from nnbf.ansatz.values import BackflowValues, has_values, in_sector
 from nnbf.determinants import pack_occupations, unpack_occupations
 from nnbf.sampling.compiled_moves import DRAWN, compiled_moves, has_moves, propose
@@ -22,7 +23,7 @@ class ValueSampler(nk.sampler.MetropolisSampler):
         if values is None:
             return super()._reset(machine, parameters, state)
         return state.replace(
-            log_prob=jnp.asarray(float(self.machine_pow) * values(_packed(state.σ))[1]),
+            log_prob=spread(float(self.machine_pow) * values(_packed(state.σ))[1]),
             n_steps_proc=jnp.zeros_like(state.n_steps_proc),
             n_accepted_proc=jnp.zeros_like(state.n_accepted_proc),
         )
@@ -33,25 +34,24 @@ class ValueSampler(nk.sampler.MetropolisSampler):
             return super()._sample_chain(machine, parameters, state, chain_length, return_log_probabilities)
         key, seed = jax.random.split(state.rng)
         random = np.random.default_rng(np.asarray(jax.random.key_data(seed)).tolist())
-        chains = _Chains(
-            compiled_moves(self.rule), values, float(self.machine_pow), _packed(state.σ), state.log_prob
-        )
+        power, log_prob = float(self.machine_pow), on_host(state.log_prob)
+        chains = _Chains(compiled_moves(self.rule), values, power, _packed(state.σ), log_prob)
         samples, logs = [], []
         for _ in range(chain_length):
             chains.sweep(random, self.sweep_size)
             samples.append(chains.words.copy())
             logs.append(chains.log_prob.copy())
         state = state.replace(
-            σ=jnp.asarray(unpack_occupations(chains.words, machine.n_orbitals), self.dtype),
-            log_prob=jnp.asarray(chains.log_prob),
+            σ=spread(unpack_occupations(chains.words, machine.n_orbitals).astype(self.dtype)),
+            log_prob=spread(chains.log_prob),
             rng=key,
-            n_accepted_proc=state.n_accepted_proc + chains.accepted,
+            n_accepted_proc=spread(on_host(state.n_accepted_proc) + chains.accepted),
             n_steps_proc=state.n_steps_proc + self.n_batches * chain_length * self.sweep_size,
         )
         words = np.stack(samples, axis=1)
         rows = unpack_occupations(words.reshape(-1, words.shape[-1]), machine.n_orbitals)
-        drawn = jnp.asarray(rows.reshape(*words.shape[:2], -1), self.dtype)
-        return ((drawn, jnp.asarray(np.stack(logs, axis=1))) if return_log_probabilities else drawn), state
+        drawn = spread(rows.reshape(*words.shape[:2], -1).astype(self.dtype))
+        return ((drawn, spread(np.stack(logs, axis=1))) if return_log_probabilities else drawn), state
 
     def _values(self, machine, parameters, state):
         """Kernels of a network, or None."""
@@ -89,4 +89,4 @@ class _Chains:
 
 
 def _packed(occupations):
-    return np.ascontiguousarray(pack_occupations(np.asarray(occupations)))
+    return np.ascontiguousarray(pack_occupations(on_host(occupations)))

@@ -17,6 +17,7 @@ import netket as nk
 import numpy as np
 
 from nnbf._compute import on_device, single_passes
+from nnbf._devices import by_device, multiple, n_devices, on_host, rows_at_once, spread, within_memory
 from nnbf.ansatz import contract
 from nnbf.ansatz.device_passes import device_log_psi
 from nnbf.ansatz.values import BackflowValues, has_values, in_sector
@@ -51,11 +52,19 @@ def model_at_once(model: Any, n_sites: int) -> int:
     return 1 << (most.bit_length() - 1)
 
 
+def batch_of(model: Any) -> int:
+    """Determinants that a molecular network takes in one call: as many as there is memory for."""
+    layers = sum(getattr(model, "hidden", (0,)))
+    rows = 2 * getattr(model, "n_orbitals", 32) * getattr(model, "n_determinants", 1)
+    electrons = getattr(model, "n_alpha", 16) + getattr(model, "n_beta", 16)
+    return rows_at_once(4 * (layers + rows * electrons))
+
+
 def device_at_once(model: Any, n_sites: int) -> int:
     """Configurations of one call of a network in programs that keep to the device."""
     if contract.per_sample(model):
         return model_at_once(model, n_sites)
-    return SMALL_BATCH if jax.default_backend() == "cpu" else BATCH
+    return SMALL_BATCH if jax.default_backend() == "cpu" else batch_of(model)
 
 
 def initial_variables(model: Any, key: jax.Array, configurations: jax.Array) -> PyTree:
@@ -69,10 +78,12 @@ def log_psi(model: Any, variables: PyTree, configurations: np.ndarray, at_once: 
     block = at_once * max(1, BLOCK // at_once)
     if n <= block // 8:
         block = at_once * rounded_up(-(-n // at_once), 1, 2.0)
+    block = multiple(block)
     rows = np.asarray(configurations)
 
     def evaluated(lo):
-        return _log_block(model, at_once, variables, padded_to(rows[lo : lo + block], block, rows[0]))
+        part = padded_to(rows[lo : lo + block], block, rows[0])
+        return _log_block(model, at_once, variables, part if n_devices() == 1 else spread(part))
 
     return np.concatenate(mapped(evaluated, range(0, n, block)))[:n]
 
@@ -112,14 +123,19 @@ def _device_values(hamiltonian, model, variables, configurations):
     if rows_of is None:
         return None
     at_once = device_at_once(model, hamiltonian.n_sites)
-    form = (rows_of.n_modes, rows_of.n_blocks, at_once, single_passes())
-    parts = []
-    for lo in range(0, len(configurations), MOST_WORDS):
-        part = configurations[lo : lo + MOST_WORDS]
-        words = padded_to(part, rounded_up(len(part), 64, 1.25), part[0])
-        found = _signed_log_of_words(model, variables, words.T, len(part), *form)
-        parts.append([np.asarray(array)[: len(part)] for array in found])
-    sign, log_abs = map(np.concatenate, zip(*parts, strict=True))
+    single = single_passes()
+
+    def found(at_once):
+        form = (rows_of.n_modes, rows_of.n_blocks, at_once, single)
+        parts = []
+        for lo in range(0, len(configurations), MOST_WORDS):
+            part = configurations[lo : lo + MOST_WORDS]
+            words = padded_to(part, rounded_up(len(part), 64, 1.25), part[0])
+            values = _signed_log_of_words(model, variables, words.T, len(part), *form)
+            parts.append([on_host(array)[: len(part)] for array in values])
+        return map(np.concatenate, zip(*parts, strict=True))
+
+    sign, log_abs = within_memory(found, at_once)
     return sign, log_abs
 
 
@@ -144,10 +160,15 @@ def signed_log(
         network_input: From a block of them to what the network takes.
     """
     n = len(configurations)
-    size = min(n, BATCH)
-    blocks = [padded_to(part, size, part[0]) for part in np.split(configurations, range(BATCH, n, BATCH))]
-    parts = [signed_log_of_all(model, variables, network_input(block)) for block in blocks]
-    sign, log_abs = (np.concatenate([np.asarray(part[k]) for part in parts])[:n] for k in range(2))
+
+    def found(most):
+        size = multiple(min(n, most))
+        parts = np.split(configurations, range(size, n, size))
+        blocks = [padded_to(part, size, part[0]) for part in parts]
+        values = [signed_log_of_all(model, variables, spread(network_input(block))) for block in blocks]
+        return [np.concatenate([on_host(value[k]) for value in values])[:n] for k in range(2)]
+
+    sign, log_abs = within_memory(found, batch_of(model))
     return sign, log_abs
 
 
@@ -161,7 +182,7 @@ def log_psi_of_all(model: Any, variables: PyTree, configurations: jax.Array, at_
 @partial(jax.jit, static_argnums=0)
 def signed_log_of_all(model: Any, variables: PyTree, configurations: jax.Array):
     """Sign and log|psi| (n,) of a real psi by one call of the network."""
-    logs = model.apply(variables, configurations)
+    logs = by_device(model.apply)(variables, configurations)
     return jnp.where(jnp.cos(jnp.imag(logs)) < 0, -1.0, 1.0), jnp.real(logs)
 
 
@@ -171,9 +192,9 @@ def mapped(function: Callable[[Any], jax.Array], blocks: Iterable[Any]) -> list[
     XLA uses one core for batches of small matrices. The results do not depend on the number of threads.
     """
     tasks = [(block,) for block in blocks]
-    if jax.default_backend() != "cpu":
+    if jax.default_backend() != "cpu" or n_devices() > 1:
         # All are handed over before the first is waited for.
-        return [np.asarray(part) for part in [function(*task) for task in tasks]]
+        return [on_host(part) for part in [function(*task) for task in tasks]]
 
     def whole(block):
         return np.asarray(function(block))
@@ -189,4 +210,7 @@ def _initial_variables(model, key, configurations):
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _log_block(model, at_once, variables, configurations):
-    return jax.lax.map(lambda x: model.apply(variables, x[None])[0], configurations, batch_size=at_once)
+    def apply(variables, rows):
+        return jax.lax.map(lambda x: model.apply(variables, x[None])[0], rows, batch_size=at_once)
+
+    return by_device(apply)(variables, configurations)

@@ -7,6 +7,7 @@ import netket as nk
 import numpy as np
 
 from nnbf._compute import on_device, single_passes
+from nnbf._devices import on_host
 from nnbf.ansatz.device_passes import device_log_psi
 from nnbf.determinants.rows import Rounding
 from nnbf.operators import Connections, Hamiltonian
@@ -61,17 +62,18 @@ def device_energies(
         rows_of, samples, known.get(key), spin_flip=spin_flip, rounding=rounding
     )
     connections, model = found.connections, state.model
-    count = found.counts[3]
+    counts = on_host(found.counts)
+    count = counts[3]
     at_once = state.chunk_size or device_at_once(model, hamiltonian.n_sites)
     occupations = connections.occupations
     logs = device_log_psi(model, state.variables, occupations, count, at_once, single_passes())
     local, own = _sums(connections, logs)
-    n = int(found.counts[0])
+    n = int(counts[0])
     return DeviceEnergies(
-        np.asarray(found.first)[:n],
-        np.asarray(connections.of_sample),
-        np.asarray(local)[:n],
-        np.asarray(own)[:n],
+        on_host(found.first)[:n],
+        on_host(connections.of_sample),
+        on_host(local)[:n],
+        on_host(own)[:n],
         -(-int(count) // at_once) * at_once,
     )
 

@@ -8,6 +8,7 @@ import netket as nk
 import numpy as np
 
 from hamiltonians.lattice.model import Lattice
+from nnbf._devices import n_devices
 from nnbf.operators import Hamiltonian, LatticeHamiltonian
 from nnbf.sampling import HopRule, ordered_configuration
 from nnbf.states.amplitudes import model_at_once
@@ -46,13 +47,13 @@ def chain_sampler(
         power: Of |psi|.
     """
     rule = HopRule(hamiltonian.model) if isinstance(hamiltonian, LatticeHamiltonian) else hamiltonian.rule()
-    at_once = model_at_once(ansatz, hamiltonian.n_sites)
+    at_once, of_device = model_at_once(ansatz, hamiltonian.n_sites), n_chains // n_devices()
     return nk.sampler.MetropolisSampler(
         hamiltonian.hilbert,
         rule,
         n_chains=n_chains,
         sweep_size=sweep_size or max(hamiltonian.n_particles, 8),
-        chunk_size=None if at_once >= n_chains else at_once,
+        chunk_size=None if at_once >= of_device else at_once,
         dtype=np.int8,
         machine_pow=jnp.asarray(float(power)),
     )

@@ -24,6 +24,7 @@ import netket as nk
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
+from nnbf._devices import by_device, multiple, on_host, spread, within_memory
 from nnbf.ansatz import contract
 from nnbf.determinants.configurations import pack_modes, spin_flip_representatives
 from nnbf.determinants.hashing import first_rows, merge_equal
@@ -100,7 +101,7 @@ def distinct_samples(state: nk.vqs.MCState, objective: Hamiltonian | Objective) 
     """
     objective = as_objective(objective)
     hamiltonian = objective.hamiltonian
-    samples = np.asarray(state.samples)
+    samples = on_host(state.samples)
     rows = samples.reshape(-1, samples.shape[-1])
     even = even_under_spin_flip(state, hamiltonian)
     # Other samples have other random numbers, also after a resumption.
@@ -175,10 +176,13 @@ def _at_once(state, hamiltonian, connections):
     padded = connections.padded(*hamiltonian.network_shapes)
     # Without its only array that has no padding: few shapes are compiled.
     padded = padded._replace(of_sample=padded.own)
-    chunk = state.chunk_size or CHUNK
-    local, log_psi = _local_energies(state.model, chunk, state.variables, padded)
-    local, n = np.asarray(local)[: len(connections.own)], len(connections.occupations)
-    return local.real if _is_real(state, hamiltonian) else local, np.asarray(log_psi)[:n], len(log_psi)
+
+    def by_chunks(chunk):
+        return [on_host(array) for array in _local_energies(state.model, chunk, state.variables, padded)]
+
+    local, logs = within_memory(by_chunks, state.chunk_size or CHUNK)
+    local, n = local[: len(connections.own)], len(connections.occupations)
+    return local.real if _is_real(state, hamiltonian) else local, logs[:n], len(logs)
 
 
 def _in_blocks(state, hamiltonian, connections):
@@ -249,7 +253,7 @@ def _diagonal(hamiltonian, found):
 
 def _explicit_problem(state, hamiltonian, found, is_real):
     n = len(found.counts)
-    size = rounded_up(n, 64, 1.25)
+    size = multiple(rounded_up(n, 64, 1.25))
     weights, local, diagonal = np.zeros(size), np.zeros(size, complex), np.zeros(size)
     diagonal[:n] = _diagonal(hamiltonian, found)
     weights[:n] = found.shares
@@ -262,7 +266,7 @@ def _explicit_problem(state, hamiltonian, found, is_real):
         model_at_once(state.model, hamiltonian.n_sites),
         is_real,
         state.variables,
-        jnp.asarray(padded_to(found.occupations, size, found.occupations[0])),
+        spread(padded_to(found.occupations, size, found.occupations[0])),
         jnp.asarray(weights),
     )
     diagonal = np.tile(diagonal, 1 if is_real else 2)
@@ -298,9 +302,9 @@ def energy_statistics(found: DistinctSamples, sampler: nk.sampler.Sampler, peake
 
 def padded_rows(occupations: np.ndarray) -> jax.Array:
     """Occupations (n, 2M) as doubles, the first row repeated up to one of few lengths to compile for."""
-    size = rounded_up(len(occupations), 64, 1.25)
+    size = multiple(rounded_up(len(occupations), 64, 1.25))
     padding = np.broadcast_to(occupations[:1], (size - len(occupations), occupations.shape[1]))
-    return jnp.asarray(np.concatenate([occupations, padding]), jnp.float64)
+    return spread(np.concatenate([occupations, padding]).astype(np.float64))
 
 
 def chain_statistics(values: np.ndarray, sampler: nk.sampler.Sampler) -> nk.stats.Stats:
@@ -321,15 +325,19 @@ def _local_energies(model, chunk_size, variables, connections):
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def _tangent_rows(model, chunk_size, is_real, variables, occupations, weights):
     """Centred, weighted derivatives of log psi: (n, P), or (2 n, P) real parts before imaginary ones."""
-    rest = {name: value for name, value in variables.items() if name != "params"}
-    flat, unravel = ravel_pytree(variables["params"])
 
-    def parts(p, x):
-        value = model.apply({"params": unravel(p), **rest}, x[None])[0]
-        return value.real[None] if is_real else jnp.stack([value.real, value.imag])
+    def derivatives(variables, occupations):
+        rest = {name: value for name, value in variables.items() if name != "params"}
+        flat, unravel = ravel_pytree(variables["params"])
 
-    one = jax.jacrev(parts)
-    rows = jax.lax.map(lambda x: one(flat, x), occupations, batch_size=chunk_size)
+        def parts(p, x):
+            value = model.apply({"params": unravel(p), **rest}, x[None])[0]
+            return value.real[None] if is_real else jnp.stack([value.real, value.imag])
+
+        one = jax.jacrev(parts)
+        return jax.lax.map(lambda x: one(flat, x), occupations, batch_size=chunk_size)
+
+    rows = by_device(derivatives)(variables, occupations)
     rows = rows - jnp.einsum("n,nkp->kp", weights, rows)
     rows = rows * jnp.sqrt(weights)[:, None, None]
-    return jnp.moveaxis(rows, 1, 0).reshape(-1, flat.size)
+    return jnp.moveaxis(rows, 1, 0).reshape(-1, rows.shape[-1])

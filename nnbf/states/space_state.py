@@ -16,6 +16,7 @@ import numpy as np
 import scipy.sparse
 from jax.flatten_util import ravel_pytree
 
+from nnbf._devices import by_device, on_host, spread
 from nnbf.ansatz import contract
 from nnbf.determinants.parallel import sparse_times_vector
 from nnbf.operators import Hamiltonian
@@ -91,7 +92,8 @@ class SpaceState(nk.vqs.VariationalState):
         self._objective = objective
         self.space = space
         if variables is None:
-            variables = initial_variables(model, jax.random.key(seed), self._occupations[:1])
+            one = self._network_input(space.configurations[:1])
+            variables = initial_variables(model, jax.random.key(seed), one)
         self.variables = variables
 
     _cached_amplitudes: np.ndarray | None
@@ -106,7 +108,7 @@ class SpaceState(nk.vqs.VariationalState):
     @space.setter
     def space(self, space: Space):
         self._space = space
-        self._occupations = self._network_input(space.configurations)
+        self._occupations = spread(self._network_input(space.configurations))
         for cached in ("matrix", "penalty", "minimised"):
             self.__dict__.pop(cached, None)
         self.reset()
@@ -278,16 +280,16 @@ class SpaceState(nk.vqs.VariationalState):
             return self.gradient_factors(), self.amplitudes()
         raw, shift = self._coordinates(self.variables)
         self.evaluations += len(self._space)
-        derivatives = np.asarray(
+        derivatives = on_host(
             _derivatives(self.model, self._at_once, self.variables, self._occupations, shift, self.is_real)
-        )
+        )[: len(self._space)]
         if self.is_real:
             rows = self._transform @ derivatives[:, 0]
         else:
             rows = self._transform @ (derivatives[:, 0] + 1j * derivatives[:, 1])
             rows = np.concatenate([rows.real, rows.imag])
         divisor = np.where(np.abs(raw) < SMALLEST, SMALLEST, raw)
-        factors = GradientFactors((), jnp.asarray(rows / divisor[:, None]))
+        factors = GradientFactors((), spread(rows / divisor[:, None]))
         return factors, divisor / np.linalg.norm(raw)
 
     def _coordinates(self, variables):
@@ -297,12 +299,13 @@ class SpaceState(nk.vqs.VariationalState):
             found = compiled_values(self.hamiltonian, self.model, variables, self.determinants)
             if found is None:
                 found = signed_log_of_all(self.model, variables, self._occupations)
-            sign, log_abs = (np.asarray(part) for part in found)
+            sign, log_abs = (on_host(part)[: len(self._space)] for part in found)
             shift = float(np.max(log_abs))
             if not np.isfinite(shift) or np.any(np.isnan(log_abs)):
                 raise FloatingPointError("the amplitudes of the variational space are not finite")
             return sign * np.exp(log_abs - shift) * np.sqrt(self.multiplicity), shift
-        logs = np.asarray(log_psi_of_all(self.model, variables, self._occupations, self._at_once))
+        logs = on_host(log_psi_of_all(self.model, variables, self._occupations, self._at_once))
+        logs = logs[: len(self._space)]
         shift = float(np.max(logs.real))
         if not np.isfinite(shift) or np.any(np.isnan(logs)):
             raise FloatingPointError("the amplitudes of the sector are not finite")
@@ -411,23 +414,31 @@ def _log_psi(model, variables, occupations):
 @partial(jax.jit, static_argnums=0)
 def log_abs_factors(model, variables, occupations):
     """Factors of the derivatives of the logarithm of |psi|; see :func:`nnbf.optimize.gradient_factors`."""
-    rest = {name: value for name, value in variables.items() if name != "params"}
 
-    def log_abs(params, x):
-        return jnp.real(model.apply({"params": params, **rest}, x))
+    def factors(variables, occupations):
+        rest = {name: value for name, value in variables.items() if name != "params"}
 
-    return gradient_factors(log_abs, variables["params"], occupations)
+        def log_abs(params, x):
+            return jnp.real(model.apply({"params": params, **rest}, x))
+
+        return gradient_factors(log_abs, variables["params"], occupations)
+
+    return by_device(factors)(variables, occupations)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 5))
 def _derivatives(model, chunk_size, variables, configurations, shift, is_real):
     """Derivatives (n, parts, P) of real (and imaginary) part of ``psi exp(-shift)``."""
-    rest = {name: value for name, value in variables.items() if name != "params"}
-    flat, unravel = ravel_pytree(variables["params"])
 
-    def parts(p, x):
-        psi = jnp.exp(model.apply({"params": unravel(p), **rest}, x[None])[0] - shift)
-        return psi.real[None] if is_real else jnp.stack([psi.real, psi.imag])
+    def of_rows(variables, shift, rows):
+        rest = {name: value for name, value in variables.items() if name != "params"}
+        flat, unravel = ravel_pytree(variables["params"])
 
-    one = jax.jacrev(parts)
-    return jax.lax.map(lambda x: one(flat, x), configurations, batch_size=chunk_size)
+        def parts(p, x):
+            psi = jnp.exp(model.apply({"params": unravel(p), **rest}, x[None])[0] - shift)
+            return psi.real[None] if is_real else jnp.stack([psi.real, psi.imag])
+
+        one = jax.jacrev(parts)
+        return jax.lax.map(lambda x: one(flat, x), rows, batch_size=chunk_size)
+
+    return by_device(of_rows)(variables, shift, configurations)

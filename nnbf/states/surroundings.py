@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from nnbf._devices import on_host, spread
 from nnbf.determinants import (
     Amplitudes,
     ConnectedSpace,
@@ -148,14 +149,14 @@ class Surroundings:
             for step in (number, call):
                 key = jax.random.fold_in(key, step)
             chains = self._sampler.init_state(state.model, state.variables, key)
-            chains = chains.replace(σ=jnp.asarray(self.positions, self._sampler.dtype))
+            chains = chains.replace(σ=spread(np.asarray(self.positions, self._sampler.dtype)))
             chains = self._sampler.reset(state.model, state.variables, chains)
             samples, chains = self._sampler.sample(
                 state.model, state.variables, state=chains, chain_length=LENGTH
             )
-            self.positions = np.asarray(chains.σ)
+            self.positions = on_host(chains.σ)
         # Chains side by side: the first half of them is half of every chain.
-        visited = pack_occupations(np.asarray(samples).swapaxes(0, 1).reshape(-1, samples.shape[-1]))
+        visited = pack_occupations(on_host(samples).swapaxes(0, 1).reshape(-1, samples.shape[-1]))
         if self._fold:
             visited = spin_flip_representatives(visited)
         return visited, find_rows(self._space.slots, self._space.keys, visited) >= 0

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from nnbf._processes import VARIABLE
 from nnbf._runtime import PARENT_PIPE
 from nnbf.sweep.points import Point
 from nnbf.sweep.sweep_folder import (
@@ -110,7 +111,8 @@ class PointRun:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
-                    env={**os.environ, **(environment or {}), PARENT_PIPE: str(watched)},
+                    # In one process, whatever the queue has begun us with, unless it is said otherwise.
+                    env={**os.environ, VARIABLE: "1", **(environment or {}), PARENT_PIPE: str(watched)},
                     # Ctrl-C reaches the sweep alone, which passes it on in its own way.
                     start_new_session=True,
                     pass_fds=(lock, watched),

@@ -1,5 +1,7 @@
 """A sweep as jobs of a cluster, through submitit: each point is one job of an array."""
 
+import os
+import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -9,6 +11,7 @@ from annotated_types import Ge
 
 from hamiltonians.errors import InputError, one_line
 from nnbf._options import Checked
+from nnbf._processes import VARIABLE
 from nnbf.sweep.point_runs import PointRun, SweepObserver
 from nnbf.sweep.points import Point
 from nnbf.sweep.sweep_folder import PointState, SweepFolder
@@ -37,6 +40,8 @@ class SlurmOptions(Checked):
     """CPUs of a job."""
     slurm_gpus: Annotated[int, Ge(0)] = 0
     """GPUs of a job."""
+    slurm_nodes: Annotated[int, Ge(1)] = 1
+    """Nodes of a job, whose devices compute together, with a process on each."""
     slurm_memory: Annotated[int, Ge(1)] | None = None
     """Memory of a job in GB; left out: what the cluster gives."""
     slurm_parallel: Annotated[int, Ge(1)] = 32
@@ -48,6 +53,8 @@ class SlurmOptions(Checked):
         """Check the numbers."""
         super().__post_init__()
         self.sbatch()
+        if self.slurm_nodes > 1 and self.slurm_executor != "slurm":
+            raise InputError(f"slurm_nodes is for executor slurm, not {self.slurm_executor}: leave it out")
         for item in () if self.slurm else fields(self):
             if getattr(self, item.name) != item.default:
                 raise InputError(f"{item.name} is for jobs of a cluster: give slurm, or leave it out")
@@ -76,11 +83,17 @@ class PointJob:
     """The point."""
     program: tuple[str, ...]
     """Command that runs `nnbf`."""
+    nodes: int = 1
+    """Nodes of the job: this runs on each of them."""
     _run: PointRun | None = field(default=None, repr=False)
 
     def __call__(self) -> str:
         """Work on the point, and return its status."""
-        while (begun := PointRun.begin(self.folder, self.point, self.program)) is None:
+        if self.nodes > 1 and _node() > 0:
+            return self._followed()
+        # The variable, empty, lets the queue say which processes compute together.
+        together = {VARIABLE: ""} if self.nodes > 1 else None
+        while (begun := PointRun.begin(self.folder, self.point, self.program, environment=together)) is None:
             time.sleep(_LOCKED)
         if isinstance(begun, PointState):
             return begun.status
@@ -97,6 +110,13 @@ class PointJob:
             raise
         return state.status
 
+    def _followed(self) -> str:
+        """On the other nodes: compute what the first one says."""
+        if not self.folder.state(self.point).done:
+            words = [*self.program, "resume", str(self.folder.run(self.point))]
+            subprocess.run(words, env={**os.environ, VARIABLE: ""}, check=False)
+        return self.folder.state(self.point).status
+
     def checkpoint(self) -> Any:
         """Stop the point, which saves itself, and return what goes on with it.
 
@@ -108,7 +128,7 @@ class PointJob:
         if run is not None:
             run.stop()
             run.wait_in_handler(_SAVING)
-        return DelayedSubmission(PointJob(self.folder, self.point, self.program))
+        return DelayedSubmission(PointJob(self.folder, self.point, self.program, self.nodes))
 
 
 def run_as_jobs(
@@ -147,7 +167,7 @@ def run_as_jobs(
         )
     executor = _executor(folder, options, plan.name)
     with tables_kept(plan) as update:
-        works = [PointJob(folder, point, tuple(program)) for point in open_points]
+        works = [PointJob(folder, point, tuple(program), options.slurm_nodes) for point in open_points]
         jobs = dict(zip((point.name for point in open_points), _submitted(executor, works), strict=True))
         waiting = {point.name: point for point in open_points}
         try:
@@ -188,6 +208,13 @@ def _follow(
             time.sleep(poll)
 
 
+def _node() -> int:
+    """Number of this task among those of its job."""
+    from submitit import JobEnvironment
+
+    return int(JobEnvironment().global_rank)
+
+
 def _executor(folder: SweepFolder, options: SlurmOptions, name: str) -> Any:
     try:
         import submitit
@@ -204,6 +231,7 @@ def _executor(folder: SweepFolder, options: SlurmOptions, name: str) -> Any:
             timeout_min=options.slurm_time,
             cpus_per_task=options.slurm_cpus,
             gpus_per_node=options.slurm_gpus or None,
+            **({"nodes": options.slurm_nodes, "tasks_per_node": 1} if options.slurm_nodes > 1 else {}),
             mem_gb=options.slurm_memory,
             slurm_partition=options.slurm_partition,
             slurm_array_parallelism=options.slurm_parallel,

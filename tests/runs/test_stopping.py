@@ -137,7 +137,7 @@ def test_a_run_that_was_killed_when_all_levels_were_there_has_its_end_to_write(t
     assert plan.nothing_to_do is None
     again = resume_run(plan, on_row=rows.append).result
     assert rows == []
-    times = {"wall_time_s", "peak_memory_mb", "memory_mb"}
+    times = {"wall_time_s", "peak_memory_mb", "memory_mb", "evaluations_per_s"}
     assert {k: v for k, v in again.items() if k not in times} == {
         k: v for k, v in whole.items() if k not in times
     }
