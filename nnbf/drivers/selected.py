@@ -23,7 +23,7 @@ SETTLED_VARIANCE = 1e-4
 #: second order promises, so many steps in a row.
 SETTLED_AROUND, CALM_AROUND = 1e-5, 3
 #: Steps outside V after which the energy of the whole state is worth sampling, should a run end there.
-ENOUGH_AROUND = 5
+ENOUGH_AROUND = 20
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from hamiltonians.errors import extra
 from nnbf.ansatz import NeuralBackflow, named_network
 from nnbf.ansatz.spin_projection import spin_rotations
 from nnbf.determinants import spin_flip_representatives
-from nnbf.drivers.final_energy import with_full_state
+from nnbf.drivers.final_energy import LARGEST_EXCESS, with_full_state
 from nnbf.drivers.growth import Growth
 from nnbf.drivers.level import Level
 from nnbf.drivers.level_observables import (
@@ -324,8 +324,9 @@ def evaluated(
     headline = known[0]
     if sector is not None:
         # Both are upper bounds of the lowest energy of the sector.
-        is_lower = estimates["full_sum"].value <= headline.value + 1e-10
-        headline = estimates["full_sum"] if is_lower or trained_around else headline
+        most = LARGEST_EXCESS if trained_around else 1e-10
+        is_near = estimates["full_sum"].value <= headline.value + most
+        headline = estimates["full_sum"] if is_near else headline
     hamiltonian = state.hamiltonian
 
     def measured():

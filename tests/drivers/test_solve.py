@@ -15,7 +15,7 @@ from jax.flatten_util import ravel_pytree
 
 from hamiltonians import InputError, Molecule, build_molecule
 from nnbf.determinants import build_tables, diagonal_elements
-from nnbf.drivers import Monitor, SolverOptions, make_model, solve
+from nnbf.drivers import Monitor, SolverOptions, final_energy, make_model, selected, solve
 from nnbf.drivers.selected import SelectedSpaceDriver
 from tests.determinants.oracles import flat, lowest_energy, random_system, second_order_energy
 
@@ -157,13 +157,20 @@ def test_the_energy_of_the_whole_state():
     assert objectives[-1] - exact < 0.5 * (objectives[0] - exact)
 
 
-@pytest.mark.parametrize(("missing", "kind"), [(7, "variational"), (3, "vmc")])
-def test_a_run_that_is_cut_short_outside_its_space(missing, kind):
-    """One step outside V says nothing of the whole state, five do."""
+def test_a_run_that_is_cut_short_outside_its_space(monkeypatch):
+    """A few steps outside V say nothing of the whole state; more do, but where that lies far above."""
     options = {"max_space": 12, "tail_steps": 8, "full_sum_limit": 0, "precision": 1e-3}
     steps = len(solved("LiH", max_space=12, tail_steps=8)[1])
-    found, _ = solved("LiH", **options, max_steps=steps - missing)
-    assert (found.energy.kind, found.status) == (kind, "max_steps")
+    early, _ = solved.__wrapped__("LiH", **options, max_steps=steps - 3)
+    assert (early.energy.kind, early.status, "vmc" in early.estimates) == ("variational", "max_steps", False)
+    monkeypatch.setattr(selected, "ENOUGH_AROUND", 5)
+    near, _ = solved.__wrapped__("LiH", **options, max_steps=steps - 3)
+    assert (near.energy.kind, near.status) == ("vmc", "max_steps")
+    monkeypatch.setattr(final_energy, "LARGEST_EXCESS", -1.0)
+    far, _ = solved.__wrapped__("LiH", **options, max_steps=steps - 3)
+    assert (far.energy.kind, far.energy.value) == ("variational", far.estimates["variational"].value)
+    assert far.estimates["vmc"].value == near.energy.value
+    assert any("above its part on V" in warning for warning in far.warnings)
 
 
 def test_training_outside_the_space_ends_when_nothing_is_left_to_gain():
