@@ -93,6 +93,7 @@ class SelectedSpaceDriver(ExactDriver):
     _outside_amplitudes: Any = static_field()
     _objective: float | None = static_field()
     _average: Any = static_field()
+    _before_tail: Any = static_field()
     _lowest: Any = static_field()
     _grown_from: dict[str, Any] | None = static_field()
 
@@ -139,7 +140,7 @@ class SelectedSpaceDriver(ExactDriver):
         self._truncated, self._coupling = truncated, None
         self._chooses_anew, self._grown_from, self._lowest = chooses_anew, None, None
         self._surroundings = self._n_outside = self._outside_amplitudes = self._objective = None
-        self._average = None
+        self._average = self._before_tail = None
         self._irreps = np.zeros(state.hamiltonian.n_orbitals, np.int64) if irreps is None else irreps
 
     @property
@@ -155,8 +156,9 @@ class SelectedSpaceDriver(ExactDriver):
 
     @property
     def averaged(self) -> Any:
-        """Parameters, those of the last steps outside V averaged, where there were such steps."""
-        return self.state.parameters if self._average is None else self._average
+        """Parameters: averaged over the last steps outside V; after too few of them, those from before."""
+        found = self._average if self.has_trained_around else self._before_tail
+        return self.state.parameters if found is None else found
 
     @property
     def _tail_is_done(self) -> bool:
@@ -201,6 +203,7 @@ class SelectedSpaceDriver(ExactDriver):
             "determinants": self.state.determinants,
             "outside_amplitudes": self._outside_amplitudes,
             "average": None if self._average is None else pack_tree(self._average),
+            "before_tail": None if self._before_tail is None else pack_tree(self._before_tail),
             "chains": None if self._surroundings is None else self._surroundings.positions,
         }
 
@@ -216,8 +219,10 @@ class SelectedSpaceDriver(ExactDriver):
         self._surroundings = self._n_outside = None
         self._outside_amplitudes = snapshot["outside_amplitudes"]
         # Snapshots of earlier versions have no average.
-        average = snapshot.get("average")
-        self._average = None if average is None else unpack_tree(average, like=self.state.parameters)
+        self._average, self._before_tail = (
+            None if snapshot.get(name) is None else unpack_tree(snapshot[name], like=self.state.parameters)
+            for name in ("average", "before_tail")
+        )
         if self._outside_amplitudes is not None:
             self._look_around(snapshot.get("chains"))
 
@@ -265,7 +270,7 @@ class SelectedSpaceDriver(ExactDriver):
         state: SpaceState = self.state
         stats = state.expect(state.hamiltonian)
         if self._n_outside is None:
-            self._outside_amplitudes = state.wave_function()
+            self._outside_amplitudes, self._before_tail = state.wave_function(), state.parameters
             self._look_around(None)
             self.progress.n_connected = self._n_outside
             self.progress.stage += 1

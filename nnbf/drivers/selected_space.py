@@ -231,8 +231,7 @@ def _exact_level(task: Task, *, whole_sector: bool) -> Level:
     )
     ending = supervise(driver, options.max_steps, monitor, stopwatch=stopwatch)
     notes = [driver.return_before_growth() if ending.status != "converged" else None]
-    if driver.has_trained_around:
-        state.parameters = driver.averaged
+    state.parameters = driver.averaged
     if taken is not None:
         notes.append(excess_warning(state, options.accuracy) if taken.used else taken.note)
     ending = replace(ending, warnings=(*ending.warnings, *(note for note in notes if note)))

@@ -163,6 +163,9 @@ def test_a_run_that_is_cut_short_outside_its_space(monkeypatch):
     steps = len(solved("LiH", max_space=12, tail_steps=8)[1])
     early, _ = solved.__wrapped__("LiH", **options, max_steps=steps - 3)
     assert (early.energy.kind, early.status, "vmc" in early.estimates) == ("variational", "max_steps", False)
+    # The state from before these steps, which raise the energy on V at first.
+    plain, _ = solved("LiH", max_space=12, tail_steps=0)
+    assert early.energy.value == pytest.approx(plain.estimates["variational"].value, abs=1e-10)
     monkeypatch.setattr(selected, "ENOUGH_AROUND", 5)
     near, _ = solved.__wrapped__("LiH", **options, max_steps=steps - 3)
     assert (near.energy.kind, near.status) == ("vmc", "max_steps")
