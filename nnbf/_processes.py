@@ -17,6 +17,7 @@ import secrets
 import shutil
 import socket
 import struct
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
@@ -333,16 +334,51 @@ def _exactly(connection: socket.socket, length: int) -> bytes:
 
 @contextlib.contextmanager
 def _deaths_are_ours() -> Iterator[None]:
-    """Let JAX begin without its own answer to the death of a process, which ends the others with a stack."""
+    """Let JAX begin without its own answer to the death of a process, which ends the others with a stack.
+
+    Its clients abort when the service that they are connected with has gone. It therefore has a process of
+    its own, which outlives the first one for as long as the others need to end.
+    """
     from jax._src import distributed
 
     library = distributed._jax
-    make = library.get_distributed_runtime_client
+    client, service = library.get_distributed_runtime_client, library.get_distributed_runtime_service
     try:
-        library.get_distributed_runtime_client = partial(make, missed_heartbeat_callback=lambda status: None)
+        library.get_distributed_runtime_client = partial(
+            client, missed_heartbeat_callback=lambda status: None
+        )
+        library.get_distributed_runtime_service = _Service
         yield
     finally:
-        library.get_distributed_runtime_client = make
+        library.get_distributed_runtime_client = client
+        library.get_distributed_runtime_service = service
+
+
+class _Service:
+    """JAX's coordination service in a process of its own, which ends some time after this one."""
+
+    def __init__(self, address: str, count: int, **options: Any) -> None:
+        words = json.dumps([address, count, options])
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _SERVE, words, str(2 * _LEAVING)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def shutdown(self) -> None:
+        self._process.kill()
+
+
+_SERVE = """
+import json, sys, time
+from jax._src.lib import _jax
+address, count, options = json.loads(sys.argv[1])
+service = _jax.get_distributed_runtime_service(address, count, **options)
+sys.stdin.read()  # until the process that began this one has gone
+time.sleep(float(sys.argv[2]))
+"""
 
 
 def _jax_state() -> Any:
