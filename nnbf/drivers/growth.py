@@ -7,6 +7,7 @@ import numpy as np
 from nnbf.determinants import multiplicities
 from nnbf.determinants.parallel import sparse_times_vector
 from nnbf.states import SpaceState
+from nnbf.states.estimates import second_order_of
 from nnbf.states.selected_ci import most_important
 
 
@@ -98,9 +99,8 @@ def rank_connected(
     energy = float(amplitudes @ product)
     threshold = 0.0 if len(psi) < 64 else growth.screening
     outside = state.hamiltonian.connected_space(state.determinants, psi, state.spin_flip, threshold)
-    gaps = np.maximum(outside.diagonal - energy, 1e-3)
     weight = multiplicities(outside.determinants, state.spin_flip)
-    second_order = -float(np.sum(weight * outside.couplings**2 / gaps))
+    second_order = second_order_of(outside, energy, state.spin_flip)
     inside = float(np.sum((product - energy * amplitudes) ** 2))
     variance = inside + float(np.sum(weight * outside.couplings**2))
     sector = growth.final_sector

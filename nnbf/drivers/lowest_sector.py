@@ -38,6 +38,7 @@ from nnbf.determinants import (
 from nnbf.drivers.level import Level
 from nnbf.drivers.options import SolverOptions
 from nnbf.drivers.selected_space import make_model
+from nnbf.states.estimates import energy_gaps
 from nnbf.states.selected_ci import lowest_eigenpairs
 
 #: Most determinants of spaces that are diagonalised whole.
@@ -340,7 +341,7 @@ def _grown(
 ) -> tuple[np.ndarray, float, np.ndarray]:
     """A space with the determinants that lower its energy most, that energy, and amplitudes."""
     outside = connected_space(tables, determinants, psi, fold, 1e-5)
-    gain = outside.couplings**2 / np.maximum(outside.diagonal - energy, 1e-3)
+    gain = outside.couplings**2 / energy_gaps(outside, energy)
     order = np.argsort(-gain, kind="stable")[: size - len(determinants)]
     determinants = np.concatenate([determinants, outside.determinants[order]])
     weight = multiplicities(determinants, fold)

@@ -9,14 +9,13 @@ import netket as nk
 import numpy as np
 import scipy.sparse.linalg
 
-from nnbf.determinants import multiplicities
 from nnbf.drivers.base import ExactDriver, Progress, search_line, static_field
 from nnbf.drivers.growth import Growth, rank_connected
 from nnbf.drivers.monitor import Snapshot, pack_tree, unpack_tree
 from nnbf.optimize import FitToVector, RayleighGaussNewton
 from nnbf.optimize.tangent import tree_axpy
 from nnbf.states import ComplementCoupling, SpaceState, Surroundings, extended_state
-from nnbf.states.estimates import SMALLEST_DENOMINATOR
+from nnbf.states.estimates import second_order_of
 from nnbf.states.selected_ci import lowest_eigenpairs
 
 #: Energy variance inside V (Hartree^2) below which a run may be called converged.
@@ -322,9 +321,7 @@ class SelectedSpaceDriver(ExactDriver):
             amplitudes = psi * np.sqrt(state.multiplicity)
             energy = float(amplitudes @ (state.matrix @ amplitudes))
             # Of this V: the last growth knew that of the one before.
-            gaps = np.maximum(outside.diagonal - energy, SMALLEST_DENOMINATOR)
-            weights = multiplicities(outside.determinants, state.spin_flip)
-            self.progress.second_order = -float(np.sum(weights * outside.couplings**2 / gaps))
+            self.progress.second_order = second_order_of(outside, energy, state.spin_flip)
             size = max(tail.sample, len(psi))
             self._surroundings = Surroundings(state, outside, energy, self._irreps, size, tail.seed)
             self._surroundings.positions = chains

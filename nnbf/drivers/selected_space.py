@@ -231,7 +231,8 @@ def _exact_level(task: Task, *, whole_sector: bool) -> Level:
     )
     ending = supervise(driver, options.max_steps, monitor, stopwatch=stopwatch)
     notes = [driver.return_before_growth() if ending.status != "converged" else None]
-    state.parameters = driver.averaged
+    if driver.progress.tail_done:  # the amplitudes are those of other parameters then
+        state.parameters = driver.averaged
     if taken is not None:
         notes.append(excess_warning(state, options.accuracy) if taken.used else taken.note)
     ending = replace(ending, warnings=(*ending.warnings, *(note for note in notes if note)))
@@ -305,8 +306,9 @@ def evaluated(
         trained_around: Whether psi was trained outside of the variational space, too.
     """
     connected = None
-    listed = state.hamiltonian.unpack(state.determinants)
-    spread_out = sampled is not None and sampled[1].share(listed) < LEAST_LISTED
+    spread_out = sampled is not None and (
+        sampled[1].share(state.hamiltonian.unpack(state.determinants)) < LEAST_LISTED
+    )
     if (options.pt2 or options.projected) and not spread_out:
         connected = connected_estimates(state, projected=options.projected)
         n_connected = connected.n_connected

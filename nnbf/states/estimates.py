@@ -10,6 +10,7 @@ import numpy as np
 from hamiltonians import MolecularIntegrals
 from nnbf.determinants import (
     Amplitudes,
+    ConnectedSpace,
     IntegralTables,
     determinant_from_orbitals,
     determinant_irreps,
@@ -84,9 +85,19 @@ def second_order(
         energy: Of that state, Hartree.
         spin_flip: Whether entries stand for spin-flip pairs.
     """
-    weight = multiplicities(determinants, spin_flip)
-    denominators = np.minimum(energy - diagonal_elements(tables, determinants), -SMALLEST_DENOMINATOR)
-    return float(np.sum(weight * couplings**2 / denominators))
+    outside = ConnectedSpace(determinants, couplings, diagonal_elements(tables, determinants))
+    return second_order_of(outside, energy, spin_flip)
+
+
+def second_order_of(outside: ConnectedSpace, energy: float, spin_flip: bool) -> float:
+    """The same of a connected space, whose diagonal is known."""
+    weight = multiplicities(outside.determinants, spin_flip)
+    return -float(np.sum(weight * outside.couplings**2 / energy_gaps(outside, energy)))
+
+
+def energy_gaps(outside: ConnectedSpace, energy: float) -> np.ndarray:
+    """Epstein-Nesbet denominators (n,) of a connected space above an energy, Hartree, positive."""
+    return np.maximum(outside.diagonal - energy, SMALLEST_DENOMINATOR)
 
 
 def symmetry_sector(state: SpaceState, irreps: np.ndarray, limit: int) -> np.ndarray | None:

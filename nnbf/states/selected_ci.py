@@ -18,7 +18,7 @@ from hamiltonians.molecule.pseudo_scf import pseudo_field
 from nnbf.determinants import ConnectedSpace, connected_space, multiplicities
 from nnbf.determinants.rows import connected_partitions
 from nnbf.operators import MolecularHamiltonian
-from nnbf.states.estimates import SMALLEST_DENOMINATOR, second_order
+from nnbf.states.estimates import energy_gaps, second_order
 
 #: Determinants of the first stage, ratio of the sizes of successive ones.
 FIRST_SIZE, FACTOR = 256, 4
@@ -134,7 +134,7 @@ def most_important(
         size: Wanted number of determinants; all are taken where there are fewer.
         spin_flip: Whether entries stand for spin-flip pairs.
     """
-    gaps = np.maximum(outside.diagonal - energy, SMALLEST_DENOMINATOR)
+    gaps = energy_gaps(outside, energy)
     inside, beside = (multiplicities(rows, spin_flip) for rows in (determinants, outside.determinants))
     scores = np.concatenate(
         [np.abs(psi) * np.sqrt(inside), np.abs(outside.couplings / gaps) * np.sqrt(beside)]

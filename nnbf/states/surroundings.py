@@ -33,7 +33,7 @@ from nnbf.determinants import (
 from nnbf.determinants.hashing import merge_equal
 from nnbf.operators.connections import padded_to, rounded_up
 from nnbf.sampling import ExcitationRule, ValueSampler
-from nnbf.states.estimates import SMALLEST_DENOMINATOR
+from nnbf.states.estimates import energy_gaps
 from nnbf.states.space_state import SpaceState
 
 #: Markov chains, their samples in one draw, and those before the first. Few proposals lie between them: what
@@ -77,7 +77,7 @@ class Surroundings:
         hamiltonian, self._fold, self._seed = state.hamiltonian, state.spin_flip, seed
         self._space, self._outside = Amplitudes.listed(state.determinants), outside.determinants
         self._index = Amplitudes.listed(outside.determinants)
-        gaps = np.maximum(outside.diagonal - energy, SMALLEST_DENOMINATOR)
+        gaps = energy_gaps(outside, energy)
         weights = multiplicities(outside.determinants, self._fold) * np.abs(outside.couplings / gaps)
         self._whole = 4 * len(weights) <= 3 * size or not np.any(weights)
         self._chances = weights / max(float(weights.sum()), np.finfo(float).tiny)

@@ -19,6 +19,7 @@ from nnbf.operators import LatticeHamiltonian, MolecularHamiltonian
 from nnbf.operators.device_connections import Sizes, device_connections
 from nnbf.operators.device_words import merge_equal_words, packed, unpacked
 from tests.determinants.oracles import random_integrals
+from tests.operators.test_lattice_hamiltonian import MODELS
 
 
 def many_orbitals(size, n_alpha, n_beta):
@@ -45,12 +46,7 @@ MOLECULES = {
     "66 orbitals: two words a spin": lambda: many_orbitals(66, 1, 1),
 }
 LATTICES = {
-    "t-V": Lattice("tv", (3, 2), 2, V=1.7),
-    "t', open": Lattice("tv", (3, 2), 3, V=0.3, t_prime=0.4, boundary=("open", "pbc")),
-    "honeycomb, twist": Lattice("tv", (2, 2), 3, V=2.0, geometry="honeycomb", boundary=(0.13, "apbc")),
-    "Hubbard": Lattice("hubbard", (2, 2), (2, 1), U=3.0, V=0.5),
-    "Hubbard, twist": Lattice("hubbard", (3, 1), (2, 1), U=3.0, boundary=(0.2, "pbc")),
-    "full": Lattice("hubbard", (2, 1), (2, 0), U=1.0),
+    **MODELS,
     "64 modes": Lattice("tv", (8, 8), 3, V=1.0),
     "two words": Lattice("tv", (9, 9), 3, V=1.0),
     "Hubbard, two words": Lattice("hubbard", (6, 6), (2, 3), U=4.0),
