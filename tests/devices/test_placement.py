@@ -138,3 +138,16 @@ def test_nodes_of_a_point(monkeypatch):
     ((words, environment),) = begun
     assert words == ["nnbf", "resume", "runs/p"]
     assert environment[_processes.VARIABLE] == ""
+
+
+@pytest.mark.parametrize(("platform", "found", "most"), [("cpu", 900, 64), ("gpu", 4, 4)])
+def test_no_more_devices_than_a_machine_has(monkeypatch, platform, found, most):
+    """Cores of a CPU make up any number, but threads of hundreds help nobody."""
+    monkeypatch.setattr(_devices, "_USED", [])
+    monkeypatch.setattr(jax.config, "update", lambda *_: None)
+    monkeypatch.setattr(jax, "local_device_count", lambda: found)
+    monkeypatch.setattr(jax, "default_backend", lambda: platform)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(InputError, match=f"at most {most} on this machine, got 900"):
+        _devices.use_devices(900)
+    assert _devices._USED == []
