@@ -8,6 +8,7 @@ where the network has local orbitals and these are better.
 
     python benchmarks/when_it_wins.py                            # everything: seven hours
     python benchmarks/when_it_wins.py --only "sheet 3x4" --seconds 600
+    python benchmarks/when_it_wins.py --fcidump Fe2S2.FCIDUMP    # a file, in natural orbitals of UHF
     python benchmarks/when_it_wins.py --plot-only                # draw the last result again
 """
 
@@ -21,6 +22,7 @@ from typing import Any
 from _measure import RESULTS, machine_line, provenance, read_json, write_json
 
 from hamiltonians import Molecule
+from hamiltonians.formats.fcidump import FileSpec
 from hamiltonians.molecule.spec import MoleculeSpec
 from nnbf._text import markdown_table as table
 from nnbf.determinants import spin_flip_representatives
@@ -97,6 +99,7 @@ KNOWN = {
     "H16, chain, 2.0 A": -7.66653,
     "N2/cc-pVDZ, 2.0 A": -108.9851887,
     "H30, chain, 2.4 bohr": -15.69355,
+    "Fe2S2_30e20o_LiChan": -116.60560912,
     **dict.fromkeys(LARGER.keys() - {"N2/cc-pVDZ, 2.0 A", "H30, chain, 2.4 bohr"}),
 }
 """Published or DMRG energies (Hartree) where FCI is too large, None where there is none."""
@@ -108,6 +111,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", default="", help="cases whose name has this in it")
+    parser.add_argument("--fcidump", type=Path, help="integrals of a case of its own, named after the file")
     parser.add_argument("--seconds", type=float, default=600.0, help="time of the network")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=RESULTS / "when_it_wins.json")
@@ -116,8 +120,12 @@ def main() -> int:
     given = parser.parse_args()
     known = read_json(given.out) if given.plot_only or given.out.exists() else {"cases": {}}
     content = {**known, "provenance": known.get("provenance") if given.plot_only else provenance()}
-    for name, spec in CASES.items():
-        if not given.plot_only and given.only in name:
+    if given.fcidump is not None:
+        cases: dict[str, MoleculeSpec | FileSpec] = {given.fcidump.stem: FileSpec(str(given.fcidump), False)}
+    else:
+        cases = {name: spec for name, spec in CASES.items() if given.only in name and not given.plot_only}
+    for name, spec in cases.items():
+        if not given.plot_only:
             content["cases"][name] = measured(name, spec, given.seconds, given.seed)
             write_json(given.out, content)
             print(f"{name}: {content['cases'][name]}", flush=True)
@@ -128,19 +136,28 @@ def main() -> int:
     return 0
 
 
-def measured(name: str, spec: MoleculeSpec, seconds: float, seed: int) -> dict[str, Any]:
-    """All energies (Hartree) of a case, with the seconds of those that are ours."""
+def built(name: str, spec: MoleculeSpec | FileSpec) -> tuple[Molecule, dict[str, float | None]]:
+    """A system, with its exact energy and those of coupled cluster (Hartree) where there are any."""
+    if isinstance(spec, FileSpec):
+        system = spec.build()
+        natural = in_natural_orbitals(MolecularHamiltonian(system.integrals))
+        return replace(system, integrals=natural.integrals), {"exact": KNOWN.get(name)}
     large = name in KNOWN
     system = replace(spec, fci_limit=0 if large else 30_000_000).build()
     unrestricted = replace(spec, reference="uhf", stable=True, fci_limit=0).build()
-    exact = KNOWN[name] if large else system.references["fci"]
+    coupled = {"ccsd_t": system.references.get("ccsd_t"), "uccsd_t": unrestricted.references.get("ccsd_t")}
+    return system, {"exact": KNOWN[name] if large else system.references["fci"], **coupled}
+
+
+def measured(name: str, spec: MoleculeSpec | FileSpec, seconds: float, seed: int) -> dict[str, Any]:
+    """All energies (Hartree) of a case, with the seconds of those that are ours."""
+    system, references = built(name, spec)
     run = suited_run(system, spec, SolverOptions(seed=seed, time_limit=seconds, max_steps=100_000))
     found: dict[str, Any] = {
-        "exact": exact,
-        "ccsd_t": system.references.get("ccsd_t"),
-        "uccsd_t": unrestricted.references.get("ccsd_t"),
+        **dict.fromkeys(("exact", "ccsd_t", "uccsd_t")),
+        **references,
         "selected_ci": {str(size): diagonalised(system, run.system, size) for size in SIZES},
-        "group": next(title for title, group in GROUPS.items() if name in group),
+        "group": next((title for title, group in GROUPS.items() if name in group), "Larger systems"),
     }
     rows: list[dict[str, Any]] = []
     started = time.monotonic()
