@@ -12,8 +12,8 @@ operations and bytes that XLA counts; then time to accuracy, as far as the minut
 
 import argparse
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,8 @@ from hamiltonians import Lattice, MolecularIntegrals, Molecule, irrep_bits, load
 from nnbf._compute import computing
 from nnbf._text import markdown_table as table
 from nnbf.ansatz import NeuralBackflow, ansatz_from_spec, contract
-from nnbf.ansatz.device_passes import device_log_psi, in_single_precision
-from nnbf.ansatz.logdet import side_by_side
+from nnbf.ansatz.device_passes import device_log_psi
+from nnbf.ansatz.roofline import Peaks, cost, device_peaks, least_seconds, most_per_second
 from nnbf.determinants import connected_space, determinant_irreps, spin_flip_representatives
 from nnbf.drivers import LatticeOptions, SolverOptions, solve
 from nnbf.drivers.lattice_ansatz import make_lattice_ansatz
@@ -126,8 +126,8 @@ def main() -> int:
         return 0
     with computing("device"):
         content = {"provenance": provenance(), "device": device(), "tiny": given.tiny, "cases": {}}
-        device_rates = peaks(given.tiny)
-        content["device"] |= device_rates
+        device_rates = device_peaks(*((512, 1 << 20) if given.tiny else (8192, 1 << 28)))
+        content["device"] |= asdict(device_rates)
         for case in cases:
             found = content["cases"][case.name] = {"differences": compared(case)}
             print(f"{case.name}: values agree to {max(found['differences'].values()):.0e}", flush=True)
@@ -259,52 +259,27 @@ def device() -> dict[str, Any]:
     return {"kind": first.device_kind, "platform": first.platform, "count": jax.device_count()}
 
 
-def best(action: Callable[[], Any], repeats: int = 3) -> float:
-    """Least seconds of a call that is compiled already."""
-    jax.block_until_ready(action())
-    found = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        jax.block_until_ready(action())
-        found.append(time.perf_counter() - started)
-    return min(found)
-
-
-def peaks(tiny: bool) -> dict[str, float]:
-    """Operations a second of large matrix products, and bytes a second of a copy."""
-    edge, size = (512, 1 << 20) if tiny else (8192, 1 << 28)
-    found = {}
-    product = jax.jit(lambda a: jnp.matmul(a, a, precision="highest"))
-    for name, dtype in (("double", jnp.float64), ("single", jnp.float32)):
-        a = jnp.ones((edge, edge), dtype)
-        found[f"flop_per_s_{name}"] = 2.0 * edge**3 / best(lambda a=a: product(a))
-    vector = jnp.ones(size)
-    add = jax.jit(lambda x: x + 1.0)
-    found["bytes_per_s"] = 16.0 * size / best(lambda: add(vector))
-    return found
-
-
-def measured(case: Case, peak: Mapping[str, float], tiny: bool) -> dict[str, Any]:
+def measured(case: Case, peak: Peaks, tiny: bool) -> dict[str, Any]:
     """Rates of one system."""
     found: dict[str, Any] = {}
     n = 512 if tiny else min(1 << 17, 64 * case.at_once)
     rows = jnp.asarray(case.rows(n))
     for name in ("double", "single"):
         single = name == "single"
-        seconds = best(
+        seconds = least_seconds(
             lambda single=single: device_log_psi(case.model, case.variables, rows, n, case.at_once, single)
         )
-        found[name] = {"determinants_per_s": n / seconds, **roofline(case, rows, peak, name, n / seconds)}
+        found[name] = {"determinants_per_s": n / seconds, **roofline(case, rows, peak, single, n / seconds)}
     found["local_energies_per_s"], found["connected"] = local_energy_rate(case, 64 if tiny else 1024)
     state = state_of(case, 64 if tiny else 1024)
-    found["samples_s"] = best(lambda: state.sample(n_discard_per_chain=0), 2)
+    found["samples_s"] = least_seconds(lambda: state.sample(n_discard_per_chain=0), 2)
     optimizer = StochasticReconfiguration(gap=None if isinstance(case.problem, Lattice) else 0.5)
 
     def sr_step():
         problem = sampled_step(state, case.hamiltonian).problem
         return optimizer.propose(problem, optimizer.init(state.parameters))[0].update
 
-    found["sr_step_s"] = best(sr_step, 2)
+    found["sr_step_s"] = least_seconds(sr_step, 2)
     if not isinstance(case.problem, Lattice):
         found["gauss_newton_step_s"], found["space"] = gauss_newton(case, 64 if tiny else 4096)
     memory = jax.devices()[0].memory_stats() or {}
@@ -312,20 +287,12 @@ def measured(case: Case, peak: Mapping[str, float], tiny: bool) -> dict[str, Any
     return found
 
 
-def roofline(
-    case: Case, rows: jax.Array, peak: Mapping[str, float], precision: str, rate: float
-) -> dict[str, Any]:
+def roofline(case: Case, rows: jax.Array, peaks: Peaks, single: bool, rate: float) -> dict[str, Any]:
     """Operations and bytes of a configuration as XLA counts them, and the share of the rate they allow."""
-    model, variables, dtype = case.model, case.variables, jnp.float64
-    if precision == "single":
-        (model, variables), dtype = in_single_precision(model, variables), jnp.float32
-    size = min(case.at_once, len(rows))
-    part = rows[:size].astype(dtype)
-    with side_by_side():
-        counted = jax.jit(model.apply).lower(variables, part).compile().cost_analysis() or {}
-    flop, moved = (counted.get(name, 0.0) / size for name in ("flops", "bytes accessed"))
-    least = max(flop / peak[f"flop_per_s_{precision}"], moved / peak["bytes_per_s"])
-    return {"flop": flop, "bytes": moved, "share_of_roofline": rate * least}
+    part = rows[: min(case.at_once, len(rows))]
+    flop, moved = cost(case.model, case.variables, part, single)
+    most = most_per_second(flop, moved, peaks, single)
+    return {"flop": flop, "bytes": moved, "share_of_roofline": rate / most}
 
 
 def local_energy_rate(case: Case, n: int) -> tuple[float, int]:
@@ -345,7 +312,7 @@ def local_energy_rate(case: Case, n: int) -> tuple[float, int]:
         energies.count = int(found.counts[3])
         return local(logs, connections)
 
-    return n / best(energies, 2), energies.count
+    return n / least_seconds(energies, 2), energies.count
 
 
 def gauss_newton(case: Case, size: int) -> tuple[float, int]:
@@ -369,7 +336,7 @@ def gauss_newton(case: Case, size: int) -> tuple[float, int]:
         state.reset()
         return optimizer.propose(state.tangent_problem(), optimizer.init(state.parameters))[0].update
 
-    return best(step, 2), len(space)
+    return least_seconds(step, 2), len(space)
 
 
 # ---- time to accuracy ----------------------------------------------------------------------------
@@ -437,8 +404,8 @@ def report(content: Mapping[str, Any]) -> str:
         texts.append(table(names, lines, numbers=range(2, len(names))))
     found = content["device"]
     texts.append(
-        f"{found['count']} x {found['kind']}: {1e-12 * found['flop_per_s_double']:.2f} TFLOP/s double, "
-        f"{1e-12 * found['flop_per_s_single']:.2f} single, {1e-9 * found['bytes_per_s']:.0f} GB/s. "
+        f"{found['count']} x {found['kind']}: {1e-12 * found['double']:.2f} TFLOP/s double, "
+        f"{1e-12 * found['single']:.2f} single, {1e-9 * found['moved']:.0f} GB/s. "
         + machine_line(content["provenance"])
     )
     return "\n\n".join(texts)

@@ -22,6 +22,7 @@ from hamiltonians.errors import extra
 from nnbf._caches import keep_programs
 from nnbf._compute import computing, on_device
 from nnbf._runtime import threads_environment, when_closed
+from nnbf.drivers.device_checks import with_precision_check, with_roofline
 from nnbf.drivers.ground_sector import (
     exact_sector_energy,
     ground_momentum,
@@ -35,7 +36,6 @@ from nnbf.drivers.methods import Task, make_options, method_named, names
 from nnbf.drivers.monitor import Monitor, pack_tree, unpack_tree
 from nnbf.drivers.operator_levels import level_of_state
 from nnbf.drivers.options import EXACT_LIMIT, LatticeOptions
-from nnbf.drivers.precision_check import with_precision_check
 from nnbf.drivers.sector_levels import sector_state
 
 #: A level may end on a higher state than the one sought, or be out of reach of one determinant: it is started
@@ -115,7 +115,7 @@ def _solved(problem, options, method, model, optimizer, sector, lower, monitor, 
     if isinstance(problem, Molecule) and start is None and not lower and monitor.resume is None:
         problem = in_lowest_sector(problem, options, model)
     task = Task(problem, options, monitor, sector, model, optimizer, start, tuple(lower))
-    level = with_precision_check(found(task))
+    level = with_roofline(with_precision_check(found(task)))
     level = replace(level, warnings=(*doubts, *level.warnings, *level_warnings(level, exact)))
     if isinstance(problem, Molecule):
         level = with_sector_warnings(level, options)

@@ -244,7 +244,14 @@ def _tiles(run: RunRecord) -> list[tuple[str, str]]:
         ("steps", _text.count(result.get("n_steps"))),
         ("time", _text.duration(run.seconds)),
         ("configurations a second", _text.count(result.get("evaluations_per_s"))),
+        ("of the roofline", _share_of_roofline(result)),
     ]
+
+
+def _share_of_roofline(result: dict[str, Any]) -> str:
+    """Rate of the steps as a share of what arithmetic and memory of the device allow, where that is known."""
+    rate, limit = result.get("evaluations_per_s"), result["levels"][-1].get("roofline", {}).get("most_per_s")
+    return f"{100 * rate / limit:.2g} %" if rate and limit else ""
 
 
 def _sections(run: RunRecord, plots: Sequence[DrawnPlot]) -> Iterable[dict[str, Any]]:

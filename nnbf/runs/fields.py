@@ -142,6 +142,7 @@ LEVEL = {
     "upper_bound": FLAG,
     "warnings": [TEXT],
     "vmc": _ESTIMATE,
+    "roofline": Each(NUMBER),
     **dict.fromkeys(("n_steps", "n_determinants", "n_connected", "n_parameters"), COUNT),
 }
 """An entry of ``levels`` in result.json."""

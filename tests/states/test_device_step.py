@@ -11,6 +11,7 @@ import pytest
 from nnbf._compute import computing, on_device
 from nnbf.ansatz import NeuralBackflow
 from nnbf.ansatz.logdet import logdet, side_by_side, slogdet
+from nnbf.ansatz.roofline import Peaks, cost, device_peaks, most_per_second
 from nnbf.determinants import enumerate_sector
 from nnbf.operators import MolecularHamiltonian
 from nnbf.optimize import RayleighGaussNewton, StochasticReconfiguration
@@ -105,3 +106,21 @@ def test_chains_stay_on_the_device(hamiltonian, monkeypatch):
     monkeypatch.setattr("nnbf.sampling.value_sampler.BackflowValues", None)
     with computing("device"):
         assert state.sample().shape == (4, 4, 10)
+
+
+def test_roofline_counts_what_a_pass_does():
+    """Twice the layers are twice the operations, and a device is not faster than its peaks."""
+    rows = jnp.zeros((64, 10))
+    costs = []
+    for width in (64, 128):
+        model = NeuralBackflow(5, 2, 2, hidden=(width,), n_determinants=2, noise=0.5)
+        variables = model.init(jax.random.key(0), rows[:1])
+        costs.append(cost(model, variables, rows, False))
+    # From 10 occupations to the layer, and from there to two times two determinants' rows.
+    layers = 2.0 * 64 * (10 + 2 * 2 * 2 * 5)
+    assert costs[1][0] - costs[0][0] == pytest.approx(layers, rel=0.25)
+    peaks = Peaks(double=1e9, single=4e9, moved=1e12)
+    assert most_per_second(2e3, 8.0, peaks, False) == pytest.approx(5e5)
+    assert most_per_second(2e3, 8.0, peaks, True) == pytest.approx(2e6)
+    assert most_per_second(2e3, 8e7, peaks, True) == pytest.approx(12500.0)
+    assert min(device_peaks(64, 1024).__dict__.values()) > 0

@@ -1,17 +1,25 @@
-"""Passes in single precision, checked on every run: the energy of the same configurations in double."""
+"""Passes on a device: single precision checked against double on every run, and the limit of their rate."""
 
 from dataclasses import replace
 
+import jax
+import jax.numpy as jnp
 import netket as nk
 import numpy as np
 
-from nnbf._compute import computing, single_passes
+from nnbf._compute import computing, on_device, single_passes
+from nnbf.ansatz.roofline import cost, device_peaks, most_per_second
 from nnbf.drivers.level import Level
 from nnbf.states import SpaceState, distinct_samples
 from nnbf.states.markov_chains import hamiltonian_of
 
 #: Differences of energies, relative to them, that single precision explains.
 EXPECTED = 1e-6
+
+#: Configurations of the chunk that operations are counted in.
+_COUNTED = 256
+#: Edge of matrices and length of vectors that peaks are measured with, on accelerators and on CPUs.
+_LARGE, _SMALL = (4096, 1 << 26), (512, 1 << 21)
 
 
 def with_precision_check(level: Level) -> Level:
@@ -33,6 +41,22 @@ def with_precision_check(level: Level) -> Level:
     if not relative < EXPECTED:
         return replace(level, details=details, warnings=(*level.warnings, f"{line}: give passes double"))
     return replace(level, details=details, message=f"{level.message} {line[0].upper()}{line[1:]}.".strip())
+
+
+def with_roofline(level: Level) -> Level:
+    """The level with how often a second the device could evaluate its network, where it was computed there.
+
+    Operations and bytes of a configuration are XLA's count, the peaks of the device are measured (a second).
+    """
+    state = level.state
+    if not on_device() or not isinstance(state, SpaceState | nk.vqs.MCState):
+        return level
+    size = (state.hamiltonian if isinstance(state, SpaceState) else state).hilbert.size
+    flop, moved = cost(state.model, state.variables, jnp.zeros((_COUNTED, size)), single_passes())
+    peaks = device_peaks(*(_LARGE if jax.default_backend() != "cpu" else _SMALL))
+    most = most_per_second(flop, moved, peaks, single_passes())
+    found = {"flop": flop, "bytes": moved, "most_per_s": most}
+    return replace(level, details={**level.details, "roofline": found})
 
 
 def _energy(state, level):
