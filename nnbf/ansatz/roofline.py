@@ -51,12 +51,13 @@ def device_peaks(edge: int, size: int) -> Peaks:
     """
     product = jax.jit(lambda a: jnp.matmul(a, a, precision="highest"))
     add = jax.jit(lambda x: x + 1.0)
-    rates = []
-    for dtype in (jnp.float64, jnp.float32):
-        a = jnp.ones((edge, edge), dtype)
-        rates.append(2.0 * edge**3 / least_seconds(lambda a=a: product(a)))
+    double, single = (jnp.ones((edge, edge), dtype) for dtype in (jnp.float64, jnp.float32))
     vector = jnp.ones(size)
-    return Peaks(*rates, 16.0 * size / least_seconds(lambda: add(vector)))
+    return Peaks(
+        double=2.0 * edge**3 / least_seconds(lambda: product(double)),
+        single=2.0 * edge**3 / least_seconds(lambda: product(single)),
+        moved=16.0 * size / least_seconds(lambda: add(vector)),
+    )
 
 
 def cost(model: Any, variables: PyTree, rows: jax.Array, single: bool) -> tuple[float, float]:

@@ -248,7 +248,7 @@ def _tiles(run: RunRecord) -> list[tuple[str, str]]:
     ]
 
 
-def _share_of_roofline(result: dict[str, Any]) -> str:
+def _share_of_roofline(result: Mapping[str, Any]) -> str:
     """Rate of the steps as a share of what arithmetic and memory of the device allow, where that is known."""
     rate, limit = result.get("evaluations_per_s"), result["levels"][-1].get("roofline", {}).get("most_per_s")
     return f"{100 * rate / limit:.2g} %" if rate and limit else ""
