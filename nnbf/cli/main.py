@@ -92,6 +92,12 @@ COMMANDS = {
         "nnbf.cli.report",
         "nnbf.cli.report:EvaluateCommand",
     ),
+    "response": Command(
+        "DIR --operator O",
+        "absorption, ionisation, S(q, omega), A(k, omega), conductivity of a trained state",
+        "nnbf.cli.response",
+        "nnbf.cli.response:ResponseCommand",
+    ),
     "report": Command(
         "DIR [DIR ...]",
         "report of a run again, or one over many runs and sweeps",
@@ -145,6 +151,7 @@ examples:
   nnbf lattice tv --size 6x6 --particles 13 --interaction 1 --time-limit 1800
   nnbf spectrum tv --size 4x4 --particles 5 --interaction 1
   nnbf --plugin docs/examples/heisenberg.py solve heisenberg --size 4,4
+  nnbf response runs/water --operator dipole
   nnbf report runs/*
   nnbf sweep runs/n2_curve.toml --workers 2
 

@@ -166,6 +166,17 @@ def determinant_irreps(determinants: np.ndarray, irreps: np.ndarray) -> np.ndarr
     return np.bitwise_xor.reduce(np.where(occupations, np.tile(irreps, 2), 0), axis=1)
 
 
+def strings_by_irrep(irreps: np.ndarray, n_electrons: int) -> dict[int, int]:
+    """Number of strings of one spin by the XOR code of their irrep, without listing them."""
+    # counts[k][code]: strings of k electrons in the orbitals so far
+    counts: list[dict[int, int]] = [{0: 1}, *({} for _ in range(n_electrons))]
+    for bits in map(int, irreps):
+        for k in range(n_electrons, 0, -1):
+            for code, count in counts[k - 1].items():
+                counts[k][code ^ bits] = counts[k].get(code ^ bits, 0) + count
+    return counts[n_electrons]
+
+
 def _strings(n_orbitals, n_electrons, irreps):
     n_words = words_per_spin(n_orbitals)
     count = comb(n_orbitals, n_electrons)

@@ -11,7 +11,7 @@ from hamiltonians.errors import InputError, reason_of
 from nnbf import _text
 from nnbf._io import write_bytes
 from nnbf.estimate import KINDS
-from nnbf.report import tables
+from nnbf.report import response_tables, tables
 from nnbf.report.energies import bound_words, missing_references, truncation_lines
 from nnbf.report.reading import UNFIT, RunRecord, read_run, sector_words, unfit
 from nnbf.report.sources import Entry, entry_of
@@ -160,7 +160,7 @@ def run_view(
 
 def run_plots(run: RunRecord) -> list[Plot]:
     """Return the figures that the files of a run allow."""
-    from nnbf.report import figures, state_figures
+    from nnbf.report import figures, response_figures, state_figures
 
     title, found = run.title, run.result.get("observables") or {}
     plots: list[Plot] = []
@@ -179,6 +179,10 @@ def run_plots(run: RunRecord) -> list[Plot]:
     if figures.has_extrapolation(run):
         words = "Energies at the end of every stage against second-order correction and variance, with fits"
         add("extrapolation", "Extrapolation", words, figures.draw_extrapolations, run)
+    for record in run.responses:
+        for suffix, draw in response_figures.figures_of(record).items():
+            words = f"{response_tables.title(record)} of {title}"
+            add(f"response_{record['operator']}{suffix}", "Response", words, draw, record)
     kept = [found[name] for name in ("density", "spin") if found.get(name) is not None]
     if kept:
         words = "Correlations against distance"
@@ -259,19 +263,24 @@ def _sections(run: RunRecord, plots: Sequence[DrawnPlot]) -> Iterable[dict[str, 
     result = run.result
     notes = [f"{name} was not computed: {why}." for name, why in missing_references(result)]
     notes += [f"{line}." for line in truncation_lines(result)]
+    sums = [
+        f"{response_tables.title(record)}: {'; '.join(response_tables.sum_lines(record))}."
+        for record in run.responses
+    ]
     content = {
         "Energies": [tables.energies_table(result, run.references)],
         "Levels": [tables.levels_table(run.levels, run.unit)] if len(run.levels) > 1 else [],
         "Charge gap": [tables.gap_table(result)],
         "Excitations": [tables.excitations_table(result)],
         "Extrapolation": [],
+        "Response": [response_tables.peaks_table(record) for record in run.responses],
         "Observables": [tables.observables_table(result), tables.determinants_table(result)],
         "Stages": [tables.stages_table(run)],
     }
     for title, made in content.items():
         found = [table for table in made if table.rows]
         figures = [plot for plot in plots if plot.plot.section == title]
-        below = notes if title == "Energies" else []
+        below = {"Energies": notes, "Response": sums}.get(title, [])
         if found or figures or below:
             yield {"title": title, "tables": found, "notes": below, "plots": figures}
 

@@ -1,5 +1,6 @@
 """A run folder as it is read for a report: finished, broken off or still going, as plain data."""
 
+import contextlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from nnbf._io import given_path, read_json
 from nnbf.estimate import KINDS, Estimate, v_score
 from nnbf.report.energies import Reference, best_reference, error_unit
 from nnbf.report.hamiltonian_facts import HamiltonianFacts, hamiltonian_facts
+from nnbf.report.response_tables import peaks_table, sum_lines
 from nnbf.runs.history import read_rows
 from nnbf.runs.schema import is_lattice, is_molecule, load_config, load_result, upgraded_result
 
@@ -47,6 +49,8 @@ class RunRecord:
     """True where there is a result.json."""
     evaluation: Mapping[str, Any]
     """Content of evaluation.json, empty where the trained state was not sampled."""
+    responses: tuple[Mapping[str, Any], ...] = ()
+    """Content of the files in response/."""
 
     @property
     def command(self) -> str:
@@ -251,13 +255,24 @@ def read_run(folder: str | Path) -> RunRecord:
         else:
             result = _so_far(config, history)
         sampled = read_json(evaluation) if evaluation.is_file() else {}
-        run = RunRecord(path, config, result, history, finished, sampled)
+        run = RunRecord(path, config, result, history, finished, sampled, _responses(path))
         _check_numbers(run)
     except UNFIT as error:
         if isinstance(error, InputError):
             raise
         raise unfit(path, error) from error
     return run
+
+
+def _responses(path: Path) -> tuple[Mapping[str, Any], ...]:
+    """Records of responses; a damaged one is left out: it is made again by one command."""
+    found = []
+    for file in sorted((path / "response").glob("*.json")):
+        with contextlib.suppress(*UNFIT):
+            record = read_json(file, "a response")
+            peaks_table(record), sum_lines(record)
+            found.append(record)
+    return tuple(found)
 
 
 def unfit(path: Path, error: Exception) -> InputError:
