@@ -8,6 +8,7 @@ import netket as nk
 import numpy as np
 
 from nnbf._compute import computing, on_device, single_passes
+from nnbf._devices import n_devices
 from nnbf.ansatz.roofline import cost, device_peaks, most_per_second
 from nnbf.drivers.level import Level
 from nnbf.states import SpaceState, distinct_samples
@@ -44,9 +45,9 @@ def with_precision_check(level: Level) -> Level:
 
 
 def with_roofline(level: Level) -> Level:
-    """The level with how often a second the device could evaluate its network, where it was computed there.
+    """The level with how often a second devices could evaluate its network, where it was computed there.
 
-    Operations and bytes of a configuration are XLA's count, the peaks of the device are measured (a second).
+    Operations and bytes of a configuration are XLA's count, the peaks of a device are measured (a second).
     """
     state = level.state
     if not on_device() or not isinstance(state, SpaceState | nk.vqs.MCState):
@@ -54,7 +55,7 @@ def with_roofline(level: Level) -> Level:
     size = (state.hamiltonian if isinstance(state, SpaceState) else state).hilbert.size
     flop, moved = cost(state.model, state.variables, jnp.zeros((_COUNTED, size)), single_passes())
     peaks = device_peaks(*(_LARGE if jax.default_backend() != "cpu" else _SMALL))
-    most = most_per_second(flop, moved, peaks, single_passes())
+    most = n_devices() * most_per_second(flop, moved, peaks, single_passes())
     found = {"flop": flop, "bytes": moved, "most_per_s": most}
     return replace(level, details={**level.details, "roofline": found})
 

@@ -82,6 +82,12 @@ def all_of_it(folder):
     return found
 
 
+def by_jax(folder):
+    """A run whose connections, energies and passes are programs of JAX, as on accelerators."""
+    options = replace(N2, compute="device")
+    return {"N2 selected": followed(load_problem(folder / "n2.npz"), options, method="selected")[1]}
+
+
 def faults():
     """What silent faults of NetKet on several devices (issues 2218, 2229, and others) would change.
 
@@ -120,5 +126,8 @@ def is_spread(array):
 
 
 if __name__ == "__main__":
-    found = all_of_it(Path(sys.argv[1]))
-    print(json.dumps({"devices": jax.device_count(), "faults": faults(), **found}))
+    if sys.argv[2:] == ["jax"]:
+        print(json.dumps(by_jax(Path(sys.argv[1]))))
+    else:
+        found = all_of_it(Path(sys.argv[1]))
+        print(json.dumps({"devices": jax.device_count(), "faults": faults(), **found}))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hamiltonians import build_molecule
+from hamiltonians import build_molecule, load_problem
 from nnbf import _processes
 from nnbf.drivers import supervision
 from nnbf.runs import plan_resumption, resume_run
@@ -62,6 +62,17 @@ def test_the_same_runs_on_many_devices(systems, on_one, devices):
     assert faults.pop("not spread") == 0
     assert max(faults.values()) < 1e-12, faults
     same(found, on_one)
+
+
+@pytest.mark.slow
+def test_programs_of_jax_on_many_devices(systems):
+    """And the kernels of the host find the same."""
+    out, errors = begun("tests.devices.runs", systems, "jax", devices=2).communicate()
+    assert errors == ""
+    found = json.loads(out)
+    assert found["N2 selected"] == pytest.approx(runs.by_jax(systems)["N2 selected"], abs=CLOSE, rel=0)
+    host = runs.followed(load_problem(systems / "n2.npz"), runs.N2, method="selected")[1]
+    assert found["N2 selected"] == pytest.approx(host, abs=CLOSE, rel=0)
 
 
 def pair(*words):
