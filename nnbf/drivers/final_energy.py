@@ -13,6 +13,8 @@ from nnbf.states import SpaceState
 
 #: Most samples of the final energy, and rounds before a precision is given up.
 FINAL_SAMPLES, FEWEST_ROUNDS = 819_200, 3
+#: Seconds that the final energy may take in any case.
+LEAST_SECONDS = 60.0
 #: Energy of the whole state above that of its part on V (Hartree) up to which it is the headline.
 LARGEST_EXCESS = 1e-3
 #: Warn where the chance that the next sample is a new determinant is larger than this.
@@ -22,7 +24,7 @@ ShouldStop = Callable[[], bool] | None
 
 
 def final_energy(
-    source: SampleSource, options: EvaluationOptions, should_stop: ShouldStop
+    source: SampleSource, options: EvaluationOptions, should_stop: ShouldStop, time_limit: float | None = None
 ) -> tuple[Evaluation, Samples | None]:
     """Sample until the error is small enough; what would take too many samples is given up early.
 
@@ -30,11 +32,14 @@ def final_energy(
         source: Draws the samples.
         options: Precision and seed.
         should_stop: Asked after every round.
+        time_limit: Of the optimisation before, seconds: the final energy takes no longer than that, or than
+            `LEAST_SECONDS`.
 
     Raises:
         FloatingPointError: Local energies are not finite.
     """
     hopeless = [False]
+    longest = math.inf if time_limit is None else max(time_limit, LEAST_SECONDS)
 
     def judge(row):
         # The error falls with the root of the samples: a precision that is out of reach is not tried for.
@@ -43,7 +48,7 @@ def final_energy(
 
     final, draws = sample_energy(
         source,
-        replace(options, time_limit=math.inf, samples=FINAL_SAMPLES),
+        replace(options, time_limit=longest, samples=FINAL_SAMPLES),
         on_round=judge,
         should_stop=lambda: hopeless[-1] or (should_stop is not None and should_stop()),
     )
@@ -52,7 +57,12 @@ def final_energy(
 
 
 def with_full_state(
-    level: Level, irreps: np.ndarray, precision: float, seed: int, should_stop: ShouldStop
+    level: Level,
+    irreps: np.ndarray,
+    precision: float,
+    seed: int,
+    should_stop: ShouldStop,
+    time_limit: float | None = None,
 ) -> Level:
     """Level whose headline is the energy of the whole state: V summed exactly, what is around it sampled.
 
@@ -64,13 +74,14 @@ def with_full_state(
         precision: Error at which the sampling ends, Hartree.
         seed: Of the samples.
         should_stop: Asked after every round.
+        time_limit: Of the optimisation before, seconds.
     """
     state: SpaceState = level.state
     options = EvaluationOptions(
         precision=precision, seed=seed, sampler="metropolis", large=len(state.determinants)
     )
     source = make_source(state, irreps, options, large=state.determinants)
-    final, draws = final_energy(source, options, should_stop)
+    final, draws = final_energy(source, options, should_stop, time_limit)
     found = with_energy(level, final, draws, precision)
     excess = float(final.energy.value - level.energy.value)
     if excess <= LARGEST_EXCESS + 3.0 * float(final.energy.error):

@@ -163,7 +163,8 @@ def _sampled_energy(state, objective, options, should_stop):
     if not sampler.is_exact:
         fresh.sample(chain_length=1, n_discard_per_chain=THERMALISATION)
     source = StateSource(fresh, objective.hamiltonian, "Hartree", objective.rounding)
-    return final_energy(source, EvaluationOptions(precision=options.precision), should_stop)
+    sampling = EvaluationOptions(precision=options.precision)
+    return final_energy(source, sampling, should_stop, options.time_limit)
 
 
 def _optimizer(options):

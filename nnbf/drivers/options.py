@@ -89,7 +89,8 @@ class SolverOptions(ComputeOptions):
     max_steps: Annotated[int, Ge(1)] = 1000
     """Most optimisation steps."""
     time_limit: Positive | None = None
-    """Stop optimising after this many seconds; what was reached is evaluated and written."""
+    """Stop optimising after this many seconds; what was reached is evaluated (samples take at most as long
+    again, or a minute) and written."""
     damping: Positive = 1e-3
     """Initial damping of Rayleigh-Gauss-Newton; the diagonal shift of sr is a tenth of it (with
     Monte Carlo: ten times it, Hartree)."""

@@ -249,10 +249,9 @@ def _exact_level(task: Task, *, whole_sector: bool) -> Level:
     )
     if driver.has_trained_around and sector is None:
         irreps, failures = irrep_bits(system.integrals), list[str]()
+        how = options.precision, options.seed + 1, monitor.should_stop, options.time_limit
         found = extra(
-            "energy of the whole state",
-            lambda: with_full_state(level, irreps, options.precision, options.seed + 1, monitor.should_stop),
-            failures.append,
+            "energy of the whole state", lambda: with_full_state(level, irreps, *how), failures.append
         )
         level = found or replace(level, warnings=(*level.warnings, *failures))
         level = replace(level, wall_time_s=stopwatch.total)

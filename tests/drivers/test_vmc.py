@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hamiltonians import InputError, build_molecule
-from nnbf.drivers import SolverOptions, make_model, molecular_sampling, solve
+from nnbf.drivers import SolverOptions, final_energy, make_model, molecular_sampling, solve
 from nnbf.drivers.molecular_sampling import make_sampler
 from nnbf.drivers.monitor import Monitor
 from nnbf.drivers.monte_carlo import MonteCarloDriver, StepSchedule
@@ -250,3 +250,13 @@ def test_gains_that_noise_hides_are_looked_for_in_longer_windows(lih):
     assert followed(driver(), patient, falling, 5e-3) == []
     assert [n for n, _ in followed(driver(), patient, falling, 2e-2)] == [40, 100]
     assert [n for n, _ in followed(driver(), StepSchedule(significance=1.0), falling, 2e-2)][:2] == [40, 80]
+
+
+def test_the_final_energy_takes_no_longer_than_the_steps(lih, monkeypatch):
+    """A precision that would take hours is not waited for."""
+    monkeypatch.setattr(final_energy, "LEAST_SECONDS", 0.0)
+    monkeypatch.setattr(final_energy, "FEWEST_ROUNDS", 1000)
+    options = SolverOptions(hidden=(8,), max_steps=1, n_samples=64, precision=1e-9, time_limit=1e-3)
+    result = solve(lih, options, method="vmc").lowest
+    assert result.energy.n_samples == molecular_sampling.ROUND
+    assert any("evaluate the run for longer" in warning for warning in result.warnings)
