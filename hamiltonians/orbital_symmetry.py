@@ -123,3 +123,27 @@ def _leaves(integrals, pair, images, signs, tolerance):
     place, sign = pair[images[row], images[column]], signs[row] * signs[column]
     two_body = integrals.two_body[np.ix_(place, place)] * sign[:, None] * sign
     return bool(np.abs(two_body - integrals.two_body).max() <= tolerance)
+
+
+def orbital_shells(integrals: MolecularIntegrals, tolerance: float = TOLERANCE) -> np.ndarray:
+    """Shell of every orbital, (M,) numbers from 0: degenerate orbitals that symmetry turns into each other.
+
+    They have the same diagonal elements of every operator that the whole group leaves as it is: of h, and of
+    the Coulomb and exchange operators of all orbitals. Orbitals without irreps are shells of their own.
+
+    Args:
+        integrals: The Hamiltonian, in symmetry-adapted orbitals.
+        tolerance: Hartree.
+    """
+    size = integrals.n_orbitals
+    labels = integrals.orbital_irreps
+    if integrals.is_spin_resolved or labels is None or len(set(labels)) == 1:
+        return np.arange(size)
+    invariants = _invariants(integrals, pair_indices(size))
+    known = np.stack([np.diag(integrals.one_body), *invariants[1:].sum(axis=2)], axis=1)
+    shells = np.full(size, -1)
+    for orbital in range(size):
+        if shells[orbital] < 0:
+            alike = np.abs(known - known[orbital]).max(axis=1) <= tolerance * size
+            shells[alike & (shells < 0)] = shells.max() + 1
+    return shells

@@ -45,8 +45,9 @@ class NeuralBackflow(nn.Module):
     blocked: bool = True
     """Product of an alpha and a beta determinant, instead of one over all spin orbitals."""
     spin_flip: str = "none"
-    """"none"; "average": psi(n) + psi(flip n); "canonical": psi(min(n, flip n)). The last two make an
-    even-spin state and need as many alpha as beta electrons."""
+    """"none"; "average": psi(n) + psi(flip n); "canonical": psi(min(n, flip n)), "odd": the same with the
+    opposite sign for the larger one. The former two make a state of even total spin, the last one of odd; all
+    need as many alpha as beta electrons."""
     reference: tuple[tuple[int, ...], tuple[int, ...]] | None = None
     """Occupied alpha and beta orbitals of the reference determinant (default: the first ones)."""
     initial_orbitals: tuple[HashableArray, HashableArray] | None = None
@@ -70,8 +71,8 @@ class NeuralBackflow(nn.Module):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.spin_flip not in ("none", "average", "canonical"):
-            raise ValueError(f"spin_flip must be none, average or canonical, got {self.spin_flip!r}")
+        if self.spin_flip not in ("none", "average", "canonical", "odd"):
+            raise ValueError(f"spin_flip must be none, average, canonical or odd, got {self.spin_flip!r}")
         if self.spin_flip != "none" and self.n_alpha != self.n_beta:
             raise ValueError(
                 f"spin flip needs as many alpha as beta electrons, got {self.n_alpha} and {self.n_beta}"
@@ -104,8 +105,8 @@ class NeuralBackflow(nn.Module):
             if self.spin_flip != "none":
                 raise ValueError("a total spin has its parity under spin flip: give spin_flip none")
             self._rotations()
-        if self.symmetry is not None and (self.initial_orbitals is None or self.spin_flip == "canonical"):
-            raise ValueError("symmetry is for initial_orbitals, without spin_flip canonical")
+        if self.symmetry is not None and (self.initial_orbitals is None or self.is_folded):
+            raise ValueError("symmetry is for initial_orbitals, without spin_flip canonical or odd")
 
     def ties(self) -> tuple[Tie, ...] | None:
         """How the weights of each layer are tied, in their order; None where they are free."""
@@ -127,7 +128,12 @@ class NeuralBackflow(nn.Module):
         """1 or -1 where psi is even or odd under spin flip by construction, else None."""
         if self.total_spin is not None and self.n_alpha == self.n_beta:
             return 1 - 2 * (round(self.total_spin) % 2)
-        return None if self.spin_flip == "none" else 1
+        return {"none": None, "odd": -1}.get(self.spin_flip, 1)
+
+    @property
+    def is_folded(self) -> bool:
+        """True where the network is looked at on one of a determinant and its spin flip."""
+        return self.spin_flip in ("canonical", "odd")
 
     @property
     def is_real(self) -> bool:
@@ -153,7 +159,11 @@ class NeuralBackflow(nn.Module):
         # The highest orbital in which the strings differ decides, as for bit strings compared as numbers.
         top = m - 1 - jnp.argmax(jnp.flip(alpha != beta, axis=-1), axis=-1)
         swap = jnp.take_along_axis(alpha & ~beta, top[..., None], axis=-1)
-        return self._signed_log(jnp.where(swap, flipped, occupations)[..., None, :], squeeze=True)
+        sign, log_abs = self._signed_log(jnp.where(swap, flipped, occupations)[..., None, :], squeeze=True)
+        if self.spin_flip == "canonical":
+            return sign, log_abs
+        is_open = jnp.any(alpha != beta, axis=-1)
+        return jnp.where(swap[..., 0], -sign, sign), jnp.where(is_open, log_abs, -jnp.inf)
 
     def __call__(self, occupations: jax.Array) -> jax.Array:
         """Complex log psi (...,): ``log|psi|`` with imaginary part 0 or pi, as NetKet expects."""
@@ -237,7 +247,7 @@ class NeuralBackflow(nn.Module):
     def _reference_orbitals(self, key, shape, dtype):
         m, n_a, n_b = self.n_orbitals, self.n_alpha, self.n_beta
         alpha, beta = self.reference or (range(n_a), range(n_b))
-        if self.spin_flip == "canonical" and sorted(alpha, reverse=True) > sorted(beta, reverse=True):
+        if self.is_folded and sorted(alpha, reverse=True) > sorted(beta, reverse=True):
             # Only the smaller of n and its flip is ever looked at.
             alpha, beta = beta, alpha
         if self.initial_orbitals is not None:

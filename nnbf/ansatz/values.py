@@ -21,7 +21,12 @@ from nnbf.ansatz.value_kernels import (
     occupied_rows,
     sums_of_determinants,
 )
-from nnbf.determinants.configurations import determinant_irreps, spin_flip, spin_flip_representatives
+from nnbf.determinants.configurations import (
+    determinant_irreps,
+    multiplicities,
+    spin_flip,
+    spin_flip_representatives,
+)
 from nnbf.determinants.parallel import map_row_blocks
 
 #: Determinants of one pass: what a layer makes of them stays in the second-level cache.
@@ -81,10 +86,14 @@ class BackflowValues:
         Nothing depends on the number of threads, nor a value on the others that are asked for with it.
         """
         model = self._model
-        if model.spin_flip == "canonical":
+        given = determinants
+        if model.is_folded:
             determinants = spin_flip_representatives(determinants)
         words = np.ascontiguousarray(determinants, np.uint64)
         sign, log_abs = self._of(words)
+        if model.spin_flip == "odd":
+            sign = np.where(np.any(words != given, axis=1), -sign, sign)
+            log_abs[multiplicities(words) == 1.0] = -np.inf
         if model.spin_flip == "average":
             sign, log_abs = _sum_of_two(sign, log_abs, *self._of(spin_flip(words)))
         if model.orbital_irreps is not None and any(model.orbital_irreps):

@@ -115,6 +115,8 @@ def _solved(problem, options, method, model, optimizer, sector, lower, monitor, 
     if isinstance(problem, Molecule) and start is None and not lower and monitor.resume is None:
         problem = in_lowest_sector(problem, options, model)
     task = Task(problem, options, monitor, sector, model, optimizer, start, tuple(lower))
+    if getattr(options, "states", 1) > 1:
+        return _several(task, _method(problem, options, method, sector), started)
     level = with_roofline(with_precision_check(found(task)))
     level = replace(level, warnings=(*doubts, *level.warnings, *level_warnings(level, exact)))
     if isinstance(problem, Molecule):
@@ -123,6 +125,19 @@ def _solved(problem, options, method, model, optimizer, sector, lower, monitor, 
         monitor.on_level(level)
     references = dict(getattr(problem, "references", {}))
     return Outcome(problem, (level,), references, time.monotonic() - started)
+
+
+def _several(task: Task, method: str, started: float) -> Outcome:
+    """Several states of a molecule."""
+    from nnbf.drivers.state_levels import several_levels
+
+    if method == "vmc":
+        raise InputError("states above the lowest are found in a selected space: leave out method vmc")
+    levels = several_levels(task)
+    for level in levels:
+        if task.monitor.on_level is not None:
+            task.monitor.on_level(level)
+    return Outcome(task.problem, levels, dict(task.problem.references), time.monotonic() - started)
 
 
 def _method(problem: Any, options: Any, method: str | None, sector: Sector | None) -> str:

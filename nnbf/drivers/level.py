@@ -94,7 +94,7 @@ class Level:
             "warnings": list(self.warnings),
             **self.details,
         }
-        if self.sector is None:
+        if self.sector is None or self.sector.momentum is None:
             return record
         backflow = getattr(self.model, "backflow", None)
         return {
@@ -171,7 +171,7 @@ def _sector_record(sector: "Sector | None") -> dict[str, Any]:
     if sector is None:
         return {"momentum": None, "irrep": None, "spin_flip": None, "label": ""}
     return {
-        "momentum": list(sector.momentum),
+        "momentum": None if sector.momentum is None else list(sector.momentum),
         "irrep": sector.irrep,
         "spin_flip": sector.spin_flip,
         "label": sector.label,

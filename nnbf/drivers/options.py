@@ -52,6 +52,9 @@ class ComputeOptions(Checked):
 class SolverOptions(ComputeOptions):
     """How the ground state is searched. Energies in Hartree, times in seconds."""
 
+    states: Annotated[int, Ge(1)] = 1
+    """Lowest states that are found (method selected), of all spins and irreps, degenerate ones counted each;
+    a level that begins among them comes complete."""
     optimizer: Literal["auto", "rgn", "sr", "adam"] = "auto"
     """Rayleigh-Gauss-Newton (second order; selected space only), stochastic reconfiguration with SPRING
     momentum, or Adam; auto is rgn in selected space and sr with Monte Carlo."""

@@ -16,6 +16,7 @@ from nnbf.report.energies import bound_words, missing_references, truncation_lin
 from nnbf.report.reading import UNFIT, RunRecord, read_run, sector_words, unfit
 from nnbf.report.sources import Entry, entry_of
 from nnbf.report.style import DrawnPlot, Plot, drawn
+from nnbf.report.term_tables import draw_terms, has_terms, states_table, terms_table
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -62,6 +63,8 @@ def write_report(
             "index.html": render("run.html", view=view, title=run.title),
             "report.md": render("run.md", view=view, pictures=pictures),
         }
+        if has_terms(run.levels):
+            texts["levels.csv"] = states_table(run.levels).csv()
     except UNFIT as error:
         raise unfit(run.path, error) from error
     problems = [plot.problem for plot in plots if plot.problem]
@@ -170,8 +173,11 @@ def run_plots(run: RunRecord) -> list[Plot]:
 
     if figures.has_history(run) or not run.history:
         add("energy", "", f"Energies of {title} against steps and time", figures.draw_history, run)
-    if len(run.levels) > 1:
-        levels = run.levels, run.unit
+    levels = run.levels, run.unit
+    if has_terms(run.levels):
+        words = f"Levels of {title} by irrep and spin"
+        add("levels", "Levels", words, draw_terms, *levels)
+    elif len(run.levels) > 1:
         add("spectrum", "Levels", f"Levels of {title} by momentum", state_figures.draw_levels, *levels)
     if run.command == "charge" and run.result.get("momenta"):
         peaks, words = (run.result, run.result.get("exact")), f"Spectral function of {title}"
@@ -269,7 +275,7 @@ def _sections(run: RunRecord, plots: Sequence[DrawnPlot]) -> Iterable[dict[str, 
     ]
     content = {
         "Energies": [tables.energies_table(result, run.references)],
-        "Levels": [tables.levels_table(run.levels, run.unit)] if len(run.levels) > 1 else [],
+        "Levels": _levels(run),
         "Charge gap": [tables.gap_table(result)],
         "Excitations": [tables.excitations_table(result)],
         "Extrapolation": [],
@@ -283,6 +289,12 @@ def _sections(run: RunRecord, plots: Sequence[DrawnPlot]) -> Iterable[dict[str, 
         below = {"Energies": notes, "Response": sums}.get(title, [])
         if found or figures or below:
             yield {"title": title, "tables": found, "notes": below, "plots": figures}
+
+
+def _levels(run: RunRecord) -> list[_text.Table]:
+    if has_terms(run.levels):
+        return [terms_table(run.levels, run.unit)]
+    return [tables.levels_table(run.levels, run.unit)] if len(run.levels) > 1 else []
 
 
 def _details(run: RunRecord) -> Iterable[tuple[str, Iterable[tuple[str, str]]]]:

@@ -12,6 +12,7 @@ from nnbf.report.energies import Reference, best_reference, error_unit
 from nnbf.report.hamiltonian_facts import varbench_file
 from nnbf.report.reading import RunRecord
 from nnbf.report.sources import Entry
+from nnbf.report.term_tables import has_terms, terms_table
 
 _OBSERVABLES = {
     "s_squared": ("⟨S²⟩", 4, ""),
@@ -89,6 +90,8 @@ def result_tables(result: Mapping[str, Any]) -> list[Table]:
         result: Content of result.json, in format 2.
     """
     found = [excitations_table(result), gap_table(result)]
+    if has_terms(result.get("levels") or ()):
+        return [terms_table(result["levels"], result["energy_unit"])]
     if not any(table.rows for table in found):
         several = len(result.get("levels") or ()) > 1 or result.get("command") == "spectrum"
         found = [

@@ -149,7 +149,9 @@ class RunDirectory:
         """Parameters and network of a level, from its record."""
         momentum, particles = record.get("momentum"), record.get("particles")
         if momentum is None:
-            return self.checkpoint_file
+            if record.get("term") is None:
+                return self.checkpoint_file
+            return self.path / "states" / f"{record['level']}_{_slug(record['sector']['label'])}.npz"
         parts = [] if particles is None else ["N" + "-".join(map(str, particles))]
         parts += [f"{momentum[0]}-{momentum[1]}", record["irrep"] or ""]
         parts.append({None: "", 1: "even", -1: "odd"}[record["spin_flip"]])

@@ -223,7 +223,9 @@ class Job:
         """Levels wanted of all sectors; None where that turns out on the way."""
         if self.command == "charge":
             return None
-        return sum(self.n_levels(sector) for sector in self.sectors) if self.is_lattice else 1
+        if not self.is_lattice:
+            return getattr(self.options, "states", 1)
+        return sum(self.n_levels(sector) for sector in self.sectors)
 
     def remaining(self, done: Iterable[Mapping[str, Any]]) -> "list[Sector]":
         """Sectors of which a level is missing among those that are done."""

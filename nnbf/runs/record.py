@@ -164,9 +164,15 @@ def result_record(
         "warnings": list(warnings),
         "wall_time_s": wall_time,
         **(more or {}),
-        "levels": [{k: v for k, v in level.items() if k not in _OF_RESULT} for level in levels],
+        "levels": [_of_level(level) for level in levels],
     }
     return with_correction(record)
+
+
+def _of_level(level: Mapping[str, Any]) -> dict[str, Any]:
+    """Record of a level as it stands among the levels; states of molecules keep their energies by kind."""
+    kept = {"estimates"} if level.get("term") is not None else set()
+    return {key: value for key, value in level.items() if key not in _OF_RESULT or key in kept}
 
 
 def with_correction(record: dict[str, Any]) -> dict[str, Any]:

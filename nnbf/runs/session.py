@@ -4,7 +4,8 @@ import contextlib
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -193,10 +194,9 @@ class Session:
     def _conclude(self, more: dict[str, Any] | None) -> CompletedRun:
         self.history.sync()
         if not self.job.is_lattice:
-            (level,) = self._levels
-            self.directory.write_checkpoint(level)
+            level = self._write_levels()
             self._extra(
-                self._records[-1],
+                self._records[self._levels.index(level)],
                 "files of observables",
                 lambda: write_observables(self.directory, self.job.problem, level.observables),
             )
@@ -211,6 +211,21 @@ class Session:
         self.directory.write_result({**result, **self._memory.record(), **self._effort()})
         self.directory.failure_file.unlink(missing_ok=True)  # of an earlier session
         return CompletedRun(self.directory, self.directory.read_result(), tuple(self._levels))
+
+    def _write_levels(self) -> "Level":
+        """Write the networks of a problem without sectors, and return its lowest level."""
+        level = min(self._levels, key=lambda level: float(level.energy))
+        if len(self._levels) == 1:
+            self.directory.write_checkpoint(level)
+            return level
+        for record, own in zip(self._records, self._levels, strict=True):
+            if own.state is not None:
+                self._extra(record, "its wave function", partial(self.directory.write_state, record, own))
+        if level.state is not None:
+            # After the steps of all networks.
+            steps = sum(own.n_steps for own in self._levels)
+            self.directory.write_checkpoint(replace(level, n_steps=steps))
+        return level
 
     def _effort(self) -> dict[str, Any]:
         """What computed, and how fast the network was evaluated during the steps."""

@@ -217,7 +217,7 @@ def test_gradient_where_one_of_two_determinants_vanishes():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"spin_flip": "odd"}, "spin_flip must be none, average or canonical, got 'odd'"),
+        ({"spin_flip": "even"}, "spin_flip must be none, average, canonical or odd, got 'even'"),
         ({"spin_flip": "average", "n_beta": 1}, "as many alpha as beta electrons, got 2 and 1"),
         ({"spin_flip": "canonical", "n_alpha": 1}, "as many alpha as beta electrons, got 1 and 2"),
         ({"n_alpha": 5}, "5 .* electrons .* 4 orbitals"),
