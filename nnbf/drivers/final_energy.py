@@ -15,8 +15,9 @@ from nnbf.states import SpaceState
 FINAL_SAMPLES, FEWEST_ROUNDS = 819_200, 3
 #: Seconds that the final energy may take in any case.
 LEAST_SECONDS = 60.0
-#: Energy of the whole state above that of its part on V (Hartree) up to which it is the headline.
-LARGEST_EXCESS = 1e-3
+#: Energy of the whole state (Hartree) above that on V from before it was trained outside of V, up to which
+#: the training was worth it.
+LARGEST_EXCESS = 1e-4
 #: Warn where the chance that the next sample is a new determinant is larger than this.
 LARGEST_UNSEEN = 0.3
 
@@ -66,8 +67,6 @@ def with_full_state(
 ) -> Level:
     """Level whose headline is the energy of the whole state: V summed exactly, what is around it sampled.
 
-    Where that lies far above the part on V, the headline stays, with a warning.
-
     Args:
         level: Of a state that was trained on V and around it.
         irreps: (M,) XOR codes of the orbitals' irreps (zeros where unknown).
@@ -82,15 +81,15 @@ def with_full_state(
     )
     source = make_source(state, irreps, options, large=state.determinants)
     final, draws = final_energy(source, options, should_stop, time_limit)
-    found = with_energy(level, final, draws, precision)
-    excess = float(final.energy.value - level.energy.value)
-    if excess <= LARGEST_EXCESS + 3.0 * float(final.energy.error):
-        return found
-    warning = (
-        f"the whole state lies {1e3 * excess:.1f} mHa above its part on V, which the energy is that of: "
-        "outside V the network needs more steps (tail_steps, time_limit)"
+    return with_energy(level, final, draws, precision)
+
+
+def ended_above(excess: float) -> str:
+    """Warning of training outside V that was given up, by the energy (Hartree) above where it began."""
+    return (
+        f"training outside V ended {1e3 * excess:.2g} mHa above where it began: the state is that from "
+        "before; a larger V (max_space), more steps (tail_steps) or time help, tail_steps 0 leaves it out"
     )
-    return replace(found, energy=level.energy, v_score=level.v_score, warnings=(*found.warnings, warning))
 
 
 def with_energy(level: Level, final: Evaluation, draws: Samples | None, precision: float) -> Level:

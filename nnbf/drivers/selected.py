@@ -162,6 +162,11 @@ class SelectedSpaceDriver(ExactDriver):
         return self.state.parameters if found is None else found
 
     @property
+    def parameters_before(self) -> Any:
+        """Parameters from before the steps outside V; the present ones where there were none."""
+        return self.state.parameters if self._before_tail is None else self._before_tail
+
+    @property
     def _tail_is_done(self) -> bool:
         progress = self.progress
         return progress.tail_done >= self._tail_steps or progress.tail_calm >= CALM_AROUND

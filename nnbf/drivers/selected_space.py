@@ -12,7 +12,7 @@ from hamiltonians.errors import extra
 from nnbf.ansatz import NeuralBackflow, named_network
 from nnbf.ansatz.spin_projection import spin_rotations
 from nnbf.determinants import spin_flip_representatives
-from nnbf.drivers.final_energy import LARGEST_EXCESS, with_full_state
+from nnbf.drivers.final_energy import LARGEST_EXCESS, ended_above, with_full_state
 from nnbf.drivers.growth import Growth
 from nnbf.drivers.level import Level
 from nnbf.drivers.level_observables import (
@@ -236,24 +236,26 @@ def _exact_level(task: Task, *, whole_sector: bool) -> Level:
     if taken is not None:
         notes.append(excess_warning(state, options.accuracy) if taken.used else taken.note)
     ending = replace(ending, warnings=(*ending.warnings, *(note for note in notes if note)))
-    level = evaluated(
-        system,
-        options,
-        state,
-        sector,
-        ending,
-        stopwatch,
-        driver.step_count,
-        driver.progress.n_connected,
-        trained_around=driver.has_trained_around,
-    )
-    if driver.has_trained_around and sector is None:
-        irreps, failures = irrep_bits(system.integrals), list[str]()
-        how = options.precision, options.seed + 1, monitor.should_stop, options.time_limit
-        found = extra(
-            "energy of the whole state", lambda: with_full_state(level, irreps, *how), failures.append
+    parts = system, options, state, sector, ending, stopwatch, driver.step_count, driver.progress.n_connected
+    level = evaluated(*parts, trained_around=driver.has_trained_around)
+    if driver.has_trained_around:
+        if sector is None:
+            irreps, failures = irrep_bits(system.integrals), list[str]()
+            how = options.precision, options.seed + 1, monitor.should_stop, options.time_limit
+            found = extra(
+                "energy of the whole state", lambda: with_full_state(level, irreps, *how), failures.append
+            )
+            level = found or replace(level, warnings=(*level.warnings, *failures))
+        before = driver.parameters_before
+        excess = (
+            level.energy.value
+            - 3.0 * level.energy.error
+            - state.energy_at({**state.variables, "params": before})
         )
-        level = found or replace(level, warnings=(*level.warnings, *failures))
+        if excess > LARGEST_EXCESS:
+            state.parameters = before
+            level = evaluated(*parts)
+            level = replace(level, warnings=(*level.warnings, ended_above(excess)))
         level = replace(level, wall_time_s=stopwatch.total)
     if task.lower:
         above = {
@@ -322,11 +324,9 @@ def evaluated(
     known = [estimates[kind] for kind in ("variational", "full_sum") if kind in estimates]
     known += [] if sampled is None else [sampled[0]]
     headline = known[0]
-    if sector is not None:
-        # Both are upper bounds of the lowest energy of the sector.
-        most = LARGEST_EXCESS if trained_around else 1e-10
-        is_near = estimates["full_sum"].value <= headline.value + most
-        headline = estimates["full_sum"] if is_near else headline
+    # Both are upper bounds of the lowest energy of the sector.
+    if sector is not None and (trained_around or estimates["full_sum"].value <= headline.value + 1e-10):
+        headline = estimates["full_sum"]
     hamiltonian = state.hamiltonian
 
     def measured():
