@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nnbf._text import Cell, Column, Table
+from nnbf._text import Cell, Column, Table, value_with_error
 from nnbf._text import small as small_number
 
 _STRENGTHS = {
@@ -48,18 +48,20 @@ def peaks_table(record: Mapping[str, Any], *, most: int = 24) -> Table:
         Column(strength, "right"),
     ]
     columns += [Column(f"eigenvector ({unit})", "right"), Column("its strength", "right")]
-    table = Table([*columns, Column("residual", "right")], caption=title(record))
+    columns += [Column(f"with PT2 ({unit})", "right"), Column("residual", "right")]
+    table = Table(columns, caption=title(record))
     main, *others = record["states"]
     beside = others[0]["peaks"] if others else []
     for peak in _chosen(main["peaks"], most, descending=sign < 0):
         nearest = _nearest(peak, beside)
         table.add(
             peak["channel"],
-            _number(sign * factor * peak["position"], 4),
-            _number(peak["strength"], 5),
+            _estimate(sign * factor * peak["position"], peak, "position_error", factor, 4),
+            _estimate(peak["strength"], peak, "strength_error", 1.0, 5),
             "" if nearest is None else _number(sign * factor * nearest["position"], 4),
             "" if nearest is None else _number(nearest["strength"], 5),
-            Cell(small_number(factor * peak["residual"]), factor * peak["residual"]),
+            _corrected(sign * factor, peak),
+            _small(factor, peak["residual"]),
         )
     return table.without_empty_columns() if table.rows else table
 
@@ -68,8 +70,9 @@ def sum_lines(record: Mapping[str, Any]) -> list[str]:
     """Return sum rules of the first state, one line each."""
     state, lines = record["states"][0], []
     defects = [channel["moments"] for channel in state["channels"]]
-    worst = max(abs(m["total_weight_defect"]) for m in defects)
-    lines.append(f"zeroth moment: largest defect {small_number(worst)}")
+    zeroth = [m["total_weight_defect"] for m in defects if m["total_weight_defect"] is not None]
+    if zeroth:
+        lines.append(f"zeroth moment: largest defect {small_number(max(map(abs, zeroth)))}")
     first = [m["first_moment_defect"] for m in defects if m["first_moment_defect"] is not None]
     if first:
         lines.append(f"first moment: largest defect {small_number(max(map(abs, first)))}")
@@ -85,8 +88,15 @@ def sum_lines(record: Mapping[str, Any]) -> list[str]:
             f"{axis}: Drude weight {found['drude']:.6f} t, regular part {found['regular']:.6f} t, "
             f"f-sum {found['f_sum']:.6f} t"
         )
+    for channel in state["channels"]:
+        if "single_mode" in channel["moments"]:
+            value, error = channel["moments"]["single_mode"]
+            single = value_with_error(value, error, digits=4)
+            lines.append(f"{channel['label']}: first moment over zeroth {single} {record['energy_unit']}")
     spaces = [channel["space"] for channel in state["channels"]]
     complete = all(channel["complete"] for channel in state["channels"])
+    if any("single_mode" in m for m in defects):
+        return [*lines, f"{max(spaces):,} samples: two poles with the first four moments of each momentum"]
     lines.append(f"{max(spaces):,} configurations{', all that H reaches' if complete else ''}")
     return lines
 
@@ -108,6 +118,24 @@ def _nearest(peak, others) -> Mapping[str, Any] | None:
     same = [other for other in others if other["channel"] == peak["channel"] and other["strength"] > 0]
     strong = [other for other in same if other["strength"] > 0.2 * peak["strength"]]
     return min(strong, key=lambda other: abs(other["position"] - peak["position"]), default=None)
+
+
+def _estimate(value: float, peak: Mapping[str, Any], key: str, factor: float, digits: int) -> Cell:
+    """A number, with its error where it was sampled."""
+    error = peak.get(key)
+    if error is None:
+        return _number(value, digits)
+    return Cell(value_with_error(value, factor * error, digits=digits), value)
+
+
+def _small(factor: float, value: float | None) -> Cell | str:
+    return "" if value is None else Cell(small_number(factor * value), factor * value)
+
+
+def _corrected(factor: float, peak: Mapping[str, Any]) -> Cell | str:
+    """Position with the second-order correction, where there is one."""
+    correction = peak.get("correction")
+    return _number(factor * (peak["position"] + correction), 4) if correction else ""
 
 
 def _number(value: float, digits: int) -> Cell:

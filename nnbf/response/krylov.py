@@ -13,6 +13,8 @@ import scipy.sparse
 
 #: Directions of a block shorter than this share of its first are in the space already.
 INDEPENDENT = 1e-9
+#: Vectors that a Krylov space has at most.
+MOST_VECTORS = 600
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,24 +39,31 @@ class Poles:
 
 
 def lanczos_poles(
-    matrix: scipy.sparse.csr_matrix, starts: np.ndarray, steps: int, *, vectors: bool = False
+    matrix: scipy.sparse.csr_matrix,
+    starts: np.ndarray,
+    steps: int,
+    *,
+    vectors: bool = False,
+    least: float = INDEPENDENT,
 ) -> Poles:
     """Poles after some steps of block Lanczos.
 
     Args:
         matrix: Hermitian (n, n).
         starts: (n, b), not all zero; dependent ones count once.
-        steps: Steps, each of at most b products with the matrix.
+        steps: Steps, each of at most b products with the matrix; fewer where that would be more than
+            `MOST_VECTORS`.
         vectors: Whether the states are wanted.
+        least: Directions of the starts that are shorter than this share of all of them are left out.
     """
     n = matrix.shape[0]
     dtype = np.result_type(matrix.dtype, starts.dtype, float)
     starts = np.asarray(starts, dtype)
-    block = _orthonormal(starts, np.zeros((n, 0), dtype), float(np.linalg.norm(starts)))
-    width = block.shape[1]
-    room = min(n, steps * width)
+    size = float(np.linalg.norm(starts)) * least / INDEPENDENT
+    block = _orthonormal(starts, np.zeros((n, 0), dtype), size)
+    steps = max(2, min(steps, MOST_VECTORS // block.shape[1]))
+    room = min(n, steps * block.shape[1])
     basis, tridiagonal = np.zeros((n, room), dtype, order="F"), np.zeros((room, room), dtype)
-    overlap = block.conj().T @ starts
     used, tail = 0, np.zeros((0, 0), dtype)
     for _ in range(steps):
         here = slice(used, used + block.shape[1])
@@ -69,7 +78,7 @@ def lanczos_poles(
         if not block.shape[1] or used + block.shape[1] > room:
             break
     energies, rotation = np.linalg.eigh(tridiagonal[:used, :used])
-    amplitudes = rotation[:width].conj().T @ overlap
+    amplitudes = rotation.conj().T @ (basis[:, :used].conj().T @ starts)
     residuals = np.linalg.norm(tail @ rotation[here], axis=0)
     states = basis[:, :used] @ rotation if vectors else np.zeros((n, 0), dtype)
     return Poles(energies, amplitudes, residuals, states, not block.shape[1])

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge
 
-from nnbf._options import Checked, Positive
+from nnbf._options import Checked, Positive, Seed
 
 HARTREE_EV = 27.211386245988
 """Electronvolts in a Hartree (CODATA 2018)."""
@@ -32,6 +32,11 @@ class ResponseOptions(Checked):
     these are fewer, and the response of psi is then exact."""
     steps: Annotated[int, Ge(2)] = 150
     """Lanczos steps; of a block of b operators at most 600 / b."""
+    samples: Annotated[int, Ge(64)] = 1024
+    """Lattices with too many configurations for a list: samples of |psi|^2 that moments of densities and of
+    spins come from."""
+    seed: Seed = 0
+    """Seed of the samples."""
     broadening: Positive | None = None
     """Half width of the peaks of the curve, in its unit; left out: 0.1."""
     shape: Literal["lorentzian", "gaussian"] = "lorentzian"

@@ -109,6 +109,10 @@ class Response:
                     "strength": float(strength),
                     "channel": channel.label,
                 }
+                row["correction"] = float(spectrum.corrections[k])
+                if spectrum.position_errors is not None and spectrum.weight_errors is not None:
+                    row["position_error"] = float(spectrum.position_errors[k])
+                    row["strength_error"] = float(spectrum.weight_errors[k])
                 rows.append(row | {"residual": float(spectrum.residuals[k])})
         if isinstance(self.problem, Molecule):
             rows.sort(key=lambda row: row["position"])
@@ -127,19 +131,19 @@ class Response:
 
     def tables(self) -> dict[str, Table]:
         """Tables of sticks, curves and convergence for CSV files, by name."""
-        sticks = Table(
-            ["state", "channel", Column(f"omega ({self.unit})", "right"), "strength", "weight", "residual"]
-        )
+        names = ("strength", "weight", "residual", "correction")
+        sticks = Table(["state", "channel", Column(f"omega ({self.unit})", "right"), *names])
         convergence = Table(["state", "channel", "configurations", "total_weight", "first_moment"])
         for state, spectra in zip(self.states, self.spectra, strict=True):
             for channel, s in zip(self.channels, spectra, strict=True):
-                for x, strength, weight, off in zip(
-                    self.factor * s.positions, self.strengths(s), s.weights, self.factor * s.residuals
+                in_unit = [self.factor * part for part in (s.positions, s.residuals, s.corrections)]
+                for x, strength, weight, *off in zip(
+                    in_unit[0], self.strengths(s), s.weights, *in_unit[1:], strict=True
                 ):
-                    sticks.add(state.kind, channel.label, *map(_cell, (x, strength, weight, off)))
+                    sticks.add(state.kind, channel.label, *map(_cell, (x, strength, weight, *off)))
                 for row in s.convergence:
-                    names = ("space", "total_weight", "first_moment")
-                    convergence.add(state.kind, channel.label, *(_cell(row[name]) for name in names))
+                    shown = (row[name] for name in ("space", "total_weight", "first_moment"))
+                    convergence.add(state.kind, channel.label, *map(_cell, shown))
         omega = self.grid()
         titles = [f"{state.kind} {channel.label}" for state in self.states for channel in self.channels]
         curve = Table([f"omega ({self.unit})", *titles])
@@ -238,10 +242,9 @@ def response_of(
     found: list[list[Spectrum]] = []
     vanishing: list[str] = []
     for channel in channels:
-        steps = max(2, min(options.steps, 600 // len(channel.operators)))
         try:
             spectra = [
-                spectrum_of(one, channel, max_space=options.max_space, steps=steps, note=note)
+                spectrum_of(one, channel, max_space=options.max_space, steps=options.steps, note=note)
                 for one in states
             ]
         except InputError:

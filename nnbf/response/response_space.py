@@ -4,9 +4,10 @@ Where the states that H reaches from O|psi> are few, the space is all of them, a
 exact. Else it begins with the largest amplitudes of O|psi>; the poles found in it carry weights w_b, and by
 first-order perturbation theory those configurations come in whose
 
-.. math:: \sum_b \sqrt{w_b}\, \frac{|\sum_i H_{ji} b_i|^2}{(E_b - H_{jj})^2}
+.. math:: \sum_b g_b\, \frac{|\sum_i H_{ji} b_i|^2}{(E_b - H_{jj})^2}
 
-are largest, as do those of the space that it keeps, by :math:`\sum_b \sqrt{w_b}\,|b_i|^2` (selected-CI
+are largest, as do those of the space that it keeps, by :math:`\sum_b g_b\,|b_i|^2`, where
+:math:`g_b = w_b^{1/4} / (1 + E_b / \bar E)`, energies above the lowest strong pole (selected-CI
 Green's functions: Mejuto-Zaera, Tubman, Whaley, arXiv:1711.04771, where the space of each one-particle
 operator is selected anew).
 """
@@ -20,7 +21,9 @@ import scipy.sparse
 
 from nnbf.determinants import build_hash_table, find_rows
 from nnbf.determinants.hashing import merge_equal
-from nnbf.operators import Hamiltonian
+from nnbf.determinants.rows import connected_partitions
+from nnbf.determinants.slater_condon import diagonal_elements
+from nnbf.operators import Hamiltonian, MolecularHamiltonian
 from nnbf.response.krylov import Poles, lanczos_poles
 
 #: Connections of one call.
@@ -31,6 +34,11 @@ MOST_CORE, CORE_SHARE = 5000, 0.9999
 MOST_POLES, SCREENING = 12, 1e-4
 #: Smallest energy denominator (unit of energies) of first-order amplitudes.
 LEAST_GAP = 0.3
+#: Directions of several O_p|psi> that are shorter than this share of all are not propagated in a space that
+#: is not complete.
+LEAST_DIRECTION = 0.01
+#: Smallest energy denominator of corrections to poles.
+LEAST_DENOMINATOR = 0.05
 #: Lanczos steps of a selection.
 SELECTION_STEPS = 30
 
@@ -93,10 +101,11 @@ def response_spaces(hamiltonian: Hamiltonian, started: Started, most: int) -> It
     size = max(most // 8, min(most, 64))
     chosen = started.largest(size)
     while True:
-        for _ in range(2 if size == most or len(chosen) < size else 1):
-            matrix = hamiltonian.matrix(chosen).tocsr()
-            poles = lanczos_poles(matrix, started.on(chosen), SELECTION_STEPS, vectors=True)
-            chosen, closed = _regrown(hamiltonian, chosen, poles, size)
+        matrix = hamiltonian.matrix(chosen).tocsr()
+        poles = lanczos_poles(
+            matrix, started.on(chosen), SELECTION_STEPS, vectors=True, least=LEAST_DIRECTION
+        )
+        chosen, closed = _regrown(hamiltonian, chosen, poles, size)
         matrix = hamiltonian.matrix(chosen).tocsr()
         yield ResponseSpace(chosen, matrix, closed)
         if size >= most or closed:
@@ -122,15 +131,15 @@ def _closure(hamiltonian, configurations, most):
 
 def _regrown(hamiltonian, configurations, poles: Poles, size):
     """The most important configurations of a space and what it is connected to; True where that is all."""
-    order = np.argsort(-poles.weights, kind="stable")[:MOST_POLES]
-    share = np.sqrt(poles.weights[order])
-    share, states = share / share.sum(), poles.vectors[:, order]
+    share = _shares(poles)
+    order = np.argsort(-share, kind="stable")[:MOST_POLES]
+    share, states = share[order] / share[order].sum(), poles.vectors[:, order]
     inside = np.abs(states) ** 2 @ share
     ranked = np.argsort(-inside, kind="stable")
     total = np.cumsum(inside[ranked])
     n_core = min(MOST_CORE, int(np.searchsorted(total, CORE_SHARE * total[-1])) + 1)
     core = ranked[:n_core]
-    keys, sums = _couplings(hamiltonian, configurations[core], states[core])
+    keys, sums = _couplings(hamiltonian, configurations[core], states[core], SCREENING)
     outside = find_rows(build_hash_table(configurations), configurations, keys) < 0
     keys, sums = keys[outside], sums[outside]
     if not len(keys):
@@ -142,18 +151,58 @@ def _regrown(hamiltonian, configurations, poles: Poles, size):
     return every[np.sort(best)], False
 
 
-def _couplings(hamiltonian, rows, states):
+def second_orders(
+    hamiltonian: Hamiltonian, configurations: np.ndarray, states: np.ndarray, energies: np.ndarray
+) -> np.ndarray:
+    """Epstein-Nesbet corrections (K,) of states (n, K) on a list for all that H reaches from it.
+
+    Args:
+        hamiltonian: H.
+        configurations: (n, W).
+        states: Normalised.
+        energies: (K,) of the states.
+    """
+    total = np.zeros(len(energies))
+    if isinstance(hamiltonian, MolecularHamiltonian) and not np.iscomplexobj(states):
+        tables = hamiltonian.tables
+        for k, energy in enumerate(energies):
+            for keys, sums in connected_partitions(tables, configurations, states[:, k], False, 0.0):
+                total[k] += np.sum(sums**2 / _gaps(diagonal_elements(tables, keys), energy))
+        return total
+    keys, sums = _couplings(hamiltonian, configurations, states, 0.0)
+    outside = find_rows(build_hash_table(configurations), configurations, keys) < 0
+    diagonal = hamiltonian.diagonal(hamiltonian.unpack(keys[outside])).real
+    for k, energy in enumerate(energies):
+        total[k] = np.sum(np.abs(sums[outside, k]) ** 2 / _gaps(diagonal, energy))
+    return total
+
+
+def _gaps(diagonal, energy):
+    gaps = energy - diagonal
+    return np.where(gaps < 0, np.minimum(gaps, -LEAST_DENOMINATOR), np.maximum(gaps, LEAST_DENOMINATOR))
+
+
+def _shares(poles: Poles) -> np.ndarray:
+    """How much each pole counts in a selection: weak ones too, those near the ground state most."""
+    weights = poles.weights
+    low = poles.energies[weights > 1e-3 * weights.max()].min()
+    mean = max(float(weights @ poles.energies) / float(weights.sum()) - low, LEAST_GAP)
+    return (
+        weights**0.25 / (1.0 + np.maximum(poles.energies - low, 0.0) / mean) * (poles.energies > low - mean)
+    )
+
+
+def _couplings(hamiltonian, rows, states, threshold):
     """What H reaches from some configurations, with sum_i H_ji b_i (m, K) of each state."""
     block = max(1, AT_ONCE // hamiltonian.max_conn_size)
     lists, sums = [], []
     for lo in range(0, len(rows), block):
-        found = hamiltonian.connections(hamiltonian.unpack(rows[lo : lo + block]), threshold=SCREENING)
+        found = hamiltonian.connections(hamiltonian.unpack(rows[lo : lo + block]), threshold=threshold)
         shape = len(found.occupations), len(rows[lo : lo + block])
         # Rows are <i|H|j>; what i brings to j is the conjugate.
         leads = scipy.sparse.csr_matrix((np.conj(found.element), (found.target, found.row)), shape=shape)
         lists.append(hamiltonian.pack(found.occupations))
         sums.append(leads @ states[lo : lo + block])
     keys, position = merge_equal(np.concatenate(lists))
-    total = np.zeros((len(keys), states.shape[1]), sums[0].dtype)
-    np.add.at(total, position, np.concatenate(sums))
-    return keys, total
+    entries = np.ones(len(position)), (position, np.arange(len(position)))
+    return keys, scipy.sparse.csr_matrix(entries, shape=(len(keys), len(position))) @ np.concatenate(sums)

@@ -8,9 +8,10 @@ import numpy as np
 
 from hamiltonians.errors import InputError
 from nnbf.operators import Hamiltonian
-from nnbf.response.krylov import followed_eigenvector, lanczos_poles
+from nnbf.response.krylov import INDEPENDENT, followed_eigenvector, lanczos_poles
 from nnbf.response.ladder_terms import LadderTerms
-from nnbf.response.response_space import Started, response_spaces
+from nnbf.response.response_space import LEAST_DIRECTION, Started, response_spaces, second_orders
+from nnbf.response.sampled_moments import SampledMoments
 
 #: Norm of O|psi> below which an operator vanishes on a state (psi is normalised).
 VANISHING = 1e-8
@@ -18,6 +19,8 @@ VANISHING = 1e-8
 SAME_POLE = 1e-7
 #: Poles of smaller share of the weight are not listed.
 LEAST_WEIGHT = 1e-7
+#: Poles that are corrected by perturbation theory: how many, share of the largest weight, residual.
+MOST_CORRECTED, LEAST_CORRECTED, SETTLED = 8, 3e-3, 0.02
 #: Largest list of O|psi> on which the first moment is summed independently of the Lanczos space.
 MOST_SUMMED = 100_000
 
@@ -113,9 +116,12 @@ class Spectrum:
     """(K,) sum_p |<b|O_p|psi>|^2, degenerate poles together."""
     residuals: np.ndarray
     """(K,) bound on the distance of a pole to an eigenvalue of H on the space."""
+    corrections: np.ndarray
+    """(K,) what second-order perturbation theory adds to the positions, of the state and of the poles, for
+    what the space leaves out; zero where it is complete, NaN where it was not computed."""
     amplitudes: np.ndarray
     """(K, b) <b|O_p|psi> of the strongest of the degenerate states."""
-    moments: dict[str, float | None]
+    moments: dict[str, Any]
     """Sum rules: total weight and first moment found, expected, and their differences."""
     convergence: list[dict[str, Any]]
     """Sizes of the space with total weight, first moment and the strongest poles."""
@@ -123,6 +129,39 @@ class Spectrum:
     """Configurations of the last space."""
     complete: bool
     """True where that space holds all that H reaches."""
+    position_errors: np.ndarray | None = None
+    """(K,) standard errors of positions, of samples."""
+    weight_errors: np.ndarray | None = None
+    """(K,) standard errors of weights, of samples."""
+
+    @classmethod
+    def sampled(cls, found: SampledMoments, n_samples: int) -> "Spectrum":
+        """The poles of moments that were sampled."""
+        moments: dict[str, Any] = {
+            "total_weight": float(found.moments[0]),
+            "total_weight_expected": float(found.moments[0]),
+            "total_weight_defect": None,
+            "first_moment": float(found.moments[1]),
+            "first_moment_expected": None,
+            "first_moment_defect": None,
+            "moments": found.moments.tolist(),
+            "moment_errors": found.moment_errors.tolist(),
+            "single_mode": list(found.single_mode),
+        }
+        unknown = np.full(len(found.positions), np.nan)
+        return cls(
+            found.positions,
+            found.weights,
+            unknown,
+            unknown,
+            np.zeros((len(unknown), 0)),
+            moments,
+            [],
+            n_samples,
+            False,
+            found.position_errors,
+            found.weight_errors,
+        )
 
     def record(self) -> dict[str, Any]:
         """As plain numbers."""
@@ -130,10 +169,13 @@ class Spectrum:
             "positions": self.positions.tolist(),
             "weights": self.weights.tolist(),
             "residuals": self.residuals.tolist(),
+            "corrections": self.corrections.tolist(),
             "moments": self.moments,
             "convergence": self.convergence,
             "space": self.space,
             "complete": self.complete,
+            **({} if self.position_errors is None else {"position_errors": self.position_errors.tolist()}),
+            **({} if self.weight_errors is None else {"weight_errors": self.weight_errors.tolist()}),
         }
 
 
@@ -160,8 +202,10 @@ def spectrum_of(
     convergence: list[dict[str, Any]] = []
     for space in response_spaces(hamiltonian, started, max_space):
         starts = started.on(space.configurations)
-        poles = lanczos_poles(space.matrix, starts, steps)
-        positions, weights, residuals, amplitudes = _merged(poles, state.energy, channel.sign)
+        least = INDEPENDENT if space.complete else LEAST_DIRECTION
+        last = space.complete or len(space.configurations) >= max_space
+        poles = lanczos_poles(space.matrix, starts, steps, least=least, vectors=last and not space.complete)
+        positions, weights, strongest_of = _merged(poles, state.energy, channel.sign)
         kept = weights > LEAST_WEIGHT * weights.sum()
         total, first = float(weights.sum()), float(weights @ positions)
         strongest = np.argsort(-weights)[:6]
@@ -175,7 +219,7 @@ def spectrum_of(
         )
         note(f"{channel.label}: {len(space.configurations):,} configurations")
     wanted_first = None if expected[1] is None else channel.sign * expected[1]
-    moments = {
+    moments: dict[str, Any] = {
         "total_weight": total,
         "total_weight_expected": expected[0],
         "total_weight_defect": total - expected[0],
@@ -198,8 +242,9 @@ def spectrum_of(
     return Spectrum(
         positions[kept],
         weights[kept],
-        residuals[kept],
-        amplitudes[kept],
+        poles.residuals[strongest_of][kept],
+        _corrections(state, hamiltonian, space, poles, channel.sign, strongest_of)[kept],
+        poles.amplitudes[strongest_of][kept],
         moments,
         convergence,
         len(space.configurations),
@@ -240,8 +285,30 @@ def _expected_moments(hamiltonian, started: Started, energy):
     return total, float(np.vdot(values, hamiltonian.matrix(rows) @ values).real) - energy * total
 
 
+def _corrections(state, hamiltonian, space, poles, sign, places) -> np.ndarray:
+    """Corrections (K,) of the poles at some places, of strong ones near the ground state."""
+    found = np.zeros(len(places))
+    if space.complete and state.complete:
+        return found
+    own = 0.0
+    if not state.complete:
+        parts = state.configurations, state.amplitudes[:, None], np.array([state.energy])
+        own = float(second_orders(state.hamiltonian, *parts)[0])
+    if space.complete:
+        return found - sign * own
+    found[:] = np.nan
+    weights = poles.weights[places]
+    strong = np.flatnonzero((weights > LEAST_CORRECTED * weights.max()) & (poles.residuals[places] < SETTLED))
+    chosen = strong[np.argsort(poles.energies[places][strong], kind="stable")[:MOST_CORRECTED]]
+    if poles.vectors.shape[1]:
+        which = places[chosen]
+        parts = space.configurations, poles.vectors[:, which], poles.energies[which]
+        found[chosen] = sign * (second_orders(hamiltonian, *parts) - own)
+    return found
+
+
 def _merged(poles, energy, sign) -> Sequence[np.ndarray]:
-    """Positions, weights, residuals, amplitudes with poles of one energy as one."""
+    """Positions and weights with poles of one energy as one, and the place of the strongest of them."""
     positions, weights = sign * (poles.energies - energy), poles.weights
     order = np.argsort(positions, kind="stable")
     groups = np.concatenate([[0], np.cumsum(np.diff(positions[order]) > SAME_POLE)])
@@ -251,4 +318,4 @@ def _merged(poles, energy, sign) -> Sequence[np.ndarray]:
     strongest = np.zeros(count, np.int64)
     for place in np.argsort(weights[order], kind="stable"):
         strongest[groups[place]] = order[place]
-    return positions[strongest], total, poles.residuals[strongest], poles.amplitudes[strongest]
+    return positions[strongest], total, strongest

@@ -11,12 +11,12 @@ import numpy as np
 from hamiltonians import InputError, Lattice, Molecule, irrep_bits, lattice_configurations
 from hamiltonians.errors import reason_of
 from hamiltonians.lattice.lattice_spec import named_momenta
-from nnbf._io import given_path, write_bytes, write_json
+from nnbf._io import given_path, plain, write_bytes, write_json
 from nnbf._text import typed
 from nnbf.response.named_operators import channels
 from nnbf.response.response_options import ResponseOptions
 from nnbf.response.response_record import Response, response_of
-from nnbf.response.spectra import KnownState
+from nnbf.response.spectra import Channel, KnownState, Spectrum
 from nnbf.runs.directory import RunDirectory
 from nnbf.runs.process import versions
 from nnbf.runs.schema import is_lattice, is_molecule
@@ -82,9 +82,12 @@ def respond(
     if options.state and isinstance(problem, Molecule):
         raise InputError("state is for lattices: leave it out")
     trained = load_trained(directory, options.state)
-    state = known_state(trained)
-    response = response_of(problem, state, operator, found, options, note=note)
-    record = {
+    if isinstance(problem, Lattice) and problem.n_configurations > MOST_LISTED:
+        response = _sampled(trained, problem, operator, found, options, note)
+    else:
+        state = known_state(trained)
+        response = response_of(problem, state, operator, found, options, note=note)
+    content = {
         "created": datetime.now().astimezone().isoformat(timespec="seconds"),
         "run": str(directory.path),
         "system": config.get("system"),
@@ -94,6 +97,7 @@ def respond(
         "warnings": [*trained.notes, *response.warnings],
         "versions": versions(),
     }
+    record = plain(content)
     place = directory.path / "response" if out is None else given_path(out)
     file = place / f"{operator}.json"
     try:
@@ -104,6 +108,50 @@ def respond(
     except OSError as error:
         raise InputError(f"{place} cannot be written: {reason_of(error)}") from error
     return RunResponse(directory, response, record, file)
+
+
+def _sampled(
+    trained: TrainedState,
+    model: Lattice,
+    operator: str,
+    found: Sequence[Channel],
+    options: ResponseOptions,
+    note: Note,
+) -> Response:
+    """Poles of the first moments, from samples."""
+    from nnbf.evaluation import EvaluationOptions, OperatorSource
+    from nnbf.operators import LatticeHamiltonian
+    from nnbf.response.sampled_moments import sampled_moments
+    from nnbf.states.amplitudes import log_psi_function
+
+    if operator not in ("density", "spin"):
+        raise InputError(
+            f"{model.n_configurations:.2g} configurations are too many for a list of amplitudes (at most "
+            f"{MOST_LISTED:,}): of samples there are density and spin"
+        )
+    note("thermalising the chains")
+    sampling = EvaluationOptions(seed=options.seed)
+    source = OperatorSource(
+        model, trained.network, trained.variables, sampling, sweep_size=trained.options.sweep_size
+    )
+    draws = source.draw(options.samples)
+    occupations, weights = draws.thinned(options.samples)
+    note("moments from samples")
+    hamiltonian = LatticeHamiltonian(model)
+    fields = [channel.operators[0].values for channel in found]
+    log_psi = log_psi_function(trained.network, trained.variables, model.n_sites)
+    estimates = sampled_moments(hamiltonian, log_psi, occupations, weights, fields)
+    energy = source.reference + float(np.mean(draws.weights * draws.energy))
+    rows = hamiltonian.pack(occupations.reshape(-1, model.n_modes))
+    state = KnownState(hamiltonian, rows, np.zeros(0), energy, "network, sampled")
+    spectra = tuple(
+        Spectrum.sampled(estimate, occupations.shape[0] * occupations.shape[1]) for estimate in estimates
+    )
+    warning = (
+        f"{model.n_configurations:.2g} configurations cannot be listed: two poles with the first four "
+        "moments of the response stand for all of it"
+    )
+    return Response(model, operator, options, tuple(found), (state,), (spectra,), (warning,))
 
 
 def known_state(trained: TrainedState) -> KnownState:

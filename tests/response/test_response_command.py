@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hamiltonians import InputError
@@ -12,6 +13,7 @@ from nnbf.cli.main import main
 from nnbf.observables import Configurations
 from nnbf.observables.correlations import structure_factor
 from nnbf.response.response_options import ResponseOptions
+from nnbf.runs import response_run
 from nnbf.runs.directory import RunDirectory
 from nnbf.runs.response_run import respond
 from nnbf.runs.trained import load_trained
@@ -79,6 +81,23 @@ def test_ionisation_with_dyson_orbitals(run, tmp_path):
     for orbital in dyson:
         assert sum(c**2 for c in orbital["coefficients"]) == pytest.approx(orbital["norm"], rel=1e-6)
     assert done.file == tmp_path / "ion" / "removal.json"
+
+
+def test_moments_of_a_state_that_cannot_be_listed(run, tmp_path, monkeypatch):
+    folder = run("hubbard_vmc")
+    exact = respond(folder, ResponseOptions(operator="density", momenta="1,0"), out=tmp_path / "listed")
+    monkeypatch.setattr(response_run, "MOST_LISTED", 10)
+    options = ResponseOptions(operator="density", momenta="1,0", samples=2048)
+    done = respond(folder, options, out=tmp_path / "sampled")
+    (channel,) = done.record["states"][0]["channels"]
+    (listed,) = exact.record["states"][0]["channels"]
+    moments, errors = (np.array(channel["moments"][key]) for key in ("moments", "moment_errors"))
+    assert abs(moments[0] - listed["moments"]["total_weight"]) < 4 * errors[0]
+    # Of a trained state, which is none of the eigenstates, these need not agree any better.
+    assert moments[1] == pytest.approx(listed["moments"]["f_sum_expected"], abs=5 * errors[1])
+    assert "first four moments" in done.record["warnings"][-1]
+    with pytest.raises(InputError, match="too many for a list"):
+        respond(folder, ResponseOptions(operator="current"), out=tmp_path / "other")
 
 
 @pytest.mark.parametrize(
