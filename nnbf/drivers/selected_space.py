@@ -230,9 +230,11 @@ def _exact_level(task: Task, *, whole_sector: bool) -> Level:
         irreps=irrep_bits(system.integrals),
     )
     ending = supervise(driver, options.max_steps, monitor, stopwatch=stopwatch)
-    notes = [driver.return_before_growth() if ending.status != "converged" else None]
-    if driver.progress.tail_done:  # the amplitudes are those of other parameters then
+    notes = []
+    if driver.progress.tail_done:  # V had settled; the amplitudes are those of other parameters then
         state.parameters = driver.averaged
+    elif ending.status != "converged":
+        notes.append(driver.return_before_growth())
     if taken is not None:
         notes.append(excess_warning(state, options.accuracy) if taken.used else taken.note)
     ending = replace(ending, warnings=(*ending.warnings, *(note for note in notes if note)))
