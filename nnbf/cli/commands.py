@@ -167,6 +167,7 @@ class SolveSpectrum:
     Sectors (momentum, irrep of its little group, spin flip) up to --full-sum-limit are summed completely:
     their energies are exact expectation values. Larger ones are sampled, with an error bar. Exact
     diagonalisation stands beside them where it is affordable. Energies are in units of t.
+    Of molecules: 'nnbf spectrum molecule MOLECULE', by irrep and spin, with the options of 'nnbf molecule'.
     """
 
     problem: LatticeSpec
@@ -187,6 +188,7 @@ class SolveCharge:
 
     States of N, N - 1 and N + 1 particles are optimised by full sums; Z_k = |<N-1|c_k|N>|^2 is an exact sum
     over both. Energies are in units of t.
+    Of molecules: 'nnbf charge molecule MOLECULE', with the options of 'nnbf molecule'.
     """
 
     problem: LatticeSpec
@@ -200,6 +202,19 @@ class SolveCharge:
     run: RunOptions = field(default_factory=RunOptions)
     """Files and what is printed."""
 
+
+STATES_OF_MOLECULES: dict[str, tuple[str, ...]] = {
+    "spectrum": (
+        "nnbf spectrum molecule N2 --basis sto-3g",
+        'nnbf spectrum molecule N2 --basis sto-3g --irreps "1Pig 3Sigu+ Delu" --states 2',
+        'nnbf spectrum molecule NH3 --basis 6-31g --frozen-core --spins "0 1" --states 3',
+    ),
+    "charge": (
+        "nnbf charge molecule H2O --basis 6-31g --frozen-core --states 3",
+        'nnbf charge molecule N2 --basis sto-3g --charges "0 1" --irreps "2Sigg+ 2Piu 1Sigg+"',
+    ),
+}
+"""Examples of these commands for molecules; their options are those of `nnbf molecule`."""
 
 SOLVING: dict[str, tuple[type, tuple[str, ...]]] = {
     "molecule": (
@@ -233,12 +248,14 @@ SOLVING: dict[str, tuple[type, tuple[str, ...]]] = {
         (
             "nnbf spectrum tv --size 4x4 --particles 5 --interaction 1",
             'nnbf spectrum tv --size 6x6 --particles 5 --momenta "0,0 3,3" --irreps "B1 B2"',
+            'nnbf spectrum molecule N2 --basis sto-3g --irreps "1Pig 3Sigu+"',
             "nnbf spectrum hubbard --size 4x2 --particles 4,4 --boundary apbc,pbc --spin both",
         ),
     ),
     "charge": (
         SolveCharge,
         (
+            "nnbf charge molecule H2O --basis 6-31g --frozen-core",
             'nnbf charge tv --size 4x4 --particles 5 --interaction 1 --momenta "0,0 1,0"',
             "nnbf charge hubbard --size 4x2 --particles 4,4 --interaction 4 --boundary apbc,pbc",
         ),

@@ -5,7 +5,7 @@ Words become a data class of options, that a `Job`, and that a run in a folder, 
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +20,7 @@ from nnbf._runtime import load_netket, quick_imports
 from nnbf._text import value_with_error
 from nnbf.cli.commands import (
     SOLVING,
+    STATES_OF_MOLECULES,
     SolveCharge,
     SolveLattice,
     SolveMolecular,
@@ -80,8 +81,16 @@ class ResumeCommand:
     """Limits, and what is printed."""
 
 
+_OF_MOLECULES = ("molecule", "fcidump")
+"""Words after `nnbf spectrum` and `nnbf charge` for problems that are no lattice."""
+
+
 def _solve(name: str, arguments: Sequence[str]) -> int:
     kind, examples = SOLVING[name]
+    if name in ("spectrum", "charge") and arguments and arguments[0] in _OF_MOLECULES:
+        what, *rest = arguments
+        kind, examples = SOLVING[what][0], STATES_OF_MOLECULES[name]
+        return _solved(what, kind, rest, prog=f"nnbf {name} {what}", examples=examples)
     return _solved(name, kind, arguments, prog=f"nnbf {name}", examples=examples)
 
 
@@ -112,6 +121,7 @@ def _solved(
     from nnbf._devices import use_devices
     from nnbf.runs import require_free, run_job
 
+    command = _with_states(command, prog)
     options = command.run
     use_devices(options.devices)
     if options.out is not None:
@@ -137,6 +147,18 @@ def _solved(
         **more,
     )
     return _shown_run(run, job, progress)
+
+
+def _with_states(command: Any, prog: str) -> Any:
+    """Return a command for a molecule with the states that `nnbf spectrum` and `nnbf charge` look for."""
+    word = prog.split()[1]
+    if not isinstance(command, SolveMolecular) or word not in STATES_OF_MOLECULES:
+        return command
+    solver: SolverOptions = command.solver
+    if solver.irreps or solver.spins or solver.charges or (solver.states > 1 and word == "spectrum"):
+        return command
+    chosen = replace(solver, irreps="all") if word == "spectrum" else replace(solver, charges="ions")
+    return replace(command, solver=chosen)
 
 
 def _shown_run(run: "Callable[..., CompletedRun]", job: "Job", progress: Progress, *, n_done: int = 0) -> int:

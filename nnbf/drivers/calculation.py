@@ -115,7 +115,7 @@ def _solved(problem, options, method, model, optimizer, sector, lower, monitor, 
     if isinstance(problem, Molecule) and start is None and not lower and monitor.resume is None:
         problem = in_lowest_sector(problem, options, model)
     task = Task(problem, options, monitor, sector, model, optimizer, start, tuple(lower))
-    if getattr(options, "states", 1) > 1:
+    if getattr(options, "several", False):
         return _several(task, _method(problem, options, method, sector), started)
     level = with_roofline(with_precision_check(found(task)))
     level = replace(level, warnings=(*doubts, *level.warnings, *level_warnings(level, exact)))

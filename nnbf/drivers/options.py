@@ -54,7 +54,16 @@ class SolverOptions(ComputeOptions):
 
     states: Annotated[int, Ge(1)] = 1
     """Lowest states that are found (method selected), of all spins and irreps, degenerate ones counted each;
-    a level that begins among them comes complete."""
+    a level that begins among them comes complete. With the three options below: of each of these."""
+    irreps: str = ""
+    """Irreps of the states, of the full point group and by name, such as "1Pig 3Sigu+ B1u" (2S + 1 before the
+    name for one spin), or "all", with the two lowest spins; left out: not told apart."""
+    spins: str = ""
+    """Total spins S of the states, such as "0 1"; left out: not told apart."""
+    charges: str = ""
+    """Charges of the states, such as "0 1 -1", or "ions" (an electron less and more), in the orbitals of the
+    molecule as it is given: excitation energies of ions are ionisation potentials and minus electron
+    affinities. Left out: that charge."""
     optimizer: Literal["auto", "rgn", "sr", "adam"] = "auto"
     """Rayleigh-Gauss-Newton (second order; selected space only), stochastic reconfiguration with SPRING
     momentum, or Adam; auto is rgn in selected space and sr with Monte Carlo."""
@@ -148,6 +157,11 @@ class SolverOptions(ComputeOptions):
     """Minimise H + this (Hartree) times S^2 - S(S+1), with S from 2S; energies reported are those of H."""
     seed: Seed = 0
     """Seed of the initial parameters, and of samples."""
+
+    @property
+    def several(self) -> bool:
+        """True where states are sought one by one, and named."""
+        return self.states > 1 or bool(self.irreps or self.spins or self.charges)
 
     def largest_space(self, dimension: int | None) -> int:
         """Most determinants that V may have.

@@ -8,10 +8,8 @@ Hylleraas, Undheim and MacDonald the n-th eigenvalue of a block is an upper boun
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
-import scipy.sparse
 
 from hamiltonians import InputError, MolecularIntegrals, irrep_bits
 from hamiltonians.orbital_symmetry import orbital_shells
@@ -20,123 +18,24 @@ from nnbf.determinants import (
     diagonal_elements,
     enumerate_sector,
     find_rows,
-    multiplicities,
     sector_dimension,
-    spin_flip,
-    spin_flip_representatives,
 )
 from nnbf.determinants.density_sums import excited_determinants
 from nnbf.determinants.parallel import sparse_times_vector
 from nnbf.determinants.rows import connected_partitions
 from nnbf.determinants.shells import Families
-from nnbf.determinants.spin_ladder import spin_raising_matrix
 from nnbf.drivers.growth import Growth
+from nnbf.drivers.state_blocks import Block, Eigenstate
 from nnbf.operators import MolecularHamiltonian
 from nnbf.states.davidson import lowest_eigenvectors
 from nnbf.states.estimates import energy_gaps, second_order, second_order_of
 
 #: Energies of one block, or of blocks that symmetry relates, which differ by less (Hartree) are one level.
 DEGENERATE = 2e-6
+#: Irreps whose lowest state is higher than all that is sought by this much (Hartree) are left alone.
+FAR = 0.15
 #: Determinants of V, a block, that a search begins with.
 FIRST = 400
-
-
-@dataclass(frozen=True, eq=False)
-class Block:
-    """The part of V in one irrep of the Abelian group."""
-
-    code: int
-    """Irrep, an XOR code."""
-    determinants: np.ndarray
-    """(n, 2 W) bit strings."""
-    hamiltonian: MolecularHamiltonian
-    """The Hamiltonian."""
-
-    @cached_property
-    def matrix(self) -> scipy.sparse.csr_matrix:
-        """H (n, n), Hartree."""
-        return self.hamiltonian.symmetric_matrix(self.determinants, np.ones(len(self.determinants)))
-
-    def folded(self, parity: int | None) -> "Folded":
-        """Coordinates of states of a parity under spin flip, None for any."""
-        if parity not in self._folded:
-            self._folded[parity] = Folded.of(self.determinants, parity)
-        return self._folded[parity]
-
-    @cached_property
-    def _folded(self) -> dict[int | None, "Folded"]:
-        return {}
-
-    @cached_property
-    def raising(self) -> scipy.sparse.csr_matrix:
-        """S_+ on the determinants."""
-        return spin_raising_matrix(self.determinants, self.hamiltonian.n_orbitals)
-
-
-@dataclass(frozen=True, eq=False)
-class Folded:
-    """Coordinates of one parity under spin flip, or of all determinants of a block."""
-
-    rows: np.ndarray
-    """(n, 2 W) determinants that psi is looked at on."""
-    transform: scipy.sparse.csr_matrix
-    """(n, N) from amplitudes on the block to orthonormal coordinates."""
-
-    @classmethod
-    def of(cls, determinants: np.ndarray, parity: int | None) -> "Folded":
-        """Coordinates of states of a parity, None for any.
-
-        Args:
-            determinants: (N, 2 W), closed under spin flip.
-            parity: 1 or -1.
-        """
-        size = len(determinants)
-        if parity is None:
-            return cls(determinants, scipy.sparse.identity(size, format="csr"))
-        weight = multiplicities(determinants)
-        mine = np.all(spin_flip_representatives(determinants) == determinants, axis=1)
-        mine &= (parity == 1) | (weight == 2.0)
-        own = np.flatnonzero(mine)
-        other = find_rows(build_hash_table(determinants), determinants, spin_flip(determinants[own]))
-        twice = np.flatnonzero(weight[own] == 2.0)
-        single = np.flatnonzero(weight[own] == 1.0)
-        row = np.concatenate([twice, twice, single])
-        column = np.concatenate([own[twice], other[twice], own[single]])
-        half = np.full(len(twice), np.sqrt(0.5))
-        entries = np.concatenate([half, parity * half, np.ones(len(single))])
-        transform = scipy.sparse.csr_matrix((entries, (row, column)), shape=(len(own), size))
-        return cls(determinants[own], transform)
-
-
-@dataclass(frozen=True, eq=False)
-class Eigenstate:
-    """One eigenvector of H on V."""
-
-    energy: float
-    """Eigenvalue, Hartree."""
-    block: Block
-    """Block that it lies in."""
-    vector: np.ndarray
-    """(n,) normalised, the largest component positive."""
-    number: int
-    """Number among the states of its block, from 0, those of other spins included."""
-    s_squared: float
-    """<S^2>."""
-    below: np.ndarray
-    """(n, number) the states of the block below; of one parity where one spin was asked for."""
-    term: int = 0
-    """Number of its level, from 0: degenerate states are one."""
-    partners: tuple[int, ...] = ()
-    """Irreps of the states of its level, XOR codes, rising."""
-    second_order: float = 0.0
-    """Epstein-Nesbet correction for what V leaves out, Hartree."""
-    stages: tuple[tuple[float, float], ...] = ()
-    """(energy, second order) on V as it grew, Hartree."""
-
-    @property
-    def spin(self) -> float:
-        """S, from <S^2>."""
-        return round(np.sqrt(4.0 * max(self.s_squared, 0.0) + 1.0) - 1.0) / 2.0
 
 
 @dataclass(frozen=True)
@@ -152,6 +51,11 @@ class Wanted:
     accepts: Callable[[Eigenstate], bool] | None = None
     """What else is asked of them; None for nothing."""
 
+    @property
+    def is_any(self) -> bool:
+        """True where neither spin nor irrep is asked for."""
+        return self.spin is None and self.codes is None and self.accepts is None
+
 
 @dataclass(frozen=True, eq=False)
 class FoundStates:
@@ -163,6 +67,15 @@ class FoundStates:
     """True where V is the whole sector."""
     n_determinants: int
     """Determinants of V, all blocks together."""
+
+
+class FewStates(InputError):
+    """Raised where there are fewer states than are sought."""
+
+    def __init__(self, count: int, found: FoundStates):
+        super().__init__(f"there are {len(found.states)} states of that kind, not {count}: give fewer states")
+        self.found = found
+        """Those that there are."""
 
 
 def lowest_states(
@@ -205,6 +118,8 @@ class _Search:
         self.codes = sorted(every if wanted.codes is None else every & wanted.codes)
         self.roots = dict.fromkeys(self.codes, 2)
         self.previous: list[Eigenstate] = []
+        self.lowest: dict[int, float] = {}
+        self.is_whole = False
 
     def run(self, whole_limit, should_stop):
         size = self.integrals.n_orbitals
@@ -214,6 +129,7 @@ class _Search:
                 Block(code, enumerate_sector(size, *self.particles, self.irreps, code), self.hamiltonian)
                 for code in self.codes
             ]
+            self.is_whole = True
             states = self._lowest(blocks)
             return FoundStates(tuple(replace(s, stages=((s.energy, 0.0),)) for s in states), True, dimension)
         return self._grown(should_stop)
@@ -232,9 +148,15 @@ class _Search:
             worst = max(-state.second_order for state in states)
             if is_last or self.growth.is_enough(size, worst) or size <= previous:
                 break
+            self._leave_out(states)
             chosen = self._next_families(states, outside, self.growth.next_size(size))
             self.previous, previous = states, size
         return FoundStates(tuple(states), False, sum(len(block.determinants) for block in blocks))
+
+    def _leave_out(self, states):
+        """Irreps far above all that is sought are not looked at any more."""
+        highest = max(state.energy for state in states)
+        self.codes = [code for code in self.codes if self.lowest[code] < highest + FAR]
 
     def _first_families(self):
         """Families of the lowest single and double excitations of the reference, of all irreps."""
@@ -323,6 +245,7 @@ class _Search:
                 wanted = min(self.roots[block.code], self._turn(block).shape[0])
                 if block.code not in solved or len(solved[block.code]) < wanted:
                     solved[block.code] = self._solved(block, wanted, solved.get(block.code))
+            self.lowest |= {code: items[0][0] for code, items in solved.items()}
             # All states below the highest one of every block are known.
             open_blocks = [b for b in blocks if len(solved[b.code]) < self._turn(b).shape[0]]
             tops = {b.code: solved[b.code][-1][0] for b in open_blocks}
@@ -339,9 +262,8 @@ class _Search:
             if count >= self.wanted.count:
                 return states
             if not tops:
-                raise InputError(
-                    f"there are {count} states of that kind, not {self.wanted.count}: give fewer states"
-                )
+                found = FoundStates(tuple(states), self.is_whole, sum(len(b.determinants) for b in blocks))
+                raise FewStates(self.wanted.count, found)
             code = min(tops, key=lambda code: tops[code])
             self.roots[code] += 2
 

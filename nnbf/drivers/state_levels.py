@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,14 @@ from nnbf.drivers.level_observables import final_observables
 from nnbf.drivers.methods import Task
 from nnbf.drivers.monitor import Monitor
 from nnbf.drivers.selected_space import FREE_SPACE, make_model, make_optimizer
-from nnbf.drivers.several_states import Eigenstate, FoundStates, Wanted, lowest_states
+from nnbf.drivers.several_states import FewStates, FoundStates, Wanted, lowest_states
+from nnbf.drivers.state_blocks import Eigenstate
+from nnbf.drivers.state_sectors import StateSector, state_sectors
 from nnbf.drivers.states_driver import StatesDriver, Target
 from nnbf.drivers.supervision import Ending, Stopwatch, supervise
 from nnbf.estimate import Estimate, v_score
-from nnbf.observables.transitions import Transition, transition
+from nnbf.observables.dyson import dyson_orbital
+from nnbf.observables.transitions import transition
 from nnbf.states import SpaceState
 
 #: Electronvolt in one Hartree (CODATA 2018).
@@ -62,39 +66,66 @@ def term_of(state: Eigenstate, system: Molecule) -> Term:
     return Term(state.spin, spatial_irrep(names, system.info.point_group, group))
 
 
-def several_levels(task: Task, wanted: Wanted | None = None) -> tuple[Level, ...]:
-    """The lowest levels of a molecule on one variational space, by exact sums.
+def several_levels(task: Task) -> tuple[Level, ...]:
+    """The lowest levels of a molecule, of all spins and irreps or of those asked for, by exact sums.
 
     Args:
-        task: The problem and options; ``options.states`` says how many.
-        wanted: Which states; left out: the lowest of all spins and irreps.
+        task: The problem and options: ``states``, ``irreps``, ``spins`` and ``charges`` say which.
 
     Raises:
         InputError: The options do not fit the system, or there are fewer states.
     """
     system, options, monitor = task.problem, task.options, task.monitor
     _require(task)
+    sectors = state_sectors(system, options)
     stopwatch = Stopwatch(monitor.resume)
     largest = options.largest_space(None)
     growth = Growth(max_size=largest, free_size=min(largest, FREE_SPACE), accuracy=options.accuracy)
-    found = lowest_states(
-        system.integrals,
-        Wanted(options.states) if wanted is None else wanted,
-        growth,
+    search = partial(
+        lowest_states,
+        growth=growth,
         whole_limit=options.largest_space(1),
         should_stop=lambda: monitor.is_over or monitor.is_stopped,
     )
+    sought: list[Sought] = []
+    for sector in sectors:
+        try:
+            found = search(sector.system.integrals, sector.wanted)
+        except FewStates as error:
+            if len(sectors) == 1 or options.irreps.strip().casefold() != "all":
+                raise
+            found = error.found
+        sought += [Sought(sector, found, state) for state in found.states]
+    sought = _with_ground(sought, system, search)
     targets = [
-        Target(
-            state,
-            model_of(state, task),
-            options.seed,
-            term_of(state, system).label,
-        )
-        for state in found.states
+        Target(one.state, model_of(one, task), options.seed, term_of(one.state, system).label)
+        for one in sought
     ]
-    ending, steps = _trained(targets, options, task.optimizer, monitor, stopwatch)
-    return _levels(task, found, targets, ending, steps, stopwatch)
+    ending = _trained(targets, options, task.optimizer, monitor, stopwatch)
+    return _levels(task, sought, targets, ending, stopwatch)
+
+
+@dataclass(frozen=True, eq=False)
+class Sought:
+    """A state that a network is made for."""
+
+    sector: StateSector
+    """Charge, spin and irrep that it was looked for in."""
+    found: FoundStates
+    """All that was found there."""
+    state: Eigenstate
+    """The eigenvector."""
+
+
+def _with_ground(sought: list[Sought], system: Molecule, search: Callable[..., FoundStates]) -> list[Sought]:
+    """The states with the lowest of all before them, if it is not among them: excitations begin there."""
+    if all(one.sector.wanted.is_any for one in sought if not one.sector.change):
+        return sought
+    sector = StateSector(system, 0, Wanted(1))
+    found = search(system.integrals, sector.wanted)
+    name = term_of(found.states[0], system)
+    known = {term_of(one.state, one.sector.system) for one in sought if not one.sector.change}
+    return sought if name in known else [*(Sought(sector, found, state) for state in found.states), *sought]
 
 
 def _require(task: Task) -> None:
@@ -110,11 +141,11 @@ def _require(task: Task) -> None:
         raise InputError(f"{name} has no effect with several states: leave it out, or give states 1")
 
 
-def model_of(state: Eigenstate, task: Task) -> Any:
+def model_of(sought: Sought, task: Task) -> Any:
     """The network of the options for a state: from its largest determinant, with its parity."""
     if task.model is not None:
         return task.model
-    system, options = task.problem, task.options
+    system, options, state = sought.sector.system, task.options, sought.state
     block, size = state.block, system.integrals.n_orbitals
     occupied = block.hamiltonian.unpack(block.determinants[[np.argmax(np.abs(state.vector))]])[0]
     alpha, beta = (tuple(np.flatnonzero(part).tolist()) for part in (occupied[:size], occupied[size:]))
@@ -125,7 +156,7 @@ def model_of(state: Eigenstate, task: Task) -> Any:
     return model
 
 
-def _trained(targets, options, optimizer, monitor: Monitor, stopwatch) -> tuple[Ending, int]:
+def _trained(targets, options, optimizer, monitor: Monitor, stopwatch) -> Ending:
     driver = StatesDriver(
         targets,
         optimizer=make_optimizer(options) if optimizer is None else optimizer,
@@ -134,10 +165,10 @@ def _trained(targets, options, optimizer, monitor: Monitor, stopwatch) -> tuple[
     )
     if monitor.is_over or monitor.is_stopped:
         status = "interrupted" if monitor.is_stopped else "time_limit"
-        return Ending(status, ()), 0
+        return Ending(status, ())
     ending = supervise(driver, len(targets) * options.max_steps, monitor, stopwatch=stopwatch)
     driver.note_end()
-    return ending, int(driver.step_count)
+    return ending
 
 
 # ---- levels ------------------------------------------------------------------------------------------
@@ -164,8 +195,8 @@ def ritz_results(targets: Sequence[Target]) -> list[_Result]:
     Eigenvectors of H on V stand in for states below that have no network.
     """
     results: dict[int, _Result] = {}
-    for block in {target.goal.block.code: target.goal.block for target in targets}.values():
-        mine = [target for target in targets if target.goal.block.code == block.code]
+    for block in {id(target.goal.block): target.goal.block for target in targets}.values():
+        mine = [target for target in targets if target.goal.block is block]
         goal = max(mine, key=lambda target: target.goal.number).goal
         columns = np.concatenate([goal.below, goal.vector[:, None]], axis=1)
         for target in mine:
@@ -191,83 +222,136 @@ def _ritz(matrix, columns) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return energies, vectors * np.where(parts < 0, -1.0, 1.0), parts**2
 
 
-def _levels(task, found: FoundStates, targets, ending, steps, stopwatch) -> tuple[Level, ...]:
-    results = ritz_results(targets)
-    ground = min(results, key=lambda result: result.energy)
+def _levels(task, sought: list[Sought], targets, ending, stopwatch) -> tuple[Level, ...]:
+    results = dict(zip(map(id, targets), ritz_results(targets), strict=True))
+    order = sorted(range(len(targets)), key=lambda k: (sought[k].sector.change != 0, *_place(targets[k], k)))
+    neutral = [k for k in order if sought[k].sector.change == 0] or order
+    ground = min(neutral, key=lambda k: results[id(targets[k])].energy)
+    notes = _notes(task, sought, ending)
+    numbered = _Numbers(task, sought, targets, [results[id(target)] for target in targets], ground, stopwatch)
+    levels = []
+    for number, k in enumerate(order):
+        level = numbered.level(k, number, ending)
+        if k == ground:
+            level = _with_observables(replace(level, warnings=(*level.warnings, *notes)), task)
+        levels.append(level)
+    return tuple(levels)
+
+
+def _place(target: Target, k: int) -> tuple[float, int]:
+    return target.goal.energy, k
+
+
+def _notes(task, sought: list[Sought], ending: Ending) -> list[str]:
     notes = list(ending.warnings)
     wanted = task.options.states
-    if len(results) > wanted:
-        notes.append(f"the last level is degenerate: {len(results)} states instead of {wanted}")
+    for sector in {id(one.sector): one.sector for one in sought}.values():
+        mine = [one.state for one in sought if one.sector is sector]
+        if len(mine) > wanted:
+            last = term_of(mine[-1], sector.system).label
+            notes.append(f"level {last} is degenerate: {len(mine)} states instead of {wanted}")
     if ending.status != "converged":
         notes.append(f"the optimisation ended before it converged ('{ending.status}')")
-    degeneracies = {t.goal.term: 0 for t in targets}
-    for target in targets:
-        degeneracies[target.goal.term] += 1
-    levels = []
-    for number, result in enumerate(results):
-        state = result.target.goal
-        shared = (task, found, result, ground, ending, stopwatch)
-        level = _level(*shared, number, degeneracies[state.term])
-        warnings = notes if result is ground else []
-        levels.append(replace(level, warnings=(*level.warnings, *warnings)))
-    first = results.index(ground)
-    return tuple(
-        _with_observables(level, task) if number == first else level for number, level in enumerate(levels)
-    )
+    return notes
 
 
-def _level(task, found, result: _Result, ground: _Result, ending, stopwatch, number, degeneracy) -> Level:
-    system = task.problem
-    target, goal = result.target, result.target.goal
-    estimates, energy = _estimates(found, result)
-    hamiltonian = goal.block.hamiltonian
-    raised = goal.block.raising @ result.vector
-    s_z = 0.5 * abs(system.integrals.two_S)
-    state = _whole_state(target) if result.is_trained else None
-    term = term_of(goal, system)
-    group = system.integrals.point_group
-    component = None if system.integrals.orbital_irreps is None else irrep_name(goal.block.code, group)
-    passed = None if result is ground else _passed(system, ground, result)
-    status = ending.status if not result.is_trained else target.status
-    if status in ("", "unfinished"):
-        status = ending.status if ending.status != "converged" else "max_steps"
-    details = {
-        "term": goal.term,
-        "multiplicity": round(2 * goal.spin) + 1,
-        "degeneracy": degeneracy,
-        "component": component,
-        "irrep": term.irrep,
-        "n_connected": None,
-        "ritz_overlap": result.own if result.is_trained else None,
-        "second_order": None if found.complete else goal.second_order,
-        **excitation_record(result.energy - ground.energy, goal, ground.target.goal, found.complete),
-        **({} if passed is None else passed.record()),
-    }
-    determinants = goal.block.determinants if state is None else state.determinants
-    return Level(
-        problem=system,
-        energy=energy,
-        status=status,
-        n_steps=target.steps,
-        n_parameters=0 if state is None else state.n_parameters,
-        wall_time_s=stopwatch.total,
-        model=target.model,
-        parameters=None if state is None else state.parameters,
-        sector=term,
-        number=number,
-        estimates=estimates,
-        v_score=v_score(
-            hamiltonian.n_electrons,
-            energy.variance or 0.0,
-            energy.value,
-            hamiltonian.infinite_temperature_energy(),
-        ),
-        s_squared=s_z * (s_z + 1.0) + float(raised @ raised),
-        reference=goal.energy if found.complete else None,
-        determinants=determinants,
-        details=details,
-        state=state,
-    )
+class _Numbers:
+    """Levels from networks and eigenvectors, with what they are relative to the lowest one."""
+
+    def __init__(self, task, sought, targets, results, ground, stopwatch):
+        self.task, self.sought, self.targets = task, sought, targets
+        self.results, self.ground, self.stopwatch = results, ground, stopwatch
+        keys = [(id(one.sector), one.state.term) for one in sought]
+        self.terms = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+        self.keys = keys
+
+    def level(self, k: int, number: int, ending: Ending) -> Level:
+        """The level of a state."""
+        one, target, result = self.sought[k], self.targets[k], self.results[k]
+        goal, system = target.goal, one.sector.system
+        estimates, energy = _estimates(one.found, result)
+        state = _whole_state(target) if result.is_trained else None
+        hamiltonian = goal.block.hamiltonian
+        raised = goal.block.raising @ result.vector
+        s_z = 0.5 * abs(system.integrals.two_S)
+        return Level(
+            problem=system,
+            energy=energy,
+            status=_status(target, ending),
+            n_steps=target.steps,
+            n_parameters=0 if state is None else state.n_parameters,
+            wall_time_s=self.stopwatch.total,
+            model=target.model,
+            parameters=None if state is None else state.parameters,
+            sector=term_of(goal, system),
+            number=number,
+            estimates=estimates,
+            v_score=v_score(
+                hamiltonian.n_electrons,
+                energy.variance or 0.0,
+                energy.value,
+                hamiltonian.infinite_temperature_energy(),
+            ),
+            s_squared=s_z * (s_z + 1.0) + float(raised @ raised),
+            reference=goal.energy if one.found.complete else None,
+            determinants=goal.block.determinants if state is None else state.determinants,
+            details=self._details(k),
+            state=state,
+        )
+
+    def _details(self, k):
+        one, target, result = self.sought[k], self.targets[k], self.results[k]
+        goal, system = target.goal, one.sector.system
+        base, ground = self.sought[self.ground], self.results[self.ground]
+        known = system.integrals.orbital_irreps is not None
+        group = system.integrals.point_group
+        complete = one.found.complete and base.found.complete
+        return {
+            "term": self.terms[self.keys[k]],
+            "multiplicity": round(2 * goal.spin) + 1,
+            "degeneracy": self.keys.count(self.keys[k]),
+            "component": irrep_name(goal.block.code, group) if known else None,
+            "irrep": term_of(goal, system).irrep,
+            "n_connected": None,
+            "ritz_overlap": result.own if result.is_trained else None,
+            "second_order": None if one.found.complete else goal.second_order,
+            **self._of_charge(one, result),
+            **excitation_record(result.energy - ground.energy, goal, base.state, complete),
+            **self._passed(k),
+        }
+
+    def _of_charge(self, one, result):
+        if not one.sector.change:
+            return {}
+        ground, size = self.results[self.ground], one.sector.system.integrals.n_orbitals
+        states = [(found.target.goal.block.determinants, found.vector) for found in (ground, result)]
+        pair = states if one.sector.change > 0 else states[::-1]
+        orbital = dyson_orbital(pair[0], pair[1], size)
+        record = {
+            "charge": self.task.problem.info.charge + one.sector.change,
+            "charge_change": one.sector.change,
+            "particles": list(one.sector.system.particles),
+        }
+        if orbital is not None:
+            record |= {"pole_strength": float(orbital @ orbital), "dyson_orbital": orbital.tolist()}
+        return record
+
+    def _passed(self, k):
+        one, base = self.sought[k], self.sought[self.ground]
+        if k == self.ground or one.sector.system.particles != base.sector.system.particles:
+            return {}
+        results = self.results[self.ground], self.results[k]
+        lower, upper = ((found.target.goal.block.determinants, found.vector) for found in results)
+        system = one.sector.system
+        energy = results[1].energy - results[0].energy
+        found = transition(lower, upper, energy, system.integrals.n_orbitals, system.properties)
+        return found.record()
+
+
+def _status(target: Target, ending: Ending) -> str:
+    if target.steps and target.status not in ("", "unfinished"):
+        return target.status
+    return ending.status if ending.status != "converged" else "max_steps"
 
 
 def _estimates(found: FoundStates, result: _Result) -> tuple[dict[str, Estimate], Estimate]:
@@ -327,12 +411,6 @@ def excitation_record(energy: float, state: Eigenstate, ground: Eigenstate, comp
         record["excitation_extrapolated_ev"] = HARTREE_EV * limit
         record["excitation_error_ev"] = HARTREE_EV * error
     return record
-
-
-def _passed(system: Molecule, ground: _Result, result: _Result) -> Transition:
-    lower, upper = ((found.target.goal.block.determinants, found.vector) for found in (ground, result))
-    size, properties = system.integrals.n_orbitals, system.properties
-    return transition(lower, upper, result.energy - ground.energy, size, properties)
 
 
 def _whole_state(target: Target) -> SpaceState:

@@ -15,7 +15,7 @@ from nnbf.determinants import (
 from nnbf.determinants.parallel import sparse_times_vector
 from nnbf.drivers.base import ExactDriver, Progress, static_field
 from nnbf.drivers.monitor import Snapshot, pack_tree, unpack_tree
-from nnbf.drivers.several_states import Eigenstate, Folded
+from nnbf.drivers.state_blocks import Eigenstate, Folded
 from nnbf.optimize import FitToVector, RayleighGaussNewton
 from nnbf.states import Objective, Space, SpaceState
 from nnbf.states.objective import PenaltyTerms

@@ -55,7 +55,8 @@ def terms_table(levels: Sequence[Level], unit: str = "Hartree") -> Table:
     """
     right = (
         "states", f"energy ({unit})", "to exact (mHa)", f"excitation ({unit})", "(eV)", "with PT2 (eV)",
-        "extrapolated (eV)", "\u27e8S\u00b2\u27e9", "oscillator strength", "double character",
+        "extrapolated (eV)", "\u27e8S\u00b2\u27e9", "oscillator strength", "pole strength",
+        "double character",
     )  # fmt: skip
     table = Table(
         ["charge", "level", *(Column(title, "right") for title in right), "orbitals", "kind", "status"]
@@ -71,7 +72,7 @@ def terms_table(levels: Sequence[Level], unit: str = "Hartree") -> Table:
         exact, is_lowest = level.get("reference"), not level.get("excitation_energy")
         limit, error = level.get("excitation_extrapolated_ev"), level.get("excitation_error_ev")
         table.add(
-            str(level.get("charge")) if len(charges) > 1 else "",
+            f"{level.get('charge_change') or 0:+d}".replace("+0", "") if len(charges) > 1 else "",
             term_text(level),
             Cell(str(len(group)), len(group)),
             _number(level["energy"], 8),
@@ -82,6 +83,7 @@ def terms_table(levels: Sequence[Level], unit: str = "Hartree") -> Table:
             Cell("" if is_lowest or limit is None else value_with_error(limit, error, digits=4), limit),
             _number(abs(level.get("s_squared") or 0.0), 4),
             _number(sum(known) if known and not is_lowest else None, 5),
+            _number(level.get("pole_strength"), 4),
             _number(level.get("double_character"), 3),
             _orbitals(level),
             KINDS.get(str(level.get("kind")), (str(level.get("kind")), ""))[0],
@@ -97,8 +99,8 @@ def states_table(levels: Sequence[Level]) -> Table:
         "charge", "level", "term", "multiplicity", "irrep", "component", "degeneracy", "energy", "error",
         "kind", "upper_bound", "reference", "excitation_energy", "excitation_ev", "excitation_pt2_ev",
         "excitation_extrapolated_ev", "excitation_error_ev", "s_squared", "oscillator_strength",
-        "single_excitations", "double_character", "second_order", "variance", "v_score", "n_determinants",
-        "n_parameters", "status",
+        "pole_strength", "single_excitations", "double_character", "second_order", "variance", "v_score",
+        "n_determinants",        "n_parameters", "status",
     )  # fmt: skip
     table = Table(["name", *keys, "dipole_x", "dipole_y", "dipole_z"])
     for level in levels:

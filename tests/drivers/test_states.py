@@ -18,6 +18,8 @@ from nnbf.drivers.methods import Task
 from nnbf.drivers.monitor import Monitor
 from nnbf.drivers.several_states import Wanted, lowest_states
 from nnbf.drivers.state_levels import extrapolated, several_levels
+from nnbf.drivers.state_sectors import state_sectors
+from nnbf.observables.dyson import dyson_orbital
 from nnbf.observables.transitions import transition
 from nnbf.operators import MolecularHamiltonian
 from nnbf.states.davidson import lowest_eigenvectors
@@ -219,3 +221,41 @@ def test_options_that_do_not_fit_several_states(lih):
     for wrong in ({"optimizer": "sr"}, {"total_spin": 0.0}, {"spin_penalty": 0.1}):
         with pytest.raises(InputError, match="states"):
             several_levels(Task(lih, replace(SolverOptions(states=2), **wrong), Monitor()))
+
+
+def test_irreps_of_the_full_group_by_name(nitrogen):
+    """A component of a Delta level is not taken for the Sigma level of the same Abelian irrep."""
+    options = SolverOptions(irreps="Sigg+ 3Delu", states=1)
+    sectors = state_sectors(nitrogen, options)
+    found = [lowest_states(s.system.integrals, s.wanted, WHOLE).states for s in sectors]
+    assert [len(states) for states in found] == [1, 2]
+    assert found[0][0].energy == pytest.approx(-107.66020642, abs=1e-7)
+    np.testing.assert_allclose([s.energy for s in found[1]], -107.29575733, atol=1e-7)
+    with pytest.raises(InputError, match="is no irrep of Dooh: give Sigg"):
+        state_sectors(nitrogen, SolverOptions(irreps="B9"))
+    with pytest.raises(InputError, match="total spin"):
+        state_sectors(nitrogen, SolverOptions(spins="-1"))
+    with pytest.raises(InputError, match="none of them is one of 14 electrons"):
+        state_sectors(nitrogen, SolverOptions(spins="0.5"))
+    with pytest.raises(InputError, match="no charge"):
+        state_sectors(nitrogen, SolverOptions(charges="a"))
+
+
+def test_ionised_states_and_their_weights(lih):
+    """Dyson orbitals against annihilation operators as matrices, and the ionisation potential."""
+    sectors = state_sectors(lih, SolverOptions(charges="ions", states=2))
+    assert [sector.change for sector in sectors] == [0, 1, -1]
+    neutral, cation = (lowest_states(s.system.integrals, s.wanted, WHOLE).states for s in sectors[:2])
+    assert cation[0].energy > neutral[0].energy
+    size = lih.integrals.n_orbitals
+    states = [(s.block.determinants, s.vector) for s in (neutral[0], cation[0])]
+    orbital = dyson_orbital(*states, size)
+    # All that can be reached by taking a beta electron away: the sum of all weights is their number.
+    one = sectors[1].system.integrals
+    rows = enumerate_sector(size, one.n_alpha, one.n_beta)
+    vectors = np.linalg.eigh(MolecularHamiltonian(one).matrix(rows).toarray())[1]
+    weights = [np.sum(dyson_orbital(states[0], (rows, vector), size) ** 2) for vector in vectors.T]
+    assert np.sum(weights) == pytest.approx(lih.integrals.n_beta)
+    assert weights[0] == pytest.approx(orbital @ orbital, abs=1e-6)
+    assert 0.8 < weights[0] < 1.0
+    assert dyson_orbital(states[0], states[0], size) is None
