@@ -85,7 +85,7 @@ docs: $(STAMP) ## build the pages of docs/ into build/docs/html; a warning is an
 	@echo 'pages: build/docs/html/index.html'
 
 tutorial: $(STAMP) ## run the executed pages as they are written, and compare what they print
-	@for page in tutorial response own_hamiltonian own_ansatz; do $(BIN)/python docs/run_tutorial.py docs/$$page.md || exit 1; done
+	@for page in tutorial spectroscopy response own_hamiltonian own_ansatz; do $(BIN)/python docs/run_tutorial.py docs/$$page.md || exit 1; done
 
 clean: ## remove caches, build output and the demo's run
 	@rm -rf build dist runs/demo .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

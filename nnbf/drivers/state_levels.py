@@ -247,7 +247,7 @@ def _notes(task, sought: list[Sought], ending: Ending) -> list[str]:
     wanted = task.options.states
     for sector in {id(one.sector): one.sector for one in sought}.values():
         mine = [one.state for one in sought if one.sector is sector]
-        if len(mine) > wanted:
+        if len(mine) > wanted > 1:
             last = term_of(mine[-1], sector.system).label
             notes.append(f"level {last} is degenerate: {len(mine)} states instead of {wanted}")
     if ending.status != "converged":

@@ -58,11 +58,8 @@ def _molecular(options: SolverOptions, methods: Collection[str]) -> _Rules:
             yield _CHAINS, "sampler metropolis"
         yield ("states", "irreps", "spins", "charges"), "method selected"
     if options.several:
-        yield (
-            ("tail_steps", "projected", "precision", "truncated", "total_spin", "spin_penalty")
-            + ("start_orbitals", "equivariant"),
-            "a single state, not for several",
-        )
+        names = ("tail_steps", "projected", "precision", "truncated", "total_spin", "spin_penalty")
+        yield (*names, "start_orbitals", "equivariant"), "a single state, not for several"
     if optimizer == "rgn":
         yield ("learning_rate",), "the optimizers sr and adam"
     if optimizer != "sr":
