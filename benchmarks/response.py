@@ -110,8 +110,9 @@ def worst(network, exact) -> tuple[float, float]:
                 shifts.append(np.inf)
                 continue
             part = np.array(one["weights"])[near]
-            shifts.append(abs(part @ np.array(one["positions"])[near] / part.sum() - positions[k]))
             around = np.abs(positions - positions[k]) < 0.02
+            centre = weights[around] @ positions[around] / weights[around].sum()
+            shifts.append(abs(part @ np.array(one["positions"])[near] / part.sum() - centre))
             changes.append(abs(part.sum() / weights[around].sum() - 1.0))
     return max(shifts), max(changes)
 

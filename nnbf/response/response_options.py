@@ -32,7 +32,7 @@ class ResponseOptions(Checked):
     these are fewer, and the response of psi is then exact."""
     steps: Annotated[int, Ge(2)] = 150
     """Lanczos steps; of a block of b operators at most 600 / b."""
-    samples: Annotated[int, Ge(64)] = 1024
+    samples: Annotated[int, Ge(64)] = 8192
     """Lattices with too many configurations for a list: samples of |psi|^2 that moments of densities and of
     spins come from."""
     seed: Seed = 0

@@ -18,6 +18,7 @@ over chains.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,7 @@ def sampled_moments(
     occupations: np.ndarray,
     weights: np.ndarray,
     fields: Sequence[np.ndarray],
+    every: int = 1,
 ) -> list[SampledMoments]:
     """Moments of the operators sum_i f_i n_i from samples.
 
@@ -66,21 +68,16 @@ def sampled_moments(
         occupations: (chains, length, modes); chains are independent, at least 4 of them.
         weights: (chains, length) weights of the samples, |psi|^2 over the density they were drawn from.
         fields: (modes,) for each operator.
+        every: The third moment, which takes the connections of connections, comes from every so many samples
+            of a chain.
 
     Raises:
         FloatingPointError: Ratios of amplitudes are not finite.
     """
-    chains, length, modes = occupations.shape
-    rows = np.ascontiguousarray(occupations.reshape(-1, modes))
-    parts = [
-        _local(hamiltonian, log_psi, rows[lo : lo + AT_ONCE], np.stack(fields))
-        for lo in range(0, len(rows), AT_ONCE)
-    ]
-    local = np.concatenate(parts, axis=1).reshape(len(fields), chains, length, 4)
-    if not np.all(np.isfinite(local)):
-        raise FloatingPointError("ratios of amplitudes are not finite")
-    sums = np.einsum("fclm,cl->fcm", local, weights)
-    return [_with_errors(of_field, weights.sum(axis=1)) for of_field in sums]
+    low = _means(partial(_near, hamiltonian, log_psi, np.stack(fields)), occupations, weights, 16 * AT_ONCE)
+    chosen = occupations[:, ::every], weights[:, ::every]
+    third = _means(partial(_far, hamiltonian, log_psi, np.stack(fields)), *chosen, AT_ONCE)
+    return [_with_errors(*map(np.concatenate, zip(*pair))) for pair in zip(low, third, strict=True)]
 
 
 def poles_of_moments(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -95,8 +92,38 @@ def poles_of_moments(moments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return positions, m0 * vectors[0] ** 2
 
 
-def _local(hamiltonian, log_psi, rows, fields) -> np.ndarray:
-    """Terms (fields, n, 4) of m_0 to m_3 of samples."""
+def _means(local, occupations, weights, at_once) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each field means (k,), and those (k, chains) without one chain, of local quantities."""
+    chains, length, modes = occupations.shape
+    rows = np.ascontiguousarray(occupations.reshape(-1, modes))
+    parts = [local(rows[lo : lo + at_once]) for lo in range(0, len(rows), at_once)]
+    found = np.concatenate(parts, axis=2)
+    if not np.all(np.isfinite(found)):
+        raise FloatingPointError("ratios of amplitudes are not finite")
+    sums = np.einsum("fkcl,cl->fkc", found.reshape(*found.shape[:2], chains, length), weights)
+    norms = weights.sum(axis=1)
+    total = sums.sum(axis=2)
+    without = (total[..., None] - sums) / (norms.sum() - norms)
+    return list(zip(total / norms.sum(), without, strict=True))
+
+
+def _near(hamiltonian, log_psi, fields, rows) -> np.ndarray:
+    """Terms (fields, 3, n) of m_0 to m_2 of samples."""
+    near = hamiltonian.connections(rows)
+    logs = np.asarray(log_psi(near.occupations), complex)
+    ratio = np.exp(logs[near.target] - logs[near.own][near.row]) * near.element
+    found = np.empty((len(fields), 3, len(rows)))
+    for number, field in enumerate(fields):
+        own = rows @ field
+        step = (near.occupations @ field)[near.target] - own[near.row]
+        double = -0.5 * _summed(ratio * np.abs(step) ** 2, near.row, len(rows))
+        current = _summed(ratio * step, near.row, len(rows))
+        found[number] = np.abs(own) ** 2, double.real, np.abs(current) ** 2
+    return found
+
+
+def _far(hamiltonian, log_psi, fields, rows) -> np.ndarray:
+    """Terms (fields, 1, n) of m_3 of samples."""
     near = hamiltonian.connections(rows)
     far = hamiltonian.connections(near.occupations)
     logs = np.asarray(log_psi(far.occupations), complex)
@@ -105,18 +132,14 @@ def _local(hamiltonian, log_psi, rows, fields) -> np.ndarray:
     ratio_far = np.exp(logs[far.target] - own_far[far.row]) * far.element
     energy = _summed(ratio_far, far.row, len(near.occupations))
     ratio = np.exp(own_far[near.target] - own_far[near.own][near.row]) * near.element
-    found = np.empty((len(fields), len(rows), 4))
+    found = np.empty((len(fields), 1, len(rows)))
     for number, field in enumerate(fields):
         at_far, at_near, own = (part @ field for part in (far.occupations, near.occupations, rows))
         currents = _summed(ratio_far * (at_far[far.target] - at_near[far.row]), far.row, len(energy))
         step = at_near[near.target] - own[near.row]
         current = _summed(ratio * step, near.row, len(rows))
-        commutator = _summed(
-            ratio * (currents[near.target] - step * energy[near.target]), near.row, len(rows)
-        )
-        double = -0.5 * _summed(ratio * np.abs(step) ** 2, near.row, len(rows))
-        terms = (np.abs(own) ** 2, double.real, np.abs(current) ** 2, (current.conj() * commutator).real)
-        found[number] = np.stack(terms, axis=1)
+        inner = ratio * (currents[near.target] - step * energy[near.target])
+        found[number, 0] = (current.conj() * _summed(inner, near.row, len(rows))).real
     return found
 
 
@@ -124,10 +147,9 @@ def _summed(values, rows, count):
     return np.bincount(rows, values.real, count) + 1j * np.bincount(rows, values.imag, count)
 
 
-def _with_errors(sums: np.ndarray, norms: np.ndarray) -> SampledMoments:
-    """Estimates from sums (chains, 4) of weighted terms and (chains,) of the weights."""
-    moments = sums.sum(axis=0) / norms.sum()
-    without = (sums.sum(axis=0) - sums) / (norms.sum() - norms)[:, None]
+def _with_errors(moments: np.ndarray, without: np.ndarray) -> SampledMoments:
+    """Estimates from moments (4,), and those (4, chains) without one chain."""
+    without = without.T
     positions, weights = poles_of_moments(moments)
     left = [poles_of_moments(m) for m in without]
     same = [pair for pair in left if len(pair[0]) == len(positions)]

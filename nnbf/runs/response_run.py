@@ -29,6 +29,8 @@ Note = Callable[[str], None]
 
 #: Configurations up to which a state is listed.
 MOST_LISTED = 500_000
+#: The third moment of a response that is sampled comes from every so many samples.
+THIRD_MOMENT = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,11 +138,13 @@ def _sampled(
     )
     draws = source.draw(options.samples)
     occupations, weights = draws.thinned(options.samples)
+    # The third moment takes some twenty times as many amplitudes as the others together.
+    every = min(THIRD_MOMENT, max(1, occupations.shape[1] // 4))
     note("moments from samples")
     hamiltonian = LatticeHamiltonian(model)
     fields = [channel.operators[0].values for channel in found]
     log_psi = log_psi_function(trained.network, trained.variables, model.n_sites)
-    estimates = sampled_moments(hamiltonian, log_psi, occupations, weights, fields)
+    estimates = sampled_moments(hamiltonian, log_psi, occupations, weights, fields, every)
     energy = source.reference + float(np.mean(draws.weights * draws.energy))
     rows = hamiltonian.pack(occupations.reshape(-1, model.n_modes))
     state = KnownState(hamiltonian, rows, np.zeros(0), energy, "network, sampled")

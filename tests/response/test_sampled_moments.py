@@ -53,13 +53,14 @@ def test_errors_of_samples_cover_the_exact_values(state):
     rng = np.random.default_rng(1)
     probability = np.abs(state.amplitudes) ** 2
     drawn = rng.choice(len(probability), size=(32, 20), p=probability / probability.sum())
-    (channel,) = channels(MODEL, "density", [(2, 0)])
+    (channel,) = channels(MODEL, "density", [(2, 1)])
     (result,) = sampled_moments(
         state.hamiltonian,
         log_psi(state),
         lattice_configurations(MODEL)[drawn],
         np.ones(drawn.shape),
         [field(channel)],
+        every=2,
     )
     exact = spectrum_of(state, channel, max_space=100, steps=2)
     expected = [exact.weights @ exact.positions**k for k in range(4)]
