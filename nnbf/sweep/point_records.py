@@ -8,6 +8,7 @@ from typing import Any
 
 from nnbf.analysis import time_per_step, time_to_accuracy
 from nnbf.report.energies import best_reference
+from nnbf.report.term_tables import has_terms, terms
 from nnbf.runs.directory import RunDirectory
 from nnbf.sweep.names import COST_COLUMNS, RESULT_COLUMNS, SIZES, TIME_COLUMNS
 from nnbf.sweep.points import Point
@@ -24,6 +25,12 @@ leaves of the error, in docs/basis_limit.md, at most."""
 _COPIED = (
     "energy", "energy_error", "energy_kind", "variance", "v_score", "s_squared", "n_determinants",
     "n_connected", "n_parameters", "n_steps",
+)  # fmt: skip
+
+
+_OF_STATE = (
+    "energy", "error", "kind", "reference", "excitation_energy", "excitation_ev", "excitation_pt2_ev",
+    "excitation_extrapolated_ev", "excitation_error_ev", "s_squared", "double_character", "status",
 )  # fmt: skip
 
 
@@ -94,6 +101,36 @@ def _record(plan: SweepPlan, point: Point) -> PointRecord:
         accuracy = 1e-3 * plan.manifest.analysis.accuracy_milli
         timing.update(_costs(folder, point, state.result, accuracy))
     return PointRecord(point, row, timing, state.result)
+
+
+def state_rows(record: PointRecord) -> list[dict[str, Any]]:
+    """Return a row for each level of a molecule, where a run has several: curves of states along a sweep.
+
+    Levels of one name are numbered by their energy ("2 1Sig+"): those of one symmetry do not cross, so that a
+    name and a number are one curve, across crossings with others and through avoided ones.
+    """
+    levels, numbers, rows = (record.result or {}).get("levels") or (), dict[str, int](), []
+    for group in terms(levels) if has_terms(levels) else ():
+        # The highest of degenerate states is an upper bound for all.
+        level = max(group, key=lambda one: one["energy"])
+        name = str(level["sector"]["label"])
+        if level.get("charge") is not None:
+            name += f" (charge {level['charge']})"
+        numbers[name] = numbers.get(name, 0) + 1
+        strengths = [
+            one["oscillator_strength"] for one in group if one.get("oscillator_strength") is not None
+        ]
+        rows.append(
+            {
+                **record.point.coordinates,
+                "directory": record.point.name,
+                "state": f"{numbers[name]} {name}",
+                "degeneracy": len(group),
+                "oscillator_strength": sum(strengths) if strengths else None,
+                **{key: level.get(key) for key in _OF_STATE},
+            }
+        )
+    return rows
 
 
 def listed(records: Iterable[PointRecord]) -> str:

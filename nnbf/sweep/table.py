@@ -1,4 +1,4 @@
-"""The tables of a sweep, made from what is on disk: sweep.csv, sweep.json, sweep.md, and timings.csv.
+"""The tables of a sweep, made from what is on disk: sweep.csv, sweep.json, sweep.md, states.csv, timings.csv.
 
 Everything that depends on the machine or on interruptions is in timings.csv (and in `timings` of sweep.json,
 and the last column of sweep.md): sweep.csv is the same however often the sweep was killed.
@@ -16,7 +16,7 @@ from nnbf._io import write_atomically, write_bytes, write_json
 from nnbf._text import Cell, Column, Table, value_with_error
 from nnbf.analysis import findings_markdown
 from nnbf.sweep.names import RESULT_COLUMNS, TIME_COLUMNS
-from nnbf.sweep.point_records import PointRecord, point_records
+from nnbf.sweep.point_records import PointRecord, point_records, state_rows
 from nnbf.sweep.sweep_folder import locked
 from nnbf.sweep.sweep_plan import SweepPlan
 
@@ -90,6 +90,9 @@ def write_tables(plan: SweepPlan, *, final: bool = True) -> None:
         columns = (*_coordinates(plan), *RESULT_COLUMNS)
         write_bytes(path / "sweep.csv", _full(columns, [record.row for record in records]).csv())
         write_bytes(path / "timings.csv", _full(TIME_COLUMNS, [record.timing for record in records]).csv())
+        states = [row for record in records for row in state_rows(record)]
+        if states:
+            write_bytes(path / "states.csv", _full(tuple(states[0]), states).csv())
         _write_parquet(path / "sweep.parquet", columns, records)
         found: dict[str, Any] = {}
         if final:
@@ -151,6 +154,7 @@ def _content(plan: SweepPlan, records: Sequence[PointRecord]) -> dict[str, Any]:
                 "options": record.point.options,
                 "curve": record.point.curve,
                 **{column: record.row[column] for column in RESULT_COLUMNS},
+                **({"states": found} if (found := state_rows(record)) else {}),
             }
             for record in records
         ],
