@@ -54,7 +54,8 @@ def terms_table(levels: Sequence[Level], unit: str = "Hartree") -> Table:
         unit: Unit of their energies.
     """
     right = (
-        "states", f"energy ({unit})", "to exact (mHa)", f"excitation ({unit})", "(eV)", "with PT2 (eV)",
+        "states", f"energy ({unit})", "to exact (mHa)", "to selected CI (mHa)",
+        f"excitation ({unit})", "(eV)", "with PT2 (eV)",
         "extrapolated (eV)", "\u27e8S\u00b2\u27e9", "oscillator strength", "pole strength",
         "double character",
     )  # fmt: skip
@@ -76,7 +77,8 @@ def terms_table(levels: Sequence[Level], unit: str = "Hartree") -> Table:
             term_text(level),
             Cell(str(len(group)), len(group)),
             _number(level["energy"], 8),
-            _to_exact(level["energy"], exact),
+            _above(level["energy"], exact),
+            _above(level["energy"], _selected_ci(level) if exact is None else None),
             _number(None if is_lowest else level.get("excitation_energy"), 6),
             _number(None if is_lowest else level.get("excitation_ev"), 4),
             _number(None if is_lowest else level.get("excitation_pt2_ev"), 4),
@@ -134,7 +136,7 @@ def draw_terms(levels: Sequence[Level], unit: str = "Hartree") -> "Figure":
             axes.plot([index - 0.3, index + 0.1], [height, height], color=color, linewidth=2.4)
             exact = group[0].get("reference")
             if exact is not None:
-                axes.plot(index - 0.1, factor * (exact - lowest), "_", color=INK, markersize=8, zorder=1)
+                axes.plot(index - 0.36, factor * (exact - lowest), "_", color=INK, markersize=8)
             times = f" \u00d7{len(group)}" if len(group) > 1 else ""
             axes.annotate(
                 f"{height:.2f}{times}", (index + 0.1, height), (index + 0.14, place), fontsize=7.5, color=INK,
@@ -169,18 +171,25 @@ def _factor(levels: Sequence[Level]) -> float:
 
 
 def _orbitals(level: Level) -> str:
-    """Leading natural transition orbitals: hole \u2192 particle, by numbers of the orbitals from 1."""
+    """Leading natural transition orbitals: hole \u2192 particle, by numbers of the orbitals from 0."""
     pairs = level.get("natural_transition_orbitals") or ()
     return ", ".join(
-        f"{pair['hole'] + 1}\u2192{pair['particle'] + 1} {pair['weight']:.2f}" for pair in pairs[:2]
+        f"{pair['hole']}\u2192{pair['particle']} {pair['weight']:.2f}" for pair in pairs[:2]
         if pair["weight"] > 0.1
     )  # fmt: skip
 
 
-def _to_exact(energy: float, exact: float | None) -> Cell:
-    if exact is None:
+def _above(energy: float, known: float | None) -> Cell:
+    if known is None:
         return Cell("")
-    return Cell(_text.difference(1e3 * (energy - exact)), 1e3 * (energy - exact))
+    return Cell(_text.difference(1e3 * (energy - known)), 1e3 * (energy - known))
+
+
+def _selected_ci(level: Level) -> float | None:
+    """Energy of the eigenvector on the same determinants, where a network stands beside it."""
+    if level.get("kind") == "selected_ci":
+        return None
+    return ((level.get("estimates") or {}).get("selected_ci") or {}).get("energy")
 
 
 def _number(value: float | None, digits: int) -> Cell:
