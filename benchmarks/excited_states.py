@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from hamiltonians import MoleculeSpec
 from nnbf import SolverOptions, solve
 from nnbf.drivers.growth import Growth
-from nnbf.drivers.several_states import Wanted, lowest_states
+from nnbf.drivers.several_states import Wanted, in_average_natural_orbitals, lowest_states
 from nnbf.drivers.state_levels import excitation_record, term_of
+
+#: Determinants of a block of the V whose natural orbitals the rest is made in.
+FIRST = 800
 
 
 @dataclass(frozen=True)
@@ -134,10 +137,10 @@ def quest(names: list[str], size: int | None) -> None:
         spec = MoleculeSpec(case.geometry, basis=case.basis, frozen_core=True, references=False)
         system = spec.build(references=False)
         irreps = None if case.irreps is None else frozenset(case.irreps)
-        most = size or case.size
-        found = lowest_states(
-            system.integrals, Wanted(case.states, case.spin, irreps), Growth(max_size=most, free_size=most)
-        )
+        most, wanted = size or case.size, Wanted(case.states, case.spin, irreps)
+        first = lowest_states(system.integrals, wanted, Growth(max_size=FIRST, free_size=FIRST))
+        integrals = in_average_natural_orbitals(system.integrals, first.states)
+        found = lowest_states(integrals, wanted, Growth(max_size=most, free_size=most))
         known: dict[str, list] = {}
         for state in found.states:
             known.setdefault(term_of(state, system).label, []).append(state)

@@ -6,7 +6,7 @@ It falls into blocks by the irreps of the Abelian group, which are diagonalised 
 Hylleraas, Undheim and MacDonald the n-th eigenvalue of a block is an upper bound of the n-th of its sector.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,18 +14,20 @@ import numpy as np
 from hamiltonians import InputError, MolecularIntegrals, irrep_bits
 from hamiltonians.orbital_symmetry import orbital_shells
 from nnbf.determinants import (
+    Amplitudes,
     build_hash_table,
     diagonal_elements,
     enumerate_sector,
     find_rows,
     sector_dimension,
 )
-from nnbf.determinants.density_sums import excited_determinants
+from nnbf.determinants.density_sums import excited_determinants, one_body_sums
 from nnbf.determinants.parallel import sparse_times_vector
 from nnbf.determinants.rows import connected_partitions
 from nnbf.determinants.shells import Families
 from nnbf.drivers.growth import Growth
 from nnbf.drivers.state_blocks import Block, Eigenstate
+from nnbf.observables.natural import diagonalised
 from nnbf.operators import MolecularHamiltonian
 from nnbf.states.davidson import lowest_eigenvectors
 from nnbf.states.estimates import energy_gaps, second_order, second_order_of
@@ -100,6 +102,29 @@ def lowest_states(
         ArithmeticError: A diagonalisation did not converge.
     """
     return _Search(integrals, wanted, growth).run(whole_limit, should_stop)
+
+
+def in_average_natural_orbitals(
+    integrals: MolecularIntegrals, states: Sequence[Eigenstate]
+) -> MolecularIntegrals:
+    """The same Hamiltonian in natural orbitals of the mean density of states: shorter lists do then.
+
+    In bases with diffuse functions virtual orbitals of Hartree-Fock are of little use to excited states.
+
+    Args:
+        integrals: The Hamiltonian.
+        states: States on a small V, levels complete, so that the mean has the symmetry of the molecule.
+    """
+    codes = irrep_bits(integrals)
+    total = np.zeros((integrals.n_orbitals, integrals.n_orbitals))
+    for state in states:
+        rows = state.block.determinants
+        listed = Amplitudes.listed(rows, state.vector, False)
+        density = one_body_sums(rows, state.vector, listed, codes).sum(axis=0)
+        total += 0.5 * (density + density.T)
+    _, vectors = diagonalised(total / len(states), codes)
+    filled = tuple(range(integrals.n_alpha)), tuple(range(integrals.n_beta))
+    return replace(integrals.rotate(vectors), reference_occupation=filled)
 
 
 class _Search:

@@ -16,7 +16,7 @@ from nnbf.drivers import SolverOptions, solve
 from nnbf.drivers.growth import Growth
 from nnbf.drivers.methods import Task
 from nnbf.drivers.monitor import Monitor
-from nnbf.drivers.several_states import Wanted, lowest_states
+from nnbf.drivers.several_states import Wanted, in_average_natural_orbitals, lowest_states
 from nnbf.drivers.state_levels import extrapolated, several_levels
 from nnbf.drivers.state_sectors import state_sectors
 from nnbf.observables.dyson import dyson_orbital
@@ -94,6 +94,15 @@ def test_spins_and_irreps_can_be_asked_for(lih):
     of_irrep = lowest_states(lih.integrals, Wanted(2, codes=frozenset({2, 3})), WHOLE).states
     wanted = [state.energy for state in everything if state.block.code in (2, 3)]
     np.testing.assert_allclose([state.energy for state in of_irrep], wanted[:2], atol=1e-8)
+
+
+def test_natural_orbitals_of_several_states_keep_energies_and_shells(nitrogen):
+    rough = lowest_states(nitrogen.integrals, Wanted(3), SMALL, whole_limit=0)
+    turned = in_average_natural_orbitals(nitrogen.integrals, rough.states)
+    assert len(set(orbital_shells(turned).tolist())) == 8
+    found = lowest_states(turned, Wanted(2), WHOLE).states
+    np.testing.assert_allclose(found[0].energy, -107.66020642, atol=1e-7)
+    np.testing.assert_allclose([state.energy for state in found[1:]], -107.36863897, atol=1e-7)
 
 
 def test_more_states_than_there_are(lih):
