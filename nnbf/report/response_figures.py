@@ -12,7 +12,17 @@ import numpy as np
 from nnbf._io import write_bytes
 from nnbf.report.response_tables import title
 from nnbf.report.state_figures import momentum_label
-from nnbf.report.style import INK, MUTED, PAPER, SERIES, draw_legend, new_panels, png
+from nnbf.report.style import (
+    INK,
+    MUTED,
+    PAPER,
+    SERIES,
+    draw_legend,
+    label_powers,
+    logarithmic,
+    new_panels,
+    png,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -164,8 +174,9 @@ def draw_convergence(record: Mapping[str, Any]) -> "Figure":
         (left, f"shift of strong poles to the last space ({record['unit']})"),
         (right, "share of the weight that the space misses"),
     ):
-        axes.set_xscale("log")
+        logarithmic(axes.xaxis, [row["space"] for c in channels for row in c["convergence"]])
         axes.set_yscale("log")
+        label_powers(axes.yaxis)
         axes.set_xlabel("configurations of the space")
         axes.set_ylabel(what)
     draw_legend(right, frameon=False)

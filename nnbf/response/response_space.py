@@ -98,7 +98,7 @@ def response_spaces(hamiltonian: Hamiltonian, started: Started, most: int) -> It
     if whole is not None:
         yield ResponseSpace(whole, hamiltonian.matrix(whole).tocsr(), True)
         return
-    size = max(most // 8, min(most, 64))
+    size = max(most // 8, 16)
     chosen = started.largest(size)
     while True:
         matrix = hamiltonian.matrix(chosen).tocsr()
