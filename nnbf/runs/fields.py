@@ -128,8 +128,29 @@ _SYSTEM = {
 _SECTOR = {"momentum": PAIR, "irrep": NAME, "spin_flip": PARITY, "label": TEXT, "total_spin": NUMBER}
 _ENERGIES = dict.fromkeys(("energy", "variance", "v_score", "s_squared", "wall_time_s"), NUMBER)
 
+_STATE = {
+    **dict.fromkeys(("term", "multiplicity"), COUNT),
+    **dict.fromkeys(("charge", "charge_change"), WHOLE),
+    **dict.fromkeys(
+        (
+            *("excitation_energy", "excitation_ev", "excitation_pt2_ev", "excitation_extrapolated_ev"),
+            *("excitation_error_ev", "oscillator_strength", "pole_strength", "single_excitations"),
+            *("double_character", "second_order", "ritz_overlap"),
+        ),
+        NUMBER,
+    ),
+    "component": NAME,
+    "transition_dipole": [NUMBER],
+    "dyson_orbital": [NUMBER],
+    "natural_transition_orbitals": [
+        {"weight": Needed(NUMBER), "hole": Needed(COUNT), "particle": Needed(COUNT)}
+    ],
+}
+"""What levels have that are states of a molecule."""
+
 LEVEL = {
     **_ENERGIES,
+    **_STATE,
     **dict.fromkeys(("error", "reference", "overlap"), NUMBER),
     "sector": Needed({**_SECTOR, "label": Needed(TEXT)}),
     "momentum": PAIR,

@@ -10,7 +10,9 @@ result.json
     energy and what belongs to it at the top level, and under ``levels`` one entry a level: sector
     (momentum, irrep, spin_flip, label), level, energy, error, kind, upper_bound, reference, variance,
     v_score, s_squared, status, n_steps, n_parameters, wall_time_s, warnings; of lattices also momentum,
-    irrep, spin_flip, degeneracy, star, n_states and so on.
+    irrep, spin_flip, degeneracy, star, n_states and so on; of several states of a molecule term (number of
+    the level), multiplicity, irrep, degeneracy, component, excitation_energy and excitation_ev,
+    transition_dipole, oscillator_strength, double_character, estimates; of ions charge and pole_strength.
 """
 
 from collections.abc import Iterator, Mapping
