@@ -39,9 +39,10 @@ THERE = {
         "tqdm",
         "msgpack",
     ),
+    *("numba", "llvmlite"),
     *("orbax-checkpoint", "tensorstore", "chex", "absl-py", "toolz", "etils", "pyyaml", "treescope"),
 }
-"""Come with JAX on the other machine."""
+"""Come with JAX, or with Numba, on the other machine."""
 LEFT_OUT = {"pyscf", "openfermion", "matplotlib", "nnbf"}
 """Not needed there."""
 PLATFORMS = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_24", "manylinux_2_17", "manylinux2014")
