@@ -181,7 +181,7 @@ class _Search:
     def _leave_out(self, states):
         """Irreps far above all that is sought are not looked at any more."""
         highest = max(state.energy for state in states)
-        self.codes = [code for code in self.codes if self.lowest[code] < highest + FAR]
+        self.codes = [code for code in self.codes if self.lowest.get(code, highest) < highest + FAR]
 
     def _first_families(self):
         """Families of the lowest single and double excitations of the reference, of all irreps."""
@@ -270,7 +270,8 @@ class _Search:
                 wanted = min(self.roots[block.code], self._turn(block).shape[0])
                 if block.code not in solved or len(solved[block.code]) < wanted:
                     solved[block.code] = self._solved(block, wanted, solved.get(block.code))
-            self.lowest |= {code: items[0][0] for code, items in solved.items()}
+            # A block may have no state of the parity that is sought.
+            self.lowest |= {code: items[0][0] for code, items in solved.items() if items}
             # All states below the highest one of every block are known.
             open_blocks = [b for b in blocks if len(solved[b.code]) < self._turn(b).shape[0]]
             tops = {b.code: solved[b.code][-1][0] for b in open_blocks}

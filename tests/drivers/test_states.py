@@ -47,6 +47,15 @@ def exact_energies(system, count):
     return np.linalg.eigvalsh(hamiltonian.matrix(rows).toarray())[:count]
 
 
+def test_irreps_without_a_state_of_the_spin():
+    """The gerade determinants of two electrons in two orbitals make no triplet."""
+    system = build_molecule("H2", basis="sto-3g", references=False)
+    exact = exact_energies(system, 4)
+    for spin, energies in ((0.0, exact[[0, 2, 3]]), (1.0, exact[[1]])):
+        found = lowest_states(system.integrals, Wanted(len(energies), spin=spin), WHOLE).states
+        np.testing.assert_allclose([state.energy for state in found], energies, atol=1e-9)
+
+
 def test_states_are_those_of_exact_diagonalisation(lih):
     found = lowest_states(lih.integrals, Wanted(9), WHOLE)
     energies = [state.energy for state in found.states]
